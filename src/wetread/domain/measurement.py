@@ -1,0 +1,93 @@
+"""The names a measurement can have, each with its concept and unit.
+
+In: nothing.  Out: ``MEASUREMENTS``, the only place where a name gets its code.
+Never: a measurement that is not in this table (``Finding`` and ``Region`` refuse it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from wetread.domain import code
+from wetread.domain.code import Code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantity:
+    """What a number means and what it is counted in."""
+
+    #: Concept name of the NUM item (PS3.16 TID 1419).
+    concept: Code
+    #: UCUM unit.
+    unit: Code
+    #: For people, e.g. ``"mean diameter"``.
+    title: str
+    #: Decimals worth showing.
+    decimals: int = 1
+
+
+def _sct(value: str, meaning: str) -> Code:
+    return Code(value=value, scheme="SCT", meaning=meaning)
+
+
+def _own(value: str, meaning: str) -> Code:
+    # No standard code known: a private designator, PS3.16 section 8.2 ("99" prefix).
+    return Code(value=value, scheme="99WETREAD", meaning=meaning)
+
+
+MEASUREMENTS: Mapping[str, Quantity] = MappingProxyType(
+    {
+        "volume_mm3": Quantity(
+            concept=_sct("118565006", "Volume"), unit=code.MM3, title="volume", decimals=0
+        ),
+        "volume_ml": Quantity(concept=_sct("118565006", "Volume"), unit=code.ML, title="volume", decimals=0),
+        "long_axis_mm": Quantity(concept=_sct("103339001", "Long Axis"), unit=code.MM, title="long axis"),
+        "short_axis_mm": Quantity(concept=_sct("103340004", "Short Axis"), unit=code.MM, title="short axis"),
+        "mean_diameter_mm": Quantity(
+            concept=_sct("81827009", "Diameter"), unit=code.MM, title="mean diameter"
+        ),
+        "greatest_long_axis_mm": Quantity(
+            concept=_own("greatest-long-axis", "Long Axis in the Plane of Greatest Extent"),
+            unit=code.MM,
+            title="long axis, greatest plane",
+        ),
+        "greatest_short_axis_mm": Quantity(
+            concept=_own("greatest-short-axis", "Short Axis in the Plane of Greatest Extent"),
+            unit=code.MM,
+            title="short axis, greatest plane",
+        ),
+        "greatest_mean_diameter_mm": Quantity(
+            concept=_own("greatest-mean-diameter", "Mean Diameter in the Plane of Greatest Extent"),
+            unit=code.MM,
+            title="mean diameter, greatest plane",
+        ),
+        "area_mm2": Quantity(concept=_sct("42798000", "Area"), unit=code.MM2, title="area", decimals=0),
+        "mean_hu": Quantity(
+            concept=_own("mean-attenuation", "Mean Attenuation Coefficient"),
+            unit=code.HOUNSFIELD_UNIT,
+            title="mean density",
+            decimals=0,
+        ),
+        "distance_to_pleura_mm": Quantity(
+            concept=_own("distance-to-pleura", "Distance to Pleura"),
+            unit=code.MM,
+            title="distance to pleura",
+        ),
+        "lung_volume_ml": Quantity(
+            concept=_sct("118565006", "Volume"), unit=code.ML, title="lung volume", decimals=0
+        ),
+        "laa950_percent": Quantity(
+            concept=_own("laa-950", "Low Attenuation Area below -950 HU"),
+            unit=code.PERCENT,
+            title="LAA-950",
+        ),
+        "perc15_hu": Quantity(
+            concept=_own("perc15", "15th Percentile of Lung Density"),
+            unit=code.HOUNSFIELD_UNIT,
+            title="Perc15",
+            decimals=0,
+        ),
+    }
+)

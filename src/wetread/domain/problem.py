@@ -1,0 +1,81 @@
+"""What stood in the way, as a code and a sentence.
+
+In: a code of the list below.  Out: values that pages, reports and answers show.
+Never: patient names; a stop without a code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wetread.errors import WetreadError
+
+
+class ProblemCode(StrEnum):
+    """Every reason for which a study is not, or not fully, read. docs/reference/problems.md explains each."""
+
+    # what arrived
+    UNREADABLE_INSTANCE = "unreadable-instance"
+    MISSING_ATTRIBUTE = "missing-attribute"
+    CONTENT_CONFLICT = "content-conflict"
+    # which images
+    WRONG_MODALITY = "wrong-modality"
+    LOCALIZER = "localizer"
+    DERIVED_IMAGE = "derived-image"
+    NOT_AXIAL = "not-axial"
+    TOO_FEW_SLICES = "too-few-slices"
+    SLICES_TOO_THICK = "slices-too-thick"
+    UNSUITABLE_KERNEL = "unsuitable-kernel"
+    RULE_NOT_MET = "rule-not-met"
+    NO_SUITABLE_SERIES = "no-suitable-series"
+    NO_RULE_APPLIES = "no-rule-applies"
+    # geometry
+    MISSING_GEOMETRY = "missing-geometry"
+    INVALID_GEOMETRY = "invalid-geometry"
+    MIXED_ORIENTATIONS = "mixed-orientations"
+    SLICE_GAP = "slice-gap"
+    DUPLICATE_POSITIONS = "duplicate-positions"
+    MIXED_IMAGE_SIZES = "mixed-image-sizes"
+    # pixels
+    MISSING_PIXELS = "missing-pixels"
+    UNDECODABLE_PIXELS = "undecodable-pixels"
+    MISSING_RESCALE = "missing-rescale"
+    PIXEL_RANGE = "pixel-range"
+    NAN_PIXELS = "nan-pixels"
+    # patient and protocol
+    AGE_OUT_OF_RANGE = "age-out-of-range"
+    CONTRAST_AGENT = "contrast-agent"
+    # reading
+    NO_LUNGS_FOUND = "no-lungs-found"
+    LUNGS_CUT_OFF = "lungs-cut-off"
+    TOO_MANY_CANDIDATES = "too-many-candidates"
+    MODEL_CRASHED = "model-crashed"
+    MODEL_TIMEOUT = "model-timeout"
+    MODEL_ERROR = "model-error"
+    INVALID_OUTPUT = "invalid-output"
+    INVALID_PACKAGE = "invalid-package"
+    UNKNOWN_MODEL = "unknown-model"
+    # composing and delivering
+    COMPOSE_FAILED = "compose-failed"
+    DELIVERY_FAILED = "delivery-failed"
+    # a bug of ours: the history holds the error's type
+    INTERNAL_ERROR = "internal-error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that stood in the way."""
+
+    code: ProblemCode
+    #: A sentence: what is wrong and what to do. No patient data.
+    message: str
+    #: True where nothing was read because of it; False where the reading stands with this limit.
+    refuses: bool = True
+
+
+def problem_from_error(error: WetreadError) -> Problem:
+    """Turn an error into the problem that is shown for it."""
+    known = {code.value for code in ProblemCode}
+    code = ProblemCode(error.code) if error.code in known else ProblemCode.INTERNAL_ERROR
+    return Problem(code=code, message=str(error))

@@ -1,0 +1,169 @@
+"""One tree of errors, rooted by who must act.
+
+In: facts as keyword arguments.  Out: a sentence that says what to do.  Never: patient names.
+
+::
+
+    WetreadError
+    ├─ InputError            the sender of the images
+    │  ├─ UnreadableInstance
+    │  ├─ MissingAttribute
+    │  ├─ GeometryError
+    │  └─ ContentConflict
+    ├─ ModelError            whoever answers for the model
+    │  ├─ InvalidPackage
+    │  ├─ ModelCrashed
+    │  ├─ ModelTimeout
+    │  └─ InvalidOutput
+    ├─ PeerError             the other system (PACS, RIS)
+    │  ├─ PeerUnreachable
+    │  ├─ AssociationRejected
+    │  ├─ NotAcknowledged
+    │  └─ NotFoundAtPeer
+    ├─ ConfigError           our operator
+    │  ├─ InvalidRule
+    │  ├─ UnknownModel
+    │  └─ UnsafeBinding
+    └─ StorageError          our operator: disk, permissions
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import ClassVar
+
+
+class WetreadError(Exception):
+    """Something stopped."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str | None = None, **facts: object) -> None:
+        self.facts = facts
+        self.message = message or inspect.cleandoc(type(self).__doc__ or "")
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        """Return the sentence followed by the facts."""
+        facts = ", ".join(f"{name}={value}" for name, value in self.facts.items())
+        return f"{self.message} ({facts})" if facts else self.message
+
+
+class InputError(WetreadError):
+    """The images cannot be used as they are: send them again, corrected."""
+
+    code = "input-error"
+
+
+class UnreadableInstance(InputError):
+    """Not a readable DICOM object: check the file and send it again."""
+
+    code = "unreadable-instance"
+
+
+class MissingAttribute(InputError):
+    """A required attribute is missing: the sender must fill it in."""
+
+    code = "missing-attribute"
+
+
+class GeometryError(InputError):
+    """The slices do not make one volume: check positions and orientations of the series."""
+
+    code = "invalid-geometry"
+
+
+class ContentConflict(InputError):
+    """Another object with this SOP Instance UID is already stored: it was kept aside, compare the two."""
+
+    code = "content-conflict"
+
+
+class ModelError(WetreadError):
+    """The model did not give a reading: whoever answers for it must look."""
+
+    code = "model-error"
+
+
+class InvalidPackage(ModelError):
+    """The model package is not valid: correct it and add it again."""
+
+    code = "invalid-package"
+
+
+class ModelCrashed(ModelError):
+    """The model's process ended without a reading: see the study's history, then its package."""
+
+    code = "model-crashed"
+
+
+class ModelTimeout(ModelError):
+    """The model took longer than its limit: raise timeout_s in its package or use a faster machine."""
+
+    code = "model-timeout"
+
+
+class InvalidOutput(ModelError):
+    """The model answered something that cannot be a reading: take it out of service."""
+
+    code = "invalid-output"
+
+
+class PeerError(WetreadError):
+    """The other system did not take part: ask its administrator. Wetread goes on trying."""
+
+    code = "peer-error"
+
+
+class PeerUnreachable(PeerError):
+    """The destination does not answer: check host, port and network."""
+
+    code = "peer-unreachable"
+
+
+class AssociationRejected(PeerError):
+    """The destination rejected the association: register our AE title there."""
+
+    code = "association-rejected"
+
+
+class NotAcknowledged(PeerError):
+    """The destination refused the object or the message: see its status."""
+
+    code = "not-acknowledged"
+
+
+class NotFoundAtPeer(PeerError):
+    """The destination acknowledged the object but does not list it: ask its administrator."""
+
+    code = "not-found-at-peer"
+
+
+class ConfigError(WetreadError):
+    """The configuration is not valid: correct it and start again."""
+
+    code = "config-error"
+
+
+class InvalidRule(ConfigError):
+    """A rule is not valid: correct it in the configuration."""
+
+    code = "invalid-rule"
+
+
+class UnknownModel(ConfigError):
+    """No model of this name is registered: see `wetread models list`."""
+
+    code = "unknown-model"
+
+
+class UnsafeBinding(ConfigError):
+    """Listening beyond loopback needs a list of AE titles and users: set them up first."""
+
+    code = "unsafe-binding"
+
+
+class StorageError(WetreadError):
+    """The data folder cannot be written: check space and permissions."""
+
+    code = "storage-error"
