@@ -1,0 +1,105 @@
+"""Bytes on disk, durably.
+
+In: bytes or a file already in our folder, and a key.  Out: paths.
+Never: a path built from what a sender chose; success before file and folder are synced.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from wetread.errors import StorageError
+
+
+@dataclass(frozen=True, slots=True)
+class Blobs:
+    """A folder of files, each found by the sha256 of its key."""
+
+    root: Path
+    suffix: str = ""
+
+    def path(self, key: str) -> Path:
+        """Return where the blob of this key lies or would lie."""
+        name = hashlib.sha256(key.encode()).hexdigest()
+        return self.root / name[:2] / name[2:4] / f"{name}{self.suffix}"
+
+    def write(self, key: str, data: bytes) -> Path:
+        """Write bytes under a key and sync; the same key again replaces them whole.
+
+        Raises
+        ------
+        StorageError
+            If the disk refuses.
+        """
+        path = self.path(key)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync_folder(path.parent)
+        except OSError as error:
+            raise storage_error(error) from error
+        return path
+
+    def take(self, key: str, source: Path) -> Path:
+        """Move a file of the same file system to its place, synced, without replacing another.
+
+        Raises
+        ------
+        FileExistsError
+            If there is a file under this key; ``source`` is left as it is.
+        StorageError
+            If the disk refuses.
+        """
+        path = self.path(key)
+        try:
+            made = not path.parent.exists()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sync_file(source)
+            # link + unlink and not rename: rename would silently replace.
+            os.link(source, path)
+            source.unlink()
+            sync_folder(path.parent)
+            if made:
+                sync_folder(path.parent.parent)
+                sync_folder(self.root)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise storage_error(error) from error
+        return path
+
+    def iter_paths(self) -> Iterator[Path]:
+        """Yield every whole file."""
+        yield from self.root.glob(f"??/??/*{self.suffix}")
+
+
+def sync_file(path: Path) -> None:
+    """Force a file's content to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """Force a folder's entries to the disk."""
+    sync_file(path)
+
+
+def storage_error(error: OSError) -> StorageError:
+    """Return our error for one of the operating system's."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageError("The disk is full: free space or enlarge it.", errno=error.errno)
+    return StorageError(errno=error.errno, reason=os.strerror(error.errno or 0))

@@ -1,0 +1,59 @@
+"""Open the index: SQLite in the data folder, or PostgreSQL by its URL.
+
+In: a URL.  Out: an SQLAlchemy engine with the newest schema.  Never: a commit that a power cut can undo.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+from typing import Any
+
+import sqlalchemy
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, event
+
+#: How long a writer waits for another one.
+BUSY_TIMEOUT_S = 30.0
+
+
+def open_database(url: str) -> Engine:
+    """Return an engine on the migrated database at ``url``."""
+    engine = connect(url)
+    migrate(engine)
+    return engine
+
+
+def connect(url: str) -> Engine:
+    """Return an engine without touching the schema."""
+    if not url.startswith("sqlite"):
+        return sqlalchemy.create_engine(url)
+    engine = sqlalchemy.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema to the newest version."""
+    config = Config()
+    config.set_main_option("script_location", str(importlib.resources.files("wetread.store") / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _set_up_sqlite(connection: Any, _record: Any) -> None:
+    # We begin transactions ourselves (below), so that a reader never turns into a blocked writer.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    # FULL: in WAL mode only this makes a commit survive a power cut (sqlite.org/pragma.html).
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_immediate(connection: Any) -> None:
+    options = connection.get_execution_options()
+    connection.exec_driver_sql("BEGIN" if options.get("read_only") else "BEGIN IMMEDIATE")

@@ -1,0 +1,143 @@
+"""What must go where, and how far it is.
+
+In: documents and destinations.  Out: rows by state.  Never: "sent" without an acknowledgement.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Engine, func, insert, select, update
+
+from wetread.domain.progress import DeliveryState
+from wetread.store import schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRow:
+    """One document on its way to one destination."""
+
+    id: int
+    document_id: int
+    destination: str
+    study_instance_uid: str
+    revision: int
+    state: DeliveryState
+    attempts: int
+    problem_code: str
+    message: str
+    #: Seconds since 1970.
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Deliveries:
+    """The delivery table: the truth about what left."""
+
+    engine: Engine
+
+    def plan(
+        self, study_instance_uid: str, revision: int, document_ids: list[int], destination: str, now: datetime
+    ) -> None:
+        """Note that documents must go to a destination; what is noted already stays as it is.
+
+        What an older revision still had waiting for this destination is superseded.
+        """
+        table = schema.delivery
+        with self.engine.begin() as connection:
+            connection.execute(
+                update(table)
+                .where(table.c.study_instance_uid == study_instance_uid)
+                .where(table.c.destination == destination)
+                .where(table.c.revision < revision)
+                .where(table.c.state.in_([DeliveryState.WAITING.value, DeliveryState.FAILED.value]))
+                .values(state=DeliveryState.SUPERSEDED.value, updated_at=now.timestamp())
+            )
+            known = set(
+                connection.execute(
+                    select(table.c.document_id)
+                    .where(table.c.destination == destination)
+                    .where(table.c.document_id.in_(document_ids))
+                ).scalars()
+            )
+            rows = [
+                {
+                    "document_id": document_id,
+                    "destination": destination,
+                    "study_instance_uid": study_instance_uid,
+                    "revision": revision,
+                    "state": DeliveryState.WAITING.value,
+                    "attempts": 0,
+                    "problem_code": "",
+                    "message": "",
+                    "updated_at": now.timestamp(),
+                }
+                for document_id in document_ids
+                if document_id not in known
+            ]
+            if rows:
+                connection.execute(insert(table), rows)
+
+    def list_for(self, study_instance_uid: str, revision: int, destination: str) -> list[DeliveryRow]:
+        """Return the deliveries of one revision to one destination."""
+        table = schema.delivery
+        return self._rows(
+            table.c.study_instance_uid == study_instance_uid,
+            table.c.revision == revision,
+            table.c.destination == destination,
+        )
+
+    def list_for_study(self, study_instance_uid: str) -> list[DeliveryRow]:
+        """Return all deliveries of a study."""
+        return self._rows(schema.delivery.c.study_instance_uid == study_instance_uid)
+
+    def list_by_state(self, *states: DeliveryState) -> list[DeliveryRow]:
+        """Return the deliveries in any of these states, oldest first."""
+        return self._rows(schema.delivery.c.state.in_([state.value for state in states]))
+
+    def record(
+        self, delivery_id: int, state: DeliveryState, now: datetime, problem_code: str = "", message: str = ""
+    ) -> None:
+        """Note the outcome of a try."""
+        table = schema.delivery
+        tried = 0 if state is DeliveryState.VERIFIED else 1
+        with self.engine.begin() as connection:
+            connection.execute(
+                update(table)
+                .where(table.c.id == delivery_id)
+                .values(
+                    state=state.value,
+                    attempts=table.c.attempts + tried,
+                    problem_code=problem_code,
+                    message=message,
+                    updated_at=now.timestamp(),
+                )
+            )
+
+    def retry(self, delivery_id: int, now: datetime) -> None:
+        """Put a refused or failed delivery back to waiting: the operator's second chance."""
+        table = schema.delivery
+        with self.engine.begin() as connection:
+            connection.execute(
+                update(table)
+                .where(table.c.id == delivery_id)
+                .where(table.c.state.in_([DeliveryState.REFUSED.value, DeliveryState.FAILED.value]))
+                .values(state=DeliveryState.WAITING.value, attempts=0, updated_at=now.timestamp())
+            )
+
+    def count_by_state(self) -> dict[tuple[str, DeliveryState], int]:
+        """Return (destination, state) -> number of documents."""
+        table = schema.delivery
+        query = select(table.c.destination, table.c.state, func.count()).group_by(
+            table.c.destination, table.c.state
+        )
+        with self.engine.connect().execution_options(read_only=True) as connection:
+            return {(name, DeliveryState(state)): count for name, state, count in connection.execute(query)}
+
+    def _rows(self, *where: ColumnElement[bool]) -> list[DeliveryRow]:
+        query: Any = select(schema.delivery).where(*where).order_by(schema.delivery.c.id)
+        with self.engine.connect().execution_options(read_only=True) as connection:
+            rows = connection.execute(query).mappings().all()
+        return [DeliveryRow(**{**row, "state": DeliveryState(row["state"])}) for row in rows]

@@ -1,0 +1,80 @@
+"""What happened to each study, in order.
+
+In: a stage and a sentence.  Out: events.  Never: a stop that is only in a log; patient names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Engine, func, insert, select
+
+from wetread.store import schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened."""
+
+    #: ``""`` where it concerns no study, e.g. a refused association.
+    study_instance_uid: str = ""
+    revision: int = 0
+    at: datetime
+    #: The stage's name, e.g. ``receive``.
+    stage: str
+    #: ``info`` or ``problem``.
+    level: str = "info"
+    code: str = ""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The events of all studies."""
+
+    engine: Engine
+
+    def add(self, event: Event) -> None:
+        """Keep an event."""
+        with self.engine.begin() as connection:
+            connection.execute(
+                insert(schema.event).values(
+                    study_instance_uid=event.study_instance_uid,
+                    revision=event.revision,
+                    at=event.at.timestamp(),
+                    stage=event.stage,
+                    level=event.level,
+                    code=event.code,
+                    message=event.message,
+                )
+            )
+
+    def list_for_study(self, study_instance_uid: str) -> list[Event]:
+        """Return a study's events, oldest first."""
+        return self._select(schema.event.c.study_instance_uid == study_instance_uid)
+
+    def list_newest(self, limit: int = 200) -> list[Event]:
+        """Return the last events of all studies, newest first."""
+        return self._select(limit=limit, newest_first=True)
+
+    def last_id(self) -> int:
+        """Return the number of the newest event: it grows whenever something happened."""
+        with self.engine.connect().execution_options(read_only=True) as connection:
+            return connection.execute(select(func.max(schema.event.c.id))).scalar_one() or 0
+
+    def _select(
+        self, *where: ColumnElement[bool], limit: int | None = None, newest_first: bool = False
+    ) -> list[Event]:
+        order = schema.event.c.id.desc() if newest_first else schema.event.c.id
+        query = select(schema.event).where(*where).order_by(order).limit(limit)
+        with self.engine.connect().execution_options(read_only=True) as connection:
+            rows = connection.execute(query).mappings().all()
+        return [_event(dict(row)) for row in rows]
+
+
+def _event(row: dict[str, Any]) -> Event:
+    row.pop("id")
+    row["at"] = datetime.fromtimestamp(row["at"], UTC)
+    return Event(**row)

@@ -1,0 +1,215 @@
+"""Readings and the documents composed from them.
+
+In: a Reading, its documents.  Out: the same.  Never: a second Reading of one model for one revision.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from wetread.domain.document import Document, DocumentKind
+from wetread.domain.jsonable import to_jsonable
+from wetread.domain.packing import pack_reading, unpack_reading
+from wetread.domain.reading import Outcome, Priority, Reading, digest
+from wetread.store import schema
+from wetread.store.blobs import Blobs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingRow:
+    """What a list shows of a Reading."""
+
+    id: int
+    study_instance_uid: str
+    revision: int
+    model_name: str
+    model_version: str
+    digest: str
+    outcome: Outcome
+    priority: Priority
+    score: float
+    reasons: tuple[str, ...]
+    #: ``{"code", "message", "refuses"}`` each.
+    problems: tuple[Mapping[str, Any], ...]
+    finding_count: int
+    #: Seconds since 1970.
+    made_at: float
+    superseded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentRow:
+    """A stored document without its bytes."""
+
+    id: int
+    reading_id: int
+    kind: DocumentKind
+    ordinal: int
+    sop_instance_uid: str
+    sop_class_uid: str
+    series_instance_uid: str
+    title: str
+    content_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Readings by study, documents by Reading."""
+
+    engine: Engine
+    blobs: Blobs
+    documents: Blobs
+
+    def save(self, reading: Reading) -> ReadingRow:
+        """Keep a Reading; the first one of a model for a revision wins and is returned.
+
+        Older revisions of the same model become superseded in the same transaction.
+        """
+        held = self.find(reading.study_instance_uid, reading.revision, reading.model.name)
+        if held is not None:
+            return held
+        reading_digest = digest(reading)
+        self.blobs.write(reading_digest, pack_reading(reading))
+        table = schema.reading
+        try:
+            with self.engine.begin() as connection:
+                connection.execute(insert(table).values(_reading_row(reading, reading_digest)))
+                connection.execute(
+                    update(table)
+                    .where(table.c.study_instance_uid == reading.study_instance_uid)
+                    .where(table.c.model_name == reading.model.name)
+                    .where(table.c.revision < reading.revision)
+                    .values(superseded=True)
+                )
+        except IntegrityError:
+            # Another worker was first: its Reading stands.
+            pass
+        row = self.find(reading.study_instance_uid, reading.revision, reading.model.name)
+        if row is None:
+            raise KeyError(reading_digest)
+        return row
+
+    def find(self, study_instance_uid: str, revision: int, model_name: str) -> ReadingRow | None:
+        """Return the Reading of a model for a revision, None where there is none."""
+        for row in self.list_for_study(study_instance_uid):
+            if row.revision == revision and row.model_name == model_name:
+                return row
+        return None
+
+    def list_for_study(self, study_instance_uid: str) -> list[ReadingRow]:
+        """Return all Readings of a study, superseded ones too, oldest revision first."""
+        table = schema.reading
+        return self._rows(table.c.study_instance_uid == study_instance_uid)
+
+    def list_current(self, study_instance_uids: list[str]) -> dict[str, list[ReadingRow]]:
+        """Return the Readings that stand, by study."""
+        table = schema.reading
+        rows = self._rows(table.c.study_instance_uid.in_(study_instance_uids), ~table.c.superseded)
+        by_study: dict[str, list[ReadingRow]] = {}
+        for row in rows:
+            by_study.setdefault(row.study_instance_uid, []).append(row)
+        return by_study
+
+    def load(self, reading_digest: str) -> Reading:
+        """Return a Reading with its masks."""
+        return unpack_reading(self.blobs.path(reading_digest).read_bytes())
+
+    def save_documents(self, reading_id: int, documents: tuple[Document, ...]) -> None:
+        """Keep the documents of a Reading; composing twice gives the same, so this may repeat."""
+        rows = []
+        for one in documents:
+            content_digest = hashlib.sha256(one.data).hexdigest()
+            self.documents.write(content_digest, one.data)
+            rows.append(_document_row(reading_id, one, content_digest))
+        table = schema.document
+        with self.engine.begin() as connection:
+            known = connection.execute(
+                select(table.c.kind, table.c.ordinal).where(table.c.reading_id == reading_id)
+            ).all()
+            held = {(kind, ordinal) for kind, ordinal in known}
+            fresh = [row for row in rows if (row["kind"], row["ordinal"]) not in held]
+            if fresh:
+                connection.execute(insert(table), fresh)
+
+    def list_documents(self, reading_id: int) -> list[DocumentRow]:
+        """Return the documents of a Reading, without bytes."""
+        return self._documents(schema.document.c.reading_id == reading_id)
+
+    def get_document(self, document_id: int) -> DocumentRow:
+        """Return one document's row, or raise KeyError."""
+        rows = self._documents(schema.document.c.id == document_id)
+        if not rows:
+            raise KeyError(document_id)
+        return rows[0]
+
+    def load_document(self, row: DocumentRow) -> Document:
+        """Return a document with its bytes."""
+        return Document(
+            kind=row.kind,
+            ordinal=row.ordinal,
+            sop_instance_uid=row.sop_instance_uid,
+            sop_class_uid=row.sop_class_uid,
+            series_instance_uid=row.series_instance_uid,
+            title=row.title,
+            data=self.documents.path(row.content_digest).read_bytes(),
+        )
+
+    def _rows(self, *where: Any) -> list[ReadingRow]:
+        query = select(schema.reading).where(*where).order_by(schema.reading.c.id)
+        with self.engine.connect().execution_options(read_only=True) as connection:
+            rows = connection.execute(query).mappings().all()
+        return [
+            ReadingRow(
+                **{
+                    **row,
+                    "outcome": Outcome(row["outcome"]),
+                    "priority": Priority(row["priority"]),
+                    "reasons": tuple(row["reasons"]),
+                    "problems": tuple(row["problems"]),
+                }
+            )
+            for row in rows
+        ]
+
+    def _documents(self, where: Any) -> list[DocumentRow]:
+        query = select(schema.document).where(where).order_by(schema.document.c.id)
+        with self.engine.connect().execution_options(read_only=True) as connection:
+            rows = connection.execute(query).mappings().all()
+        return [DocumentRow(**{**row, "kind": DocumentKind(row["kind"])}) for row in rows]
+
+
+def _reading_row(reading: Reading, reading_digest: str) -> dict[str, Any]:
+    return {
+        "study_instance_uid": reading.study_instance_uid,
+        "revision": reading.revision,
+        "model_name": reading.model.name,
+        "model_version": reading.model.version,
+        "digest": reading_digest,
+        "outcome": reading.outcome.value,
+        "priority": reading.triage.priority.value,
+        "score": reading.triage.score,
+        "reasons": list(reading.triage.reasons),
+        "problems": to_jsonable(reading.problems),
+        "finding_count": len(reading.findings),
+        "made_at": reading.made_at.timestamp(),
+        "superseded": False,
+    }
+
+
+def _document_row(reading_id: int, one: Document, content_digest: str) -> dict[str, Any]:
+    return {
+        "reading_id": reading_id,
+        "kind": one.kind.value,
+        "ordinal": one.ordinal,
+        "sop_instance_uid": one.sop_instance_uid,
+        "sop_class_uid": one.sop_class_uid,
+        "series_instance_uid": one.series_instance_uid,
+        "title": one.title,
+        "content_digest": content_digest,
+    }

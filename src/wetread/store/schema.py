@@ -1,0 +1,167 @@
+"""The tables of the index.
+
+In: nothing.  Out: SQLAlchemy tables that ``migrations`` create.  Never: queries.
+
+Times are seconds since 1970 (UTC), so that SQLite and PostgreSQL sort them alike.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+#: One row per study; what a reading list shows without opening anything else.
+study = Table(
+    "study",
+    metadata,
+    Column("study_instance_uid", String(64), primary_key=True),
+    Column("patient_id", String(64), nullable=False, default="", index=True),
+    Column("patient_name", Text, nullable=False, default=""),
+    Column("patient_birth_date", String(8), nullable=False, default=""),
+    Column("patient_sex", String(16), nullable=False, default=""),
+    Column("accession_number", String(64), nullable=False, default="", index=True),
+    Column("study_date", String(8), nullable=False, default="", index=True),
+    Column("study_time", String(16), nullable=False, default=""),
+    Column("study_description", Text, nullable=False, default=""),
+    Column("modalities", JSON, nullable=False, default=list),
+    Column("expected_instances", Integer),
+    Column("instance_count", Integer, nullable=False, default=0),
+    Column("first_received_at", Float, nullable=False),
+    Column("last_received_at", Float, nullable=False, index=True),
+    # Highest revision begun; 0 before the first. ``covered_count`` is the number of instances
+    # it covers: work is due while it is below ``instance_count``.
+    Column("revision", Integer, nullable=False, default=0),
+    Column("covered_count", Integer, nullable=False, default=0),
+    Column("state", String(16), nullable=False, default="arriving", index=True),
+)
+
+#: One row per stored SOP instance.
+instance = Table(
+    "instance",
+    metadata,
+    Column("sop_instance_uid", String(64), primary_key=True),
+    Column("study_instance_uid", ForeignKey("study.study_instance_uid"), nullable=False),
+    Column("series_instance_uid", String(64), nullable=False, index=True),
+    Column("sop_class_uid", String(64), nullable=False),
+    Column("transfer_syntax_uid", String(64), nullable=False),
+    # sha256 over the encoded data set, without preamble and file meta.
+    Column("content_digest", String(64), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("header", JSON, nullable=False),
+    Column("received_at", Float, nullable=False),
+    # AE title, "folder" or "stow": who handed it in.
+    Column("source", String(64), nullable=False, default=""),
+    Index("instance_by_study", "study_instance_uid", "received_at"),
+)
+
+#: Same UID, other content: kept aside, never overwriting.
+conflict = Table(
+    "conflict",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sop_instance_uid", String(64), nullable=False, index=True),
+    Column("study_instance_uid", String(64), nullable=False, index=True),
+    Column("content_digest", String(64), nullable=False),
+    Column("received_at", Float, nullable=False),
+    Column("source", String(64), nullable=False, default=""),
+    UniqueConstraint("sop_instance_uid", "content_digest"),
+)
+
+#: One row per revision of a study that was begun.
+revision = Table(
+    "revision",
+    metadata,
+    Column("study_instance_uid", ForeignKey("study.study_instance_uid"), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("instance_count", Integer, nullable=False),
+    # Why the study was taken as complete, in words.
+    Column("cause", Text, nullable=False),
+    Column("begun_at", Float, nullable=False),
+    Column("finished_at", Float),
+    # What ``match`` decided, for every model: shown by ``wetread explain``.
+    Column("match", JSON),
+)
+
+#: One row per Reading: a model on a revision.
+reading = Table(
+    "reading",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_instance_uid", String(64), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("model_name", String(64), nullable=False),
+    Column("model_version", String(64), nullable=False),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("outcome", String(16), nullable=False),
+    Column("priority", String(16), nullable=False),
+    Column("score", Float, nullable=False),
+    Column("reasons", JSON, nullable=False),
+    Column("problems", JSON, nullable=False),
+    Column("finding_count", Integer, nullable=False),
+    Column("made_at", Float, nullable=False),
+    Column("superseded", Boolean, nullable=False, default=False),
+    UniqueConstraint("study_instance_uid", "revision", "model_name"),
+)
+
+#: One row per composed document.
+document = Table(
+    "document",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("reading_id", ForeignKey("reading.id"), nullable=False, index=True),
+    Column("kind", String(8), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("sop_instance_uid", String(64), nullable=False, index=True),
+    Column("sop_class_uid", String(64), nullable=False),
+    Column("series_instance_uid", String(64), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("content_digest", String(64), nullable=False),
+    UniqueConstraint("reading_id", "kind", "ordinal"),
+)
+
+#: One row per document and destination.
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("document_id", ForeignKey("document.id"), nullable=False),
+    Column("destination", String(64), nullable=False, index=True),
+    Column("study_instance_uid", String(64), nullable=False, index=True),
+    Column("revision", Integer, nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("problem_code", String(64), nullable=False, default=""),
+    Column("message", Text, nullable=False, default=""),
+    Column("updated_at", Float, nullable=False),
+    UniqueConstraint("document_id", "destination"),
+)
+
+#: What happened, in order: the history of every step.
+event = Table(
+    "event",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_instance_uid", String(64), nullable=False, default="", index=True),
+    Column("revision", Integer, nullable=False, default=0),
+    Column("at", Float, nullable=False),
+    # A stage: receive, assemble, match, infer, compose, deliver ...
+    Column("stage", String(16), nullable=False),
+    # "info", "problem"
+    Column("level", String(8), nullable=False, default="info"),
+    Column("code", String(64), nullable=False, default=""),
+    Column("message", Text, nullable=False),
+)

@@ -1,0 +1,216 @@
+"""Studies and their revisions.
+
+In: UIDs.  Out: domain values and rows for pages.  Never: a revision begun twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, insert, select, update
+
+from wetread.domain.progress import StudyState
+from wetread.domain.study import Instance, Study, group_instances
+from wetread.store import schema
+from wetread.store.blobs import Blobs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRow:
+    """What the index knows about a study without opening it."""
+
+    study_instance_uid: str
+    patient_id: str
+    patient_name: str
+    patient_birth_date: str
+    patient_sex: str
+    accession_number: str
+    study_date: str
+    study_time: str
+    study_description: str
+    modalities: tuple[str, ...]
+    expected_instances: int | None
+    instance_count: int
+    #: Seconds since 1970.
+    first_received_at: float
+    last_received_at: float
+    #: Highest revision begun, 0 before the first.
+    revision: int
+    #: Instances that this revision covers.
+    covered_count: int
+    state: StudyState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionRow:
+    """One begun revision of a study."""
+
+    study_instance_uid: str
+    revision: int
+    instance_count: int
+    cause: str
+    begun_at: float
+    finished_at: float | None
+    #: What ``match`` decided, plain JSON; None before.
+    match: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Studies:
+    """Questions about studies, and their revisions."""
+
+    engine: Engine
+    instances: Blobs
+
+    def find(self, study_instance_uid: str) -> StudyRow | None:
+        """Return a study's row, None where there is none."""
+        rows = self._rows(schema.study.c.study_instance_uid == study_instance_uid)
+        return rows[0] if rows else None
+
+    def list_newest(self, limit: int = 500) -> list[StudyRow]:
+        """Return the studies that arrived last, newest first."""
+        return self._rows(limit=limit)
+
+    def list_due(self) -> list[StudyRow]:
+        """Return the studies with instances that no revision covers yet."""
+        return self._rows(schema.study.c.instance_count > schema.study.c.covered_count)
+
+    def load(self, study_instance_uid: str, limit: int | None = None, revision: int = 1) -> Study | None:
+        """Return the study with its instances' headers.
+
+        Parameters
+        ----------
+        limit
+            Only the first so many in order of arrival: what a revision covers stays the same
+            when more arrive while it is read.
+        """
+        table = schema.instance
+        query = (
+            select(table)
+            .where(table.c.study_instance_uid == study_instance_uid)
+            .order_by(table.c.received_at, table.c.sop_instance_uid)
+            .limit(limit)
+        )
+        with self._reading() as connection:
+            rows = connection.execute(query).mappings().all()
+        studies = group_instances([self._instance(dict(row)) for row in rows], revision)
+        return studies[0] if studies else None
+
+    def begin_revision(self, study_instance_uid: str, cause: str, now: datetime) -> RevisionRow | None:
+        """Begin a revision that covers all instances so far; None where nothing is new.
+
+        In one transaction with the study's row, so that a revision begins once.
+        """
+        with self.engine.begin() as connection:
+            where = schema.study.c.study_instance_uid == study_instance_uid
+            row = connection.execute(select(schema.study).where(where).with_for_update()).mappings().first()
+            if row is None or row["instance_count"] <= row["covered_count"]:
+                return None
+            revision = RevisionRow(
+                study_instance_uid=study_instance_uid,
+                revision=row["revision"] + 1,
+                instance_count=row["instance_count"],
+                cause=cause,
+                begun_at=now.timestamp(),
+                finished_at=None,
+                match=None,
+            )
+            connection.execute(
+                insert(schema.revision).values(
+                    study_instance_uid=study_instance_uid,
+                    revision=revision.revision,
+                    instance_count=revision.instance_count,
+                    cause=cause,
+                    begun_at=revision.begun_at,
+                )
+            )
+            connection.execute(
+                update(schema.study)
+                .where(where)
+                .values(
+                    revision=revision.revision,
+                    covered_count=revision.instance_count,
+                    state=StudyState.READING.value,
+                )
+            )
+            return revision
+
+    def list_unfinished_revisions(self) -> list[RevisionRow]:
+        """Return begun revisions that are not finished, oldest first."""
+        return self._revisions(schema.revision.c.finished_at.is_(None))
+
+    def list_revisions(self, study_instance_uid: str) -> list[RevisionRow]:
+        """Return a study's revisions, oldest first."""
+        return self._revisions(schema.revision.c.study_instance_uid == study_instance_uid)
+
+    def get_revision(self, study_instance_uid: str, revision: int) -> RevisionRow:
+        """Return one revision, or raise KeyError."""
+        for row in self.list_revisions(study_instance_uid):
+            if row.revision == revision:
+                return row
+        raise KeyError(revision)
+
+    def save_match(self, study_instance_uid: str, revision: int, match: Mapping[str, Any]) -> None:
+        """Keep what ``match`` decided for a revision."""
+        with self.engine.begin() as connection:
+            connection.execute(_revision_update(study_instance_uid, revision).values(match=dict(match)))
+
+    def finish_revision(
+        self, study_instance_uid: str, revision: int, state: StudyState, now: datetime
+    ) -> None:
+        """Mark a revision as finished; the study takes its state if nothing newer arrived."""
+        with self.engine.begin() as connection:
+            connection.execute(
+                _revision_update(study_instance_uid, revision).values(finished_at=now.timestamp())
+            )
+            connection.execute(
+                update(schema.study)
+                .where(schema.study.c.study_instance_uid == study_instance_uid)
+                .where(schema.study.c.revision == revision)
+                .where(schema.study.c.covered_count == schema.study.c.instance_count)
+                .values(state=state.value)
+            )
+
+    def _reading(self) -> Connection:
+        return self.engine.connect().execution_options(read_only=True)
+
+    def _rows(self, *where: ColumnElement[bool], limit: int | None = None) -> list[StudyRow]:
+        query = (
+            select(schema.study).where(*where).order_by(schema.study.c.last_received_at.desc()).limit(limit)
+        )
+        with self._reading() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [
+            StudyRow(**{**row, "modalities": tuple(row["modalities"]), "state": StudyState(row["state"])})
+            for row in rows
+        ]
+
+    def _revisions(self, where: ColumnElement[bool]) -> list[RevisionRow]:
+        query = select(schema.revision).where(where).order_by(schema.revision.c.begun_at)
+        with self._reading() as connection:
+            return [RevisionRow(**row) for row in connection.execute(query).mappings()]
+
+    def _instance(self, row: Mapping[str, Any]) -> Instance:
+        header = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in row["header"].items()
+        }
+        return Instance(
+            sop_instance_uid=row["sop_instance_uid"],
+            sop_class_uid=row["sop_class_uid"],
+            series_instance_uid=row["series_instance_uid"],
+            study_instance_uid=row["study_instance_uid"],
+            transfer_syntax_uid=row["transfer_syntax_uid"],
+            header=header,
+            path=self.instances.path(row["sop_instance_uid"]),
+        )
+
+
+def _revision_update(study_instance_uid: str, revision: int) -> Any:
+    return (
+        update(schema.revision)
+        .where(schema.revision.c.study_instance_uid == study_instance_uid)
+        .where(schema.revision.c.revision == revision)
+    )
