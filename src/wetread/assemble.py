@@ -1,0 +1,65 @@
+"""When is a study complete?
+
+In: what has arrived and when.  Out: ready or not, why, and when to ask again.
+Never: clocks, the index; waiting.
+
+Pure: the path asks again at each arrival and when the wait is over (level-triggered), so a
+missed call costs time, never a study.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """What the index knows about a study's instances; times in seconds since 1970."""
+
+    instance_count: int
+    #: Instances that the newest begun revision covers.
+    covered_count: int
+    #: Where the sender told it.
+    expected_instances: int | None
+    last_received_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completeness:
+    """Whether to read now."""
+
+    is_complete: bool
+    #: Ask again after this time; 0 when complete.
+    wait_s: float
+    #: In words, for the study's history.
+    cause: str
+
+
+def check_completeness(arrival: Arrival, now: float, quiet_s: float) -> Completeness:
+    """Decide whether a study is complete.
+
+    Parameters
+    ----------
+    now
+        Seconds since 1970.
+    quiet_s
+        How long nothing must have arrived.
+    """
+    if arrival.instance_count <= arrival.covered_count:
+        return Completeness(is_complete=False, wait_s=quiet_s, cause="nothing new")
+    if arrival.expected_instances is not None and arrival.instance_count >= arrival.expected_instances:
+        return _complete(arrival, f"all {arrival.expected_instances} expected images are here")
+    # A clock that was set back must not hold a study for longer than the quiet period.
+    silence_s = max(now - arrival.last_received_at, 0.0)
+    if silence_s >= quiet_s:
+        return _complete(arrival, f"nothing more for {quiet_s:g} s")
+    return Completeness(
+        is_complete=False, wait_s=min(quiet_s - silence_s, quiet_s), cause="images are still arriving"
+    )
+
+
+def _complete(arrival: Arrival, reason: str) -> Completeness:
+    late = arrival.instance_count - arrival.covered_count
+    if arrival.covered_count:
+        reason = f"{late} more {'image' if late == 1 else 'images'} after the last reading, {reason}"
+    return Completeness(is_complete=True, wait_s=0.0, cause=reason)

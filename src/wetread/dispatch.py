@@ -1,0 +1,162 @@
+"""Start whatever the index says is due.
+
+In: the index and the clock.  Out: jobs in the engine, and when to look again.
+Never: a job that is not backed by a row; trust in an earlier call.
+
+Level-triggered: a lost wake-up, a crash between commit and enqueue, or a job that ended in an
+error are all found by looking again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from wetread.assemble import Arrival, check_completeness
+from wetread.domain.problem import ProblemCode
+from wetread.domain.progress import DeliveryState
+from wetread.engine import Engine
+from wetread.path import delivery_job, reading_job
+from wetread.steps import Steps
+from wetread.store import Store
+from wetread.store.history import Event
+from wetread.store.studies import StudyRow
+
+#: Look at everything at least this often.
+SWEEP_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatcher:
+    """A thread that looks at the index when woken, when a wait is over, and every ``SWEEP_S``."""
+
+    store: Store
+    steps: Steps
+    engine: Engine
+    clock: Callable[[], datetime]
+    _wake: threading.Event = field(default_factory=threading.Event)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Begin to look."""
+        thread = threading.Thread(target=self._loop, name="dispatch", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def wake(self) -> None:
+        """Look now: something arrived."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Stop looking; returns when the thread has ended."""
+        self._stop.set()
+        self._wake.set()
+        for thread in self._threads:
+            thread.join()
+
+    def look(self, sweep: bool = True) -> float:
+        """Start what is due; returns how long nothing new can become due by itself, in s."""
+        wait_s = SWEEP_S
+        for row in self.store.studies.list_due():
+            wait_s = min(wait_s, self._consider(row))
+        if sweep:
+            self._resume_readings()
+            self._resume_deliveries()
+        return wait_s
+
+    def _loop(self) -> None:
+        swept_at = 0.0
+        while not self._stop.is_set():
+            self._wake.clear()
+            now = self.clock().timestamp()
+            sweep = not 0.0 <= now - swept_at < SWEEP_S
+            swept_at = now if sweep else swept_at
+            self._wake.wait(self._look_safely(sweep))
+
+    def _look_safely(self, sweep: bool) -> float:
+        try:
+            return self.look(sweep)
+        except Exception as error:  # noqa: BLE001 - a locked or full database must not end the thread
+            self._report(error)
+            return 1.0
+
+    def _report(self, error: Exception) -> None:
+        event = Event(
+            at=self.clock(),
+            stage="assemble",
+            level="problem",
+            code=ProblemCode.INTERNAL_ERROR.value,
+            message=f"Looking for due studies failed with {type(error).__name__}; trying again.",
+        )
+        try:
+            self.store.history.add(event)
+        except Exception:  # noqa: BLE001, S110 - the index itself is out: the next look tells, /health shows it
+            pass
+
+    def _consider(self, row: StudyRow) -> float:
+        arrival = Arrival(
+            instance_count=row.instance_count,
+            covered_count=row.covered_count,
+            expected_instances=row.expected_instances,
+            last_received_at=row.last_received_at,
+        )
+        now = self.clock()
+        quiet_s = self.steps.quiet_s(row.study_instance_uid)
+        completeness = check_completeness(arrival, now.timestamp(), quiet_s)
+        if not completeness.is_complete:
+            return completeness.wait_s
+        begun = self.store.studies.begin_revision(row.study_instance_uid, completeness.cause, now)
+        if begun is not None:
+            self.store.history.add(
+                Event(
+                    study_instance_uid=row.study_instance_uid,
+                    revision=begun.revision,
+                    at=now,
+                    stage="assemble",
+                    message=f"{begun.instance_count} images taken as complete: {begun.cause}.",
+                )
+            )
+            self._enqueue_reading(row.study_instance_uid, begun.revision)
+        return SWEEP_S
+
+    def _enqueue_reading(self, study: str, revision: int) -> None:
+        self.engine.enqueue(reading_job(study, revision, self.steps.urgency(study)))
+
+    def _resume_readings(self) -> None:
+        for row in self.store.studies.list_unfinished_revisions():
+            study, revision = row.study_instance_uid, row.revision
+            if self.engine.list_open(f"read/{study}/{revision}/"):
+                continue
+            self._resume_reading(study, revision)
+
+    def _resume_reading(self, study: str, revision: int) -> None:
+        job = reading_job(study, revision, self.steps.urgency(study))
+        state = self.engine.find_state(job.key)
+        if state is None:
+            self.engine.enqueue(job)
+        elif state == "SUCCESS":
+            # It ended to be tried again later, and the later job is not there: begin it now.
+            attempt = int(self.clock().timestamp())
+            self.engine.enqueue(reading_job(study, revision, self.steps.urgency(study), attempt))
+        else:
+            # The engine gave it up: say so on the study instead of waiting for ever.
+            self.steps.stop(study, revision, f"{ProblemCode.INTERNAL_ERROR} {state}")
+
+    def _resume_deliveries(self) -> None:
+        waiting = {
+            (row.study_instance_uid, row.revision, row.destination)
+            for row in self.store.deliveries.list_by_state(DeliveryState.WAITING, DeliveryState.SENT)
+        }
+        if not waiting:
+            return
+        running = {key.rsplit("/", 1)[0] for key in self.engine.list_open("deliver/")}
+        for study, revision, destination in sorted(waiting):
+            job = delivery_job(study, revision, destination, attempt=1)
+            if job.key.rsplit("/", 1)[0] in running:
+                continue
+            if self.steps.needs_delivery(study, revision, destination):
+                moment = int(self.clock().timestamp())
+                self.engine.enqueue(delivery_job(study, revision, destination, attempt=moment))

@@ -1,0 +1,222 @@
+"""Durable workflows: a killed process goes on where it stopped.
+
+In: ordinary functions ``workflow(step, *arguments)``.  Out: each runs to its end once, across restarts.
+Never: pickle; arguments or results that are not JSON; dbos imported anywhere else.
+
+DBOS keeps each step's result in its own database. Whole studies and whole deliveries are
+workflows, never single instances. A step returns expected failures, it raises for bugs only,
+because a replayed exception has lost its type.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dbos._serialization
+import sqlalchemy
+from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
+from dbos._serialization import Serializer
+
+#: ``step(name, function, *arguments)`` runs the function once and remembers its result.
+Step = Callable[..., Any]
+#: ``workflow(step, *arguments)``; all values are JSON.
+Workflow = Callable[..., Any]
+
+#: A workflow that was interrupted this often (restarts count) is not taken up again.
+MAXIMUM_RECOVERIES = 5
+_OPEN_STATES = ["ENQUEUED", "PENDING", "DELAYED"]
+_DONE_STATES = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """How many workflows of a kind run at once in one process."""
+
+    name: str
+    concurrency: int
+    #: One at a time for each partition (a destination), so that a slow one blocks no other.
+    partitioned: bool = False
+    polling_interval_s: float = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One workflow to run."""
+
+    #: Name under which the workflow is registered.
+    workflow: str
+    queue: str
+    #: The same key again is not run again.
+    key: str
+    arguments: tuple[Any, ...]
+    #: From 1; lower runs first.
+    priority: int
+    delay_s: float = 0.0
+    partition: str = ""
+
+
+class JsonSerializer(Serializer):
+    """JSON for everything the engine stores."""
+
+    def name(self) -> str:
+        """Name the format in each row."""
+        return "json_1"
+
+    def serialize(self, data: Any) -> str:
+        """Return JSON; an exception is kept by its type alone, its text may hold patient data."""
+        if isinstance(data, BaseException):
+            data = {"$error": type(data).__qualname__}
+        return json.dumps(data, separators=(",", ":"), allow_nan=False)
+
+    def deserialize(self, serialized_data: str) -> Any:
+        """Return the value; an exception comes back as ``StoredError``."""
+        value = json.loads(serialized_data) if serialized_data is not None else None
+        if isinstance(value, dict) and set(value) == {"$error"}:
+            return StoredError(value["$error"])
+        if isinstance(value, dict) and set(value) == {"args", "kwargs"}:
+            value["args"] = tuple(value["args"])
+        return value
+
+
+class StoredError(Exception):
+    """An exception of an earlier run, known by its type's name only."""
+
+
+class RefusePickle(Serializer):
+    """Closes DBOS's own pickle reader: write access to its database must not run code."""
+
+    def name(self) -> str:
+        """Answer for pickled rows."""
+        return "py_pickle"
+
+    def serialize(self, data: Any) -> str:  # noqa: ARG002 - the signature is the base class's
+        """Refuse."""
+        raise TypeError("pickle is not written")
+
+    def deserialize(self, serialized_data: str) -> Any:  # noqa: ARG002 - as above
+        """Refuse."""
+        raise TypeError("pickle is not read")
+
+
+dbos._serialization.DBOSDefaultSerializer = RefusePickle()
+
+
+class Engine:
+    """The one engine of this process (DBOS allows no second)."""
+
+    def __init__(self, url: str, workflows: Mapping[str, Workflow], queues: tuple[Queue, ...]) -> None:
+        """Prepare; nothing runs before ``start``.
+
+        Parameters
+        ----------
+        url
+            Of the engine's own database, ``sqlite:///...`` or ``postgresql+psycopg://...``.
+        workflows
+            Registered name -> function. The name is the stored address: never change it.
+        """
+        config: DBOSConfig = {
+            "name": "wetread",
+            "system_database_url": url,
+            "serializer": JsonSerializer(),
+            # A new version would strand what is in flight: pinned for good (see ARCHITECTURE.md).
+            "application_version": "1",
+            # Fixed, so that a restart takes up its own work at once.
+            "executor_id": "local",
+            "log_level": "CRITICAL",
+        }
+        DBOS(config=config)
+        self._queues = queues
+        self._functions = {name: _register(name, body) for name, body in workflows.items()}
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Take up interrupted work and begin."""
+        _make_durable()
+        DBOS.launch()
+        for queue in self._queues:
+            DBOS.register_queue(
+                queue.name,
+                worker_concurrency=queue.concurrency,
+                partition_worker_concurrency=1 if queue.partitioned else None,
+                polling_interval_sec=queue.polling_interval_s,
+            )
+
+    def stop(self) -> None:
+        """Stop taking work; what is in flight goes on at the next start."""
+        DBOS.destroy(destroy_registry=True)
+
+    def enqueue(self, job: Job) -> None:
+        """Queue a job; a key that was queued before is not run again."""
+        options = SetEnqueueOptions(
+            priority=job.priority,
+            queue_partition_key=job.partition or None,
+            delay_seconds=job.delay_s or None,
+        )
+        with SetWorkflowID(job.key), options:
+            DBOS.enqueue_workflow(job.queue, self._functions[job.workflow], *job.arguments)
+
+    def list_open(self, prefix: str = "") -> dict[str, str]:
+        """Return key -> state of all jobs that wait or run."""
+        found = DBOS.list_workflows(
+            status=_OPEN_STATES, workflow_id_prefix=prefix or None, load_input=False, load_output=False
+        )
+        return {one.workflow_id: str(one.status) for one in found}
+
+    def find_state(self, key: str) -> str | None:
+        """Return a job's state in DBOS's words, None where it is not known."""
+        found = DBOS.list_workflows(workflow_ids=[key], load_input=False, load_output=False)
+        return str(found[0].status) if found else None
+
+    def prune(self, completed_before: str) -> int:
+        """Forget jobs that ended before an ISO 8601 time; returns how many."""
+        pruned = 0
+        while True:
+            done = DBOS.list_workflows(
+                completed_before=completed_before,
+                status=_DONE_STATES,
+                limit=500,
+                load_input=False,
+                load_output=False,
+            )
+            if not done:
+                return pruned
+            DBOS.delete_workflows([one.workflow_id for one in done])
+            pruned += len(done)
+
+
+def engine_url(data: Path) -> str:
+    """Return the URL of the embedded engine database in a data folder."""
+    return f"sqlite:///{data / 'engine.sqlite'}"
+
+
+def _step(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    return DBOS.run_step({"name": name}, function, *arguments)
+
+
+def _register(name: str, body: Workflow) -> Callable[..., Any]:
+    def workflow(*arguments: Any) -> Any:
+        return body(_step, *arguments)
+
+    registered: Callable[..., Any] = DBOS.workflow(name=name, max_recovery_attempts=MAXIMUM_RECOVERIES)(
+        workflow
+    )
+    return registered
+
+
+def _make_durable() -> None:
+    """Let SQLite commits of the engine survive a power cut, as those of the index do."""
+    if not sqlalchemy.event.contains(sqlalchemy.engine.Engine, "connect", _set_full):
+        sqlalchemy.event.listen(sqlalchemy.engine.Engine, "connect", _set_full)
+
+
+def _set_full(connection: Any, _record: Any) -> None:
+    if type(connection).__module__.startswith("sqlite3"):
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.close()

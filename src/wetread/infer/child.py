@@ -1,0 +1,46 @@
+"""The model's process: read the files, run the reader, write the Reading, end.
+
+In: a folder with ``job.json``.  Out: ``reading.zip``, or ``failure.json`` with the error's type and place.
+Never: network, store, engine; error texts (they may hold patient data).
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import traceback
+from pathlib import Path
+
+from wetread.domain.jsonable import from_jsonable
+from wetread.domain.packing import pack_reading
+from wetread.infer.job import ReadJob
+from wetread.infer.process import FAILURE, JOB, RESULT
+from wetread.infer.read import read_job
+
+
+def main(folder: Path) -> int:
+    """Run the job in ``folder``; returns the exit status."""
+    job: ReadJob = from_jsonable(ReadJob, json.loads((folder / JOB).read_text()))
+    _limit_memory(job.model.runtime.memory_mb)
+    try:
+        reading = read_job(job)
+    except Exception as error:  # noqa: BLE001 - the boundary: whatever a model raises becomes a coded problem
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(frame.filename).name}:{frame.lineno}"
+        (folder / FAILURE).write_text(json.dumps({"type": type(error).__name__, "where": where}))
+        return 1
+    part = folder / f"{RESULT}.part"
+    part.write_bytes(pack_reading(reading))
+    part.replace(folder / RESULT)
+    return 0
+
+
+def _limit_memory(memory_mb: int) -> None:
+    limit = memory_mb * 1024 * 1024
+    # RLIMIT_DATA and not RLIMIT_AS: thread pools reserve address space that they never use.
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,45 @@
+"""What is handed to the model's process.
+
+In: a chosen series and a model.  Out: plain JSON and back; a Reading for what could not be read.
+Never: pixels (the process reads the files itself).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from wetread.domain.model import Model
+from wetread.domain.problem import Problem
+from wetread.domain.reading import Outcome, Reading, Triage
+from wetread.domain.study import Series
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadJob:
+    """Read one series with one model."""
+
+    study_instance_uid: str
+    revision: int
+    series: Series
+    model: Model
+    #: With time zone; the moment that the Reading will carry.
+    made_at: datetime
+    #: Digest of the Reading that this one will supersede, ``""`` for the first.
+    predecessor_digest: str = ""
+
+
+def make_unread(job: ReadJob, *problems: Problem) -> Reading:
+    """Return the Reading that says why nothing was read."""
+    return Reading(
+        study_instance_uid=job.study_instance_uid,
+        series_instance_uid=job.series.series_instance_uid,
+        revision=job.revision,
+        model=job.model.identity,
+        operating_point=job.model.operating_point,
+        outcome=Outcome.NOT_READ,
+        triage=Triage(),
+        problems=problems,
+        made_at=job.made_at,
+        predecessor_digest=job.predecessor_digest,
+    )

@@ -1,0 +1,125 @@
+"""The path of a study on one page.
+
+In: a study and its revision.  Out: readings, documents, deliveries, each noted in the history.
+Never: knowledge that belongs to a stage; a step whose repetition would change anything outside.
+
+    receive > assemble > match > infer > compose > deliver > (worklist shows it all)
+
+``read_study`` and ``deliver`` are durable workflows: each step is done once and remembered, a
+killed process goes on behind the last finished step. The index is the truth; ``dispatch`` starts
+whatever it says is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from wetread.domain.problem import ProblemCode
+from wetread.domain.reading import Priority
+from wetread.engine import Job, Queue, Step, Workflow
+from wetread.errors import StorageError, WetreadError
+from wetread.steps import Steps
+
+#: At the end a queue's width: models one after another, destinations side by side.
+READ_QUEUE = Queue(name="read", concurrency=1)
+DELIVER_QUEUE = Queue(name="deliver", concurrency=8, partitioned=True)
+#: Lower runs first; room is left between for what comes later.
+URGENCY = {Priority.STAT: 10, Priority.URGENT: 20, Priority.ROUTINE: 30}
+#: A study whose disk was full is tried again after this time.
+STORAGE_RETRY_S = 60.0
+
+
+class Stopped(Exception):
+    """A step could not be done; the code says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPath:
+    """The two workflows, over the steps that do the work."""
+
+    steps: Steps
+    enqueue: Callable[[Job], None]
+
+    def workflows(self) -> dict[str, Workflow]:
+        """Return the workflows by their stored names."""
+        return {"read_study": self.read_study, "deliver": self.deliver}
+
+    def read_study(self, step: Step, study: str, revision: int, attempt: int) -> None:
+        """Read one revision of a study: match, infer, compose, hand over to delivery."""
+        try:
+            for chosen in _run(step, "match", self.steps.match, study, revision):
+                _run(step, "infer", self.steps.infer, study, revision, chosen["model"], chosen["series"])
+            for reading_id in _run(step, "list", self.steps.list_readings, study, revision):
+                _run(step, "compose", self.steps.compose, reading_id)
+            destinations = _run(step, "address", self.steps.address, study, revision)
+            _run(step, "finish", self.steps.finish, study, revision)
+        except Stopped as stopped:
+            self._stop(step, study, revision, attempt, str(stopped))
+            return
+        for destination in destinations:
+            self.enqueue(delivery_job(study, revision, destination, attempt=1))
+
+    def deliver(self, step: Step, study: str, revision: int, destination: str, attempt: int) -> None:
+        """Try once to deliver what a destination still lacks; come back later for the rest."""
+        try:
+            _run(step, "send", self.steps.send, study, revision, destination)
+            _run(step, "verify", self.steps.verify, study, revision, destination)
+            delay_s = _run(step, "delay", self.steps.next_try_s, study, revision, destination)
+        except Stopped:
+            delay_s = STORAGE_RETRY_S
+        if delay_s is not None:
+            self.enqueue(delivery_job(study, revision, destination, attempt + 1, delay_s))
+
+    def _stop(self, step: Step, study: str, revision: int, attempt: int, code: str) -> None:
+        if code == StorageError.code:
+            self.enqueue(reading_job(study, revision, Priority.ROUTINE, attempt + 1, STORAGE_RETRY_S))
+        else:
+            step("stop", self.steps.stop, study, revision, code)
+
+
+def reading_job(study: str, revision: int, urgency: Priority, attempt: int = 1, delay_s: float = 0.0) -> Job:
+    """Return the job that reads a revision."""
+    return Job(
+        workflow="read_study",
+        queue=READ_QUEUE.name,
+        key=f"read/{study}/{revision}/{attempt}",
+        arguments=(study, revision, attempt),
+        priority=URGENCY[urgency],
+        delay_s=delay_s,
+    )
+
+
+def delivery_job(study: str, revision: int, destination: str, attempt: int, delay_s: float = 0.0) -> Job:
+    """Return the job for one try at one destination."""
+    return Job(
+        workflow="deliver",
+        queue=DELIVER_QUEUE.name,
+        key=f"deliver/{study}/{revision}/{destination}/{attempt}",
+        arguments=(study, revision, destination, attempt),
+        priority=URGENCY[Priority.ROUTINE],
+        delay_s=delay_s,
+        partition=destination,
+    )
+
+
+def _run(step: Step, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    outcome = step(name, _guard, function, arguments)
+    if not outcome["ok"]:
+        raise Stopped(outcome["code"])
+    return outcome["value"]
+
+
+def _guard(function: Callable[..., Any], arguments: tuple[Any, ...]) -> dict[str, Any]:
+    """Turn an expected failure into a value, since a stored exception loses its type."""
+    try:
+        return {"ok": True, "value": function(*arguments)}
+    except WetreadError as error:
+        return {"ok": False, "code": error.code}
+    except Exception as error:  # noqa: BLE001 - the one boundary: a bug stops this study alone, visibly
+        frame = error.__traceback__
+        while frame is not None and frame.tb_next is not None:
+            frame = frame.tb_next
+        where = f"{frame.tb_frame.f_code.co_name}:{frame.tb_lineno}" if frame else ""
+        return {"ok": False, "code": f"{ProblemCode.INTERNAL_ERROR} {type(error).__name__} {where}"}
