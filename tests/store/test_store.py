@@ -170,3 +170,24 @@ def test_the_store_opens_again(tmp_path: Path) -> None:
     assert [event.message for event in again.history.list_for_study("1.2.5")] == ["First image."]
     assert not list(again.intake.incoming.iterdir())
     again.close()
+
+
+def test_our_own_result_that_comes_back_is_stored_but_never_read(store: Store) -> None:
+    store.intake.accept(arrive(store, 1))
+    store.studies.begin_revision("1.2.5", "quiet", NOW)
+    row = store.readings.save(make_reading())
+    result = Document(
+        kind=DocumentKind.SR,
+        ordinal=1,
+        sop_instance_uid="1.2.3.77",
+        sop_class_uid="1.2",
+        series_instance_uid="2.25.8",
+        title="report",
+        data=b"DICM",
+    )
+    store.readings.save_documents(row.id, (result,))
+    assert store.intake.accept(arrive(store, 77)) is Acceptance.ACCEPTED
+    assert store.studies.list_due() == []
+    study = store.studies.load("1.2.5")
+    assert study is not None
+    assert [one.sop_instance_uid for one in study.series[0].instances] == ["1.2.3.1"]

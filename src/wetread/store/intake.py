@@ -91,8 +91,9 @@ class Intake:
             self.instances.path(uid).unlink()
             self.instances.take(uid, arrived.instance.path)
         with self.engine.begin() as connection:
-            _upsert_study(connection, arrived)
-            connection.execute(insert(schema.instance).values(_instance_row(arrived)))
+            is_result = _is_own_result(connection, uid)
+            _upsert_study(connection, arrived, is_result)
+            connection.execute(insert(schema.instance).values(**_instance_row(arrived), is_result=is_result))
 
     def _keep_aside(self, arrived: Arrived) -> None:
         key = f"{arrived.instance.sop_instance_uid} {arrived.content_digest}"
@@ -129,14 +130,23 @@ def _instance_row(arrived: Arrived) -> dict[str, Any]:
     }
 
 
-def _upsert_study(connection: Connection, arrived: Arrived) -> None:
+def _is_own_result(connection: Connection, sop_instance_uid: str) -> bool:
+    query = select(schema.document.c.id).where(schema.document.c.sop_instance_uid == sop_instance_uid)
+    return connection.execute(query).first() is not None
+
+
+def _upsert_study(connection: Connection, arrived: Arrived, is_result: bool) -> None:
+    """Count an image for its study; a result of ours that came back counts for nothing."""
     uid = arrived.instance.study_instance_uid
     table = schema.study
     row = connection.execute(select(table).where(table.c.study_instance_uid == uid)).mappings().first()
     now = arrived.received_at.timestamp()
     header = arrived.instance.header
     if row is None:
-        connection.execute(insert(table).values(_new_study(uid, header, now)))
+        new = _new_study(uid, header, now) | {"instance_count": 0 if is_result else 1}
+        connection.execute(insert(table).values(new))
+        return
+    if is_result:
         return
     connection.execute(
         update(table)

@@ -65,6 +65,9 @@ instance = Table(
     Column("received_at", Float, nullable=False),
     # AE title, "folder" or "stow": who handed it in.
     Column("source", String(64), nullable=False, default=""),
+    # A result of ours that came back (a PACS may send everything on): stored beside the images,
+    # never read again.
+    Column("is_result", Boolean, nullable=False, default=False),
     Index("instance_by_study", "study_instance_uid", "received_at"),
 )
 

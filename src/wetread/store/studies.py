@@ -79,7 +79,7 @@ class Studies:
         return self._rows(schema.study.c.instance_count > schema.study.c.covered_count)
 
     def load(self, study_instance_uid: str, limit: int | None = None, revision: int = 1) -> Study | None:
-        """Return the study with its instances' headers.
+        """Return the study with its instances' headers, without results of ours that came back.
 
         Parameters
         ----------
@@ -90,7 +90,7 @@ class Studies:
         table = schema.instance
         query = (
             select(table)
-            .where(table.c.study_instance_uid == study_instance_uid)
+            .where(table.c.study_instance_uid == study_instance_uid, ~table.c.is_result)
             .order_by(table.c.received_at, table.c.sop_instance_uid)
             .limit(limit)
         )

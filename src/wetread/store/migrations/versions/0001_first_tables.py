@@ -114,6 +114,7 @@ def upgrade() -> None:
         sa.Column("header", sa.JSON(), nullable=False),
         sa.Column("received_at", sa.Float(), nullable=False),
         sa.Column("source", sa.String(length=64), nullable=False),
+        sa.Column("is_result", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["study_instance_uid"],
             ["study.study_instance_uid"],
