@@ -1,0 +1,128 @@
+"""One raw data element to plain values.
+
+In: the bytes of an element, its VR, the character sets.  Out: str, int, float or a tuple of them.
+Never: bulk data (OB, OW, ...), a float that JSON cannot hold (they become the text ``NaN``).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+
+from pydicom.charset import decode_bytes
+
+from wetread.domain.study import Scalar
+
+Plain = Scalar | tuple[Scalar, ...]
+
+#: Longer values are left out of the header: nothing we match on is that long.
+MAX_VALUE_BYTES = 4096
+
+# PS3.5 section 6.2: binary numbers by struct code
+_BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
+# PS3.5 section 6.1.2.2: the VRs that Specific Character Set applies to
+_CHARSET_TEXT = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+# One value, in which a backslash is an ordinary character
+_SINGLE_TEXT = frozenset({"LT", "ST", "UR", "UT"})
+_TEXT = _CHARSET_TEXT | _SINGLE_TEXT | {"AE", "AS", "CS", "DA", "DT", "TM", "UI"}
+_DELIMITERS = {0x0A, 0x0C, 0x0D, 0x09, 0x5C, 0x5E, 0x3D}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """How the values of a data set are written."""
+
+    is_little_endian: bool = True
+    #: Python names of the character sets, first one default.
+    charsets: tuple[str, ...] = ("iso8859",)
+    #: Pixel Representation: whether "US or SS" attributes are signed.
+    is_signed: bool = False
+
+
+def plain_value(vr: str, value: bytes, encoding: Encoding) -> Plain | None:
+    """Return the value of one element; None for VRs and lengths that headers leave out.
+
+    Parameters
+    ----------
+    vr
+        Value Representation, also the dictionary's ``"US or SS"``.
+    value
+        As it stands in the data set.
+
+    Notes
+    -----
+    Decimal and integer strings that are no numbers stay text, so that nothing is lost;
+    numbers that are not finite become the text ``"NaN"``, ``"inf"`` or ``"-inf"``.
+    """
+    if len(value) > MAX_VALUE_BYTES:
+        return None
+    if vr == "DS":
+        return _join([_number(part) for part in _split(value)])
+    if vr == "IS":
+        return _join([_integer(part) for part in _split(value)])
+    if vr in _TEXT:
+        return _text(vr, value, encoding)
+    if " or " in vr:
+        vr = ("SS" if encoding.is_signed else "US") if vr.startswith("US or SS") else ""
+    if vr == "AT":
+        return _join([f"({a:04X},{b:04X})" for a, b in _unpack("HH", value, encoding)])
+    if vr in _BINARY:
+        return _join([finite(one) for (one,) in _unpack(_BINARY[vr], value, encoding)])
+    return None
+
+
+def finite(number: float) -> Scalar:
+    """Return the number, or its text (``"NaN"``, ``"inf"``) where JSON has none for it."""
+    if isinstance(number, int) or math.isfinite(number):
+        return number
+    return "NaN" if math.isnan(number) else str(number)
+
+
+def to_float(value: object) -> float:
+    """Return a header value as a number; NaN for text, nothing, or several values."""
+    if isinstance(value, int | float):
+        return float(value)
+    return math.nan
+
+
+def _join(values: list[Scalar]) -> Plain:
+    if not values:
+        return ""
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+def _split(value: bytes) -> list[str]:
+    text = value.decode("ascii", "replace").strip("\0 ")
+    return [part.strip("\0 ") for part in text.split("\\")] if text else []
+
+
+def _number(text: str) -> Scalar:
+    try:
+        return finite(float(text))
+    except ValueError:
+        return text
+
+
+def _integer(text: str) -> Scalar:
+    try:
+        return int(text)
+    except ValueError:
+        return _number(text)
+
+
+def _text(vr: str, value: bytes, encoding: Encoding) -> Plain:
+    if (vr in _CHARSET_TEXT and not value.isascii()) or b"\x1b" in value:
+        text = decode_bytes(value, list(encoding.charsets), _DELIMITERS)
+    else:
+        text = value.decode("ascii", "replace")
+    text = text.rstrip("\0 ")
+    if vr in _SINGLE_TEXT or "\\" not in text:
+        return text.strip()
+    return tuple(part.strip("\0 ") for part in text.split("\\"))
+
+
+def _unpack(code: str, value: bytes, encoding: Encoding) -> list[tuple[float, ...]]:
+    form = struct.Struct(("<" if encoding.is_little_endian else ">") + code)
+    whole = len(value) - len(value) % form.size
+    return list(form.iter_unpack(value[:whole]))
