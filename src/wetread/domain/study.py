@@ -5,6 +5,7 @@ In: headers as plain values.  Out: the same, grouped.  Never: pixels, pydicom.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,11 @@ Scalar = str | int | float
 #: DICOM keyword -> value; several values are a tuple. Attributes of a sequence's items stand
 #: as ``"ProcedureCodeSequence.CodeValue"``. Empty attributes are ``""``.
 Header = Mapping[str, Scalar | tuple[Scalar, ...]]
+
+
+def study_key(study_instance_uid: str) -> str:
+    """Return the 16 hexadecimal digits that name a study where its UID must not stand: addresses, logs."""
+    return hashlib.sha256(study_instance_uid.encode()).hexdigest()[:16]
 
 
 def header_text(header: Header, keyword: str) -> str:

@@ -93,6 +93,33 @@ class Deliveries:
         """Return all deliveries of a study."""
         return self._rows(schema.delivery.c.study_instance_uid == study_instance_uid)
 
+    def find(self, delivery_id: int) -> DeliveryRow | None:
+        """Return one delivery, None where there is none."""
+        rows = self._rows(schema.delivery.c.id == delivery_id)
+        return rows[0] if rows else None
+
+    def count_by_study(
+        self, study_instance_uids: list[str]
+    ) -> dict[str, dict[str, dict[DeliveryState, int]]]:
+        """Return study -> destination -> state -> documents, of the newest revision planned for each."""
+        table = schema.delivery
+        newest = (
+            select(table.c.study_instance_uid, func.max(table.c.revision).label("revision"))
+            .where(table.c.study_instance_uid.in_(study_instance_uids))
+            .group_by(table.c.study_instance_uid)
+            .subquery()
+        )
+        here = (table.c.study_instance_uid == newest.c.study_instance_uid) & (
+            table.c.revision == newest.c.revision
+        )
+        columns = (table.c.study_instance_uid, table.c.destination, table.c.state)
+        query = select(*columns, func.count()).join(newest, here).group_by(*columns).order_by(*columns)
+        counts: dict[str, dict[str, dict[DeliveryState, int]]] = {}
+        with self.engine.connect().execution_options(read_only=True) as connection:
+            for uid, destination, state, count in connection.execute(query):
+                counts.setdefault(uid, {}).setdefault(destination, {})[DeliveryState(state)] = count
+        return counts
+
     def list_by_state(self, *states: DeliveryState) -> list[DeliveryRow]:
         """Return the deliveries in any of these states, oldest first."""
         return self._rows(schema.delivery.c.state.in_([state.value for state in states]))

@@ -64,6 +64,23 @@ class History:
         with self.engine.connect().execution_options(read_only=True) as connection:
             return connection.execute(select(func.max(schema.event.c.id))).scalar_one() or 0
 
+    def pulse(self) -> str:
+        """Return a text that changes whenever something that pages show has changed; cheap to ask."""
+        newest = [
+            schema.event.c.id,
+            schema.study.c.last_received_at,
+            schema.study.c.reported_at,
+            schema.revision.c.begun_at,
+            schema.revision.c.finished_at,
+            schema.reading.c.id,
+            schema.document.c.id,
+            schema.delivery.c.id,
+            schema.delivery.c.updated_at,
+        ]
+        query = select(*[select(func.max(column)).scalar_subquery() for column in newest])
+        with self.engine.connect().execution_options(read_only=True) as connection:
+            return "/".join(str(value or 0) for value in connection.execute(query).one())
+
     def _select(
         self, *where: ColumnElement[bool], limit: int | None = None, newest_first: bool = False
     ) -> list[Event]:

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from wetread.domain.progress import Acceptance, StudyState
-from wetread.domain.study import Header, Instance, header_text
+from wetread.domain.study import Header, Instance, header_text, study_key
 from wetread.store import schema
 from wetread.store.blobs import Blobs
 
@@ -157,6 +157,8 @@ def _upsert_study(connection: Connection, arrived: Arrived, is_result: bool) -> 
             modalities=sorted({*row["modalities"], *_modalities(header)}),
             expected_instances=row["expected_instances"] or _expected_instances(header),
             state=StudyState.ARRIVING.value,
+            # More images: whoever reported it must see it again.
+            reported_at=None,
         )
     )
 
@@ -164,6 +166,7 @@ def _upsert_study(connection: Connection, arrived: Arrived, is_result: bool) -> 
 def _new_study(uid: str, header: Header, now: float) -> dict[str, Any]:
     return {
         "study_instance_uid": uid,
+        "key": study_key(uid),
         "patient_id": header_text(header, "PatientID"),
         "patient_name": header_text(header, "PatientName"),
         "patient_birth_date": header_text(header, "PatientBirthDate"),

@@ -29,6 +29,8 @@ study = Table(
     "study",
     metadata,
     Column("study_instance_uid", String(64), primary_key=True),
+    # domain.study.study_key: names the study in addresses of pages.
+    Column("key", String(16), nullable=False, unique=True),
     Column("patient_id", String(64), nullable=False, default="", index=True),
     Column("patient_name", Text, nullable=False, default=""),
     Column("patient_birth_date", String(8), nullable=False, default=""),
@@ -47,6 +49,8 @@ study = Table(
     Column("revision", Integer, nullable=False, default=0),
     Column("covered_count", Integer, nullable=False, default=0),
     Column("state", String(16), nullable=False, default="arriving", index=True),
+    # When a person took it off the reading list; NULL while it waits.
+    Column("reported_at", Float, index=True),
 )
 
 #: One row per stored SOP instance.
@@ -149,7 +153,7 @@ delivery = Table(
     Column("attempts", Integer, nullable=False, default=0),
     Column("problem_code", String(64), nullable=False, default=""),
     Column("message", Text, nullable=False, default=""),
-    Column("updated_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False, index=True),
     UniqueConstraint("document_id", "destination"),
 )
 

@@ -23,6 +23,8 @@ class StudyRow:
     """What the index knows about a study without opening it."""
 
     study_instance_uid: str
+    #: ``domain.study.study_key``.
+    key: str
     patient_id: str
     patient_name: str
     patient_birth_date: str
@@ -42,6 +44,8 @@ class StudyRow:
     #: Instances that this revision covers.
     covered_count: int
     state: StudyState
+    #: When a person took it off the reading list; None while it waits.
+    reported_at: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +73,28 @@ class Studies:
         """Return a study's row, None where there is none."""
         rows = self._rows(schema.study.c.study_instance_uid == study_instance_uid)
         return rows[0] if rows else None
+
+    def find_by_key(self, key: str) -> StudyRow | None:
+        """Return the study of a ``study_key``, None where there is none."""
+        rows = self._rows(schema.study.c.key == key)
+        return rows[0] if rows else None
+
+    def list_waiting(self, limit: int = 2000) -> list[StudyRow]:
+        """Return the studies that nobody reported yet; where there are more, the newest."""
+        return self._rows(schema.study.c.reported_at.is_(None), limit=limit)
+
+    def list_reported(self, limit: int = 200) -> list[StudyRow]:
+        """Return the reported studies that arrived last, newest first."""
+        return self._rows(schema.study.c.reported_at.is_not(None), limit=limit)
+
+    def mark_reported(self, study_instance_uid: str, now: datetime | None) -> None:
+        """Take a study off the reading list, or with None put it back."""
+        with self.engine.begin() as connection:
+            connection.execute(
+                update(schema.study)
+                .where(schema.study.c.study_instance_uid == study_instance_uid)
+                .values(reported_at=now.timestamp() if now else None)
+            )
 
     def list_newest(self, limit: int = 500) -> list[StudyRow]:
         """Return the studies that arrived last, newest first."""

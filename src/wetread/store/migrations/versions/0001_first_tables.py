@@ -59,6 +59,7 @@ def upgrade() -> None:
     op.create_table(
         "study",
         sa.Column("study_instance_uid", sa.String(length=64), nullable=False),
+        sa.Column("key", sa.String(length=16), nullable=False),
         sa.Column("patient_id", sa.String(length=64), nullable=False),
         sa.Column("patient_name", sa.Text(), nullable=False),
         sa.Column("patient_birth_date", sa.String(length=8), nullable=False),
@@ -75,11 +76,14 @@ def upgrade() -> None:
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("covered_count", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("reported_at", sa.Float(), nullable=True),
         sa.PrimaryKeyConstraint("study_instance_uid"),
+        sa.UniqueConstraint("key"),
     )
     op.create_index(op.f("ix_study_accession_number"), "study", ["accession_number"], unique=False)
     op.create_index(op.f("ix_study_last_received_at"), "study", ["last_received_at"], unique=False)
     op.create_index(op.f("ix_study_patient_id"), "study", ["patient_id"], unique=False)
+    op.create_index(op.f("ix_study_reported_at"), "study", ["reported_at"], unique=False)
     op.create_index(op.f("ix_study_state"), "study", ["state"], unique=False)
     op.create_index(op.f("ix_study_study_date"), "study", ["study_date"], unique=False)
     op.create_table(
@@ -161,5 +165,6 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_delivery_destination"), "delivery", ["destination"], unique=False)
     op.create_index(op.f("ix_delivery_state"), "delivery", ["state"], unique=False)
+    op.create_index(op.f("ix_delivery_updated_at"), "delivery", ["updated_at"], unique=False)
     op.create_index(op.f("ix_delivery_study_instance_uid"), "delivery", ["study_instance_uid"], unique=False)
     # ### end Alembic commands ###
