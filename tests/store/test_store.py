@@ -13,6 +13,7 @@ from wetread.domain.document import Document, DocumentKind
 from wetread.domain.progress import Acceptance, DeliveryState, StudyState
 from wetread.domain.reading import digest
 from wetread.domain.study import Instance
+from wetread.errors import ConfigError
 from wetread.store import Store, open_store
 from wetread.store.history import Event
 from wetread.store.intake import Arrived
@@ -166,10 +167,21 @@ def test_the_store_opens_again(tmp_path: Path) -> None:
     (store.intake.incoming / "torn.part").write_bytes(b"half")
     store.close()
     again = open_store(tmp_path)
+    again.own()
     assert again.studies.find("1.2.5") is not None
     assert [event.message for event in again.history.list_for_study("1.2.5")] == ["First image."]
     assert not list(again.intake.incoming.iterdir())
     again.close()
+
+
+def test_a_second_service_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    first, second = open_store(tmp_path), open_store(tmp_path)
+    first.own()
+    with pytest.raises(ConfigError, match="Another wetread service"):
+        second.own()
+    first.close()
+    second.own()
+    second.close()
 
 
 def test_our_own_result_that_comes_back_is_stored_but_never_read(store: Store) -> None:

@@ -70,5 +70,7 @@ class Model:
     operating_point: str
     #: Numbers of the operating point and of the triage, by name.
     parameters: Mapping[str, float] = field(default_factory=dict)
+    #: Folder of the package; a reader of its own is imported from there. ``""``: built in.
+    folder: str = ""
     #: Title -> text: data, licence, limits.
     card: Mapping[str, str] = field(default_factory=dict)

@@ -5,12 +5,14 @@ In: a data folder, optionally a database URL.  Out: ``Store``.  Never: a half-op
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import dataclass
+import fcntl
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from sqlalchemy import Engine
 
+from wetread.errors import ConfigError
 from wetread.store.blobs import Blobs
 from wetread.store.database import open_database
 from wetread.store.deliveries import Deliveries
@@ -31,10 +33,35 @@ class Store:
     readings: Readings
     deliveries: Deliveries
     history: History
+    _locks: list[IO[str]] = field(default_factory=list)
+
+    def own(self) -> None:
+        """Become the only service on this data folder, until this process ends.
+
+        Raises
+        ------
+        ConfigError
+            If another service holds it.
+        """
+        lock = (self.data / "lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise ConfigError(
+                "Another wetread service runs on this data folder: stop it or choose another folder.",
+                data=self.data,
+            ) from error
+        self._locks.append(lock)
+        # What lies here was never acknowledged.
+        for path in self.intake.incoming.iterdir():
+            path.unlink()
 
     def close(self) -> None:
         """Close the database connections."""
         self.engine.dispose()
+        for lock in self._locks:
+            lock.close()
 
 
 def open_store(data: Path, database_url: str = "") -> Store:
@@ -47,9 +74,7 @@ def open_store(data: Path, database_url: str = "") -> Store:
     """
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     incoming = data / "incoming"
-    # What lies here was never acknowledged.
-    shutil.rmtree(incoming, ignore_errors=True)
-    incoming.mkdir()
+    incoming.mkdir(exist_ok=True)
     engine = open_database(database_url or f"sqlite:///{data / 'index.sqlite'}")
     instances = Blobs(data / "instances", ".dcm")
     for folder in ("instances", "conflicts", "readings", "documents"):
