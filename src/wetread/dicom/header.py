@@ -20,7 +20,7 @@ from pydicom.charset import convert_encodings
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.filereader import data_element_generator
+from pydicom.filereader import ENCODED_VR, data_element_generator
 from pydicom.sequence import Sequence
 from pydicom.values import convert_SQ
 
@@ -134,8 +134,8 @@ def _read(file: BinaryIO, size: int, path: Path) -> Instance:
             "Not a readable DICOM object: check the file and send it again",
             reason=type(error).__name__,
         ) from error
-    header.setdefault("SOPInstanceUID", source.meta.get(0x00020003, ""))
-    header.setdefault("SOPClassUID", source.meta.get(0x00020002, ""))
+    for keyword, tag in (("SOPInstanceUID", 0x00020003), ("SOPClassUID", 0x00020002)):
+        header[keyword] = header.get(keyword) or source.meta.get(tag, "")
     return Instance(
         sop_instance_uid=_require_uid(header, "SOPInstanceUID"),
         sop_class_uid=_require_uid(header, "SOPClassUID"),
@@ -175,7 +175,7 @@ def _open(file: BinaryIO, size: int) -> _Source:
         file=file,
         size=size,
         transfer_syntax_uid=uid,
-        is_implicit=uid == _IMPLICIT,
+        is_implicit=_is_implicit(file),
         is_little_endian=uid != _BIG_ENDIAN,
         meta=meta,
     )
@@ -210,13 +210,19 @@ def _inflate(file: BinaryIO) -> bytes:
     return data
 
 
-def _guess_transfer_syntax(file: BinaryIO) -> str:
-    """Tell implicit, explicit and big endian apart by the first element (PS3.5 section 7.1)."""
+def _is_implicit(file: BinaryIO) -> bool:
+    """Tell by the first element: some writers declare one encoding and use the other (PS3.5 section 7.1)."""
     head = file.read(6)
     file.seek(-len(head), os.SEEK_CUR)
-    if len(head) < 6 or not head[4:6].isalpha():
+    return head[4:6] not in ENCODED_VR
+
+
+def _guess_transfer_syntax(file: BinaryIO) -> str:
+    if _is_implicit(file):
         return _IMPLICIT
-    return _BIG_ENDIAN if head[0] == 0 else _EXPLICIT
+    first = file.read(1)
+    file.seek(-len(first), os.SEEK_CUR)
+    return _BIG_ENDIAN if first == b"\0" else _EXPLICIT
 
 
 def _read_header(source: _Source) -> dict[str, Plain]:
