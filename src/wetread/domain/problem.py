@@ -19,6 +19,11 @@ class ProblemCode(StrEnum):
     UNREADABLE_INSTANCE = "unreadable-instance"
     MISSING_ATTRIBUTE = "missing-attribute"
     CONTENT_CONFLICT = "content-conflict"
+    ASSOCIATION_REFUSED = "association-refused"
+    ASSOCIATION_BROKEN = "association-broken"
+    STORAGE_ERROR = "storage-error"
+    # the index knows an instance whose file is gone
+    FILE_MISSING = "file-missing"
     # which images
     WRONG_MODALITY = "wrong-modality"
     LOCALIZER = "localizer"

@@ -77,10 +77,12 @@ class Intake:
         with self.engine.connect().execution_options(read_only=True) as connection:
             return connection.execute(query).scalar_one_or_none()
 
-    def iter_known_uids(self) -> Iterator[str]:
-        """Yield the SOP Instance UID of every indexed instance."""
+    def iter_known(self) -> Iterator[tuple[str, str]]:
+        """Yield SOP Instance UID and Study Instance UID of every indexed instance."""
+        query = select(schema.instance.c.sop_instance_uid, schema.instance.c.study_instance_uid)
         with self.engine.connect().execution_options(read_only=True) as connection:
-            yield from connection.execute(select(schema.instance.c.sop_instance_uid)).scalars()
+            for row in connection.execute(query):
+                yield row[0], row[1]
 
     def _store(self, arrived: Arrived) -> None:
         uid = arrived.instance.sop_instance_uid

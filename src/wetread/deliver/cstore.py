@@ -1,0 +1,238 @@
+"""Send DICOM objects by C-STORE.
+
+In: documents or files, and a destination.  Out: an outcome for each.
+Never: a wait without a limit; another encoding than the object has.
+
+Which refusals are for good (PS3.4 B.2.3 Table B.2-1, PS3.7 Annex C): A7xx (out of resources), 0110
+(processing failure), 0124 (not authorized: somebody will register us) and whatever concerns the
+connection may pass, so they are tried again. Everything else says that this object will never be
+taken: A9xx, Cxxx, 0111, 0117, 0122 and a presentation context that was not accepted.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pynetdicom import AE, _config, build_context, evt
+from pynetdicom.dsutils import split_dataset
+from pynetdicom.presentation import PresentationContext
+
+from wetread.deliver.destination import Destination
+from wetread.deliver.outcome import Outcome, failed, sent
+from wetread.domain.document import Document
+from wetread.errors import (
+    AssociationRejected,
+    NotAcknowledged,
+    PeerError,
+    PeerUnreachable,
+    UnreadableInstance,
+)
+
+logger = logging.getLogger(__name__)
+
+# Bytes go as they are, in pieces: no decoding, no re-encoding, no whole file in memory.
+_config.STORE_SEND_CHUNKED_DATASET = True
+_config.LOG_HANDLER_LEVEL = "none"
+
+#: Presentation context IDs are the odd numbers up to 255 (PS3.8 9.3.2.2).
+MAXIMUM_CONTEXTS = 128
+
+#: (done, all)
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Item:
+    """One object to send."""
+
+    key: str
+    path: Path
+    sop_class_uid: str
+    transfer_syntax_uid: str
+
+
+def send_objects(destination: Destination, documents: Sequence[Document]) -> list[Outcome]:
+    """Send the DICOM documents of one delivery over one association; one outcome each, in order."""
+    with tempfile.TemporaryDirectory(prefix="wetread-send-") as folder:
+        items = []
+        for number, document in enumerate(documents):
+            path = Path(folder) / f"{number}.dcm"
+            path.write_bytes(document.data)
+            items.append(_read_item(path, document.sop_instance_uid))
+        return _send(destination, items, None)
+
+
+def send_files(
+    paths: Iterable[Path], destination: Destination, progress: Progress | None = None
+) -> list[Outcome]:
+    """Send DICOM files as they are; the key of an outcome is the path's text.
+
+    Parameters
+    ----------
+    progress
+        Called with (done, all) after each file.
+    """
+    outcomes: dict[str, Outcome] = {}
+    items: list[_Item] = []
+    keys = [str(path) for path in paths]
+    for key in keys:
+        try:
+            items.append(_read_item(Path(key), key))
+        except UnreadableInstance as error:
+            outcomes[key] = failed(key, NotAcknowledged(error.message), transient=False)
+    unreadable = len(outcomes)
+    total = len(keys)
+    report = (lambda done, _: progress(done + unreadable, total)) if progress else None
+    outcomes |= {outcome.sop_instance_uid: outcome for outcome in _send(destination, items, report)}
+    return [outcomes[key] for key in keys]
+
+
+def _read_item(path: Path, key: str) -> _Item:
+    try:
+        meta, _ = split_dataset(path)
+        return _Item(
+            key=key,
+            path=path,
+            sop_class_uid=str(meta.MediaStorageSOPClassUID),
+            transfer_syntax_uid=str(meta.TransferSyntaxUID),
+        )
+    except OSError as error:
+        raise UnreadableInstance("The file cannot be read.", reason=error.strerror) from error
+    except Exception as error:  # pydicom raises whatever a broken header leads to
+        raise UnreadableInstance("Not a DICOM Part 10 file with a meta header.") from error
+
+
+def _send(destination: Destination, items: Sequence[_Item], progress: Progress | None) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for batch in _batches(items):
+        try:
+            with open_association(destination, _contexts(batch)) as association:
+                for item in batch:
+                    outcomes.append(_send_one(association, item))
+                    if progress:
+                        progress(len(outcomes), len(items))
+        except PeerError as error:
+            # What this association did not get through is waiting; the next batch would fare the same.
+            rest = items[len(outcomes) :]
+            return outcomes + [failed(item.key, error, transient=True) for item in rest]
+    return outcomes
+
+
+def _batches(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    """Cut into runs that need no more contexts than one association has."""
+    batch: list[_Item] = []
+    pairs: set[tuple[str, str]] = set()
+    for item in items:
+        pair = (item.sop_class_uid, item.transfer_syntax_uid)
+        if pair not in pairs and len(pairs) == MAXIMUM_CONTEXTS:
+            yield batch
+            batch, pairs = [], set()
+        batch.append(item)
+        pairs.add(pair)
+    if batch:
+        yield batch
+
+
+def _contexts(batch: Iterable[_Item]) -> list[PresentationContext]:
+    # One transfer syntax per context: the acceptor chooses one, and objects go as they are.
+    pairs = dict.fromkeys((item.sop_class_uid, item.transfer_syntax_uid) for item in batch)
+    return [build_context(sop_class, syntax) for sop_class, syntax in pairs]
+
+
+@contextmanager
+def open_association(destination: Destination, contexts: list[PresentationContext]) -> Iterator[Any]:
+    """Associate, and release or abort at the end.
+
+    Raises
+    ------
+    PeerUnreachable, AssociationRejected
+        If there is no association.
+    """
+    entity = AE(destination.calling_aet)
+    entity.connection_timeout = destination.connect_timeout_s
+    entity.acse_timeout = destination.timeout_s
+    entity.dimse_timeout = destination.timeout_s
+    entity.network_timeout = destination.timeout_s
+    handlers: list[Any] = [(evt.EVT_CONN_OPEN, _set_up_socket, [destination.timeout_s])]
+    try:
+        association = entity.associate(
+            destination.host,
+            destination.port,
+            contexts=contexts,
+            ae_title=destination.aet,
+            evt_handlers=handlers,
+        )
+    except OSError as error:  # the name does not resolve
+        raise PeerUnreachable(destination=destination.name, reason=str(error)) from error
+    if not association.is_established:
+        raise _no_association(destination, association)
+    try:
+        yield association
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def _set_up_socket(event: Any, timeout_s: float) -> None:
+    connection = event.assoc.dul.socket.socket
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # A peer that stops reading must not hold us for ever.
+    connection.settimeout(timeout_s)
+
+
+def _no_association(destination: Destination, association: Any) -> PeerError:
+    if association.is_rejected:
+        answer = association.acceptor.primitive
+        return AssociationRejected(destination=destination.name, reason=answer.reason_str)
+    if association.acceptor.primitive is not None and not association.accepted_contexts:
+        return AssociationRejected(
+            "The destination takes none of the offered objects.", destination=destination.name
+        )
+    return PeerUnreachable(destination=destination.name)
+
+
+def _send_one(association: Any, item: _Item) -> Outcome:
+    if not association.is_established:
+        raise PeerUnreachable("The destination ended the association.")
+    if not _is_accepted(association, item):
+        error = NotAcknowledged(
+            "The destination does not take this kind of object in this encoding.",
+            sop_class_uid=item.sop_class_uid,
+            transfer_syntax_uid=item.transfer_syntax_uid,
+        )
+        return failed(item.key, error, transient=False)
+    status: Dataset = association.send_c_store(item.path)
+    if "Status" not in status:
+        association.abort()
+        raise PeerUnreachable("The destination did not answer in time, or ended the association.")
+    return _outcome(item.key, status)
+
+
+def _is_accepted(association: Any, item: _Item) -> bool:
+    return any(
+        context.abstract_syntax == item.sop_class_uid
+        and context.transfer_syntax[0] == item.transfer_syntax_uid
+        for context in association.accepted_contexts
+    )
+
+
+def _outcome(key: str, status: Dataset) -> Outcome:
+    code = int(status.Status)
+    text = f"0x{code:04X}"
+    if comment := str(status.get("ErrorComment", "")):
+        text = f"{text} {comment}"
+    # Warnings (PS3.4 Table B.2-1, B000 to BFFF): stored all the same.
+    if code == 0x0000:
+        return sent(key)
+    if code & 0xF000 == 0xB000 or code in (0x0001, 0x0107, 0x0116):
+        return sent(key, f"stored with warning {text}")
+    transient = code & 0xFF00 == 0xA700 or code in (0x0110, 0x0124)
+    return failed(key, NotAcknowledged(status=text), transient=transient)

@@ -1,0 +1,302 @@
+"""Storage SCP: C-STORE and C-ECHO.
+
+In: associations.  Out: instances in the store, and a DIMSE status for each.
+Never: success before file, folder and index row are durable; a sender that is not on the list.
+
+Status (PS3.4 B.2.3 Table B.2-1, PS3.7 Annex C):
+
+====== ==========================================================================================
+0x0000 stored, or already stored with this content
+0x0110 a bug of ours; the history has the error's type
+0x0111 another object with this UID is stored; this one is kept aside. The sender must not take its
+       copy for stored: it is a failure, "duplicate SOP instance" (PS3.7 C.5.7)
+0x0117 the SOP Instance UID breaks the rules for UIDs (PS3.7 C.5.11)
+0xA700 the disk refuses; send again later
+0xA900 the data set has another UID or class than the command
+0xC000 not a readable data set, or without the UIDs that place it
+====== ==========================================================================================
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from typing import Any, cast
+
+from pydicom.dataset import Dataset
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+from wetread.dicom.header import read_instance
+from wetread.domain.problem import ProblemCode
+from wetread.domain.progress import Acceptance
+from wetread.domain.study import Instance
+from wetread.errors import InputError, StorageError, UnreadableInstance, UnsafeBinding
+from wetread.receive.notes import Notes
+from wetread.receive.spool import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Spool, Spools
+from wetread.receive.transport import QuickServer
+from wetread.store import Store
+from wetread.store.blobs import storage_error
+from wetread.store.intake import Arrived
+
+logger = logging.getLogger(__name__)
+
+OnStored = Callable[[str, Acceptance], None]
+
+_UID = re.compile(r"[0-9.]{1,64}")
+
+SUCCESS = 0x0000
+PROCESSING_FAILURE = 0x0110
+DUPLICATE_INSTANCE = 0x0111
+INVALID_INSTANCE_UID = 0x0117
+OUT_OF_RESOURCES = 0xA700
+NO_MATCH = 0xA900
+CANNOT_UNDERSTAND = 0xC000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiverOptions:
+    """How to listen for associations."""
+
+    host: str = "127.0.0.1"
+    #: 0 takes a free one.
+    port: int = 11112
+    aet: str = "WETREAD"
+    #: AE titles that may send; none means everyone, which only loopback may do.
+    allowed_aets: tuple[str, ...] = ()
+    maximum_associations: int = 32
+    #: Longest silence within an association, and longest time for one PDU.
+    network_timeout_s: float = 60.0
+    #: Longest wait for the association request.
+    acse_timeout_s: float = 30.0
+    #: Advertised; bytes. DCMTK sends at most 128 KiB.
+    maximum_pdu_size: int = 1 << 17
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A running Storage SCP."""
+
+    port: int
+    ae_title: str
+    _server: QuickServer = field(repr=False)
+
+    def stop(self) -> None:
+        """End all associations and stop listening."""
+        for association in self._server.active_associations:
+            association.abort()
+        self._server.shutdown()
+        self._server.spools.sweep()
+
+
+class Refusal(Exception):
+    """Why an instance is not stored: an answer, not an error."""
+
+    def __init__(self, *, status: int, code: str, message: str, study_instance_uid: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.study_instance_uid = study_instance_uid
+
+
+def start_receiver(options: ReceiverOptions, store: Store, on_stored: OnStored | None = None) -> Receiver:
+    """Start to listen; return when connections are taken.
+
+    Parameters
+    ----------
+    on_stored
+        Called with the Study Instance UID and what became of the instance, after it is durable and
+        before the sender is answered: it must return at once.
+
+    Raises
+    ------
+    UnsafeBinding
+        If others than this machine could connect and there is no list of AE titles.
+    OSError
+        If the port is taken.
+    """
+    if not options.allowed_aets and not _is_loopback(options.host):
+        raise UnsafeBinding(host=options.host)
+    scp = _StorageScp(store, Notes(store.history), on_stored)
+    entity = _entity(options)
+    server = entity.make_server(
+        (options.host, options.port),
+        evt_handlers=scp.handlers,
+        server_class=QuickServer,
+        spools=scp.spools,
+    )
+    entity._servers.append(server)
+    thread = threading.Thread(target=server.serve_forever, name="receive-cstore", daemon=True)
+    thread.start()
+    return Receiver(server.server_address[1], options.aet, cast(QuickServer, server))
+
+
+def _entity(options: ReceiverOptions) -> AE:
+    entity = AE(options.aet)
+    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    entity.maximum_pdu_size = options.maximum_pdu_size
+    entity.maximum_associations = options.maximum_associations
+    entity.network_timeout = options.network_timeout_s
+    entity.acse_timeout = options.acse_timeout_s
+    entity.require_called_aet = True
+    entity.require_calling_aet = list(options.allowed_aets)
+    entity.add_supported_context(Verification)
+    return entity
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class _StorageScp:
+    """Answers the events of all associations."""
+
+    def __init__(self, store: Store, notes: Notes, on_stored: OnStored | None) -> None:
+        self.store = store
+        self.notes = notes
+        self.on_stored = on_stored
+        self.spools = Spools(store.intake.incoming)
+        self.handlers: list[tuple[Any, ...]] = [
+            (evt.EVT_C_STORE, self.on_store),
+            (evt.EVT_REJECTED, self.on_rejected),
+            (evt.EVT_ABORTED, self.on_aborted),
+        ]
+
+    def on_store(self, event: Any) -> Dataset:
+        """Store an instance and say what became of it."""
+        spool = cast(Spool, event.request.DataSet)
+        source = _printable(event.assoc.requestor.ae_title)
+        try:
+            spool.finish()
+            acceptance, instance = self._take(event, spool, source)
+            if self.on_stored is not None:
+                self.on_stored(instance.study_instance_uid, acceptance)
+            status = _status(SUCCESS)
+        except Refusal as refusal:
+            self.notes.problem(refusal.message, refusal.code, source, refusal.study_instance_uid)
+            status = _status(refusal.status, refusal.message)
+        except Exception as error:  # the one place where a bug becomes a status
+            logger.exception("C-STORE failed")
+            self.notes.problem(
+                f"An instance was not stored: {type(error).__name__}.", ProblemCode.INTERNAL_ERROR, source
+            )
+            status = _status(PROCESSING_FAILURE, "Processing failure")
+        finally:
+            self.spools.discard(spool)
+        return status
+
+    def _take(self, event: Any, spool: Spool, source: str) -> tuple[Acceptance, Instance]:
+        instance = _read(spool)
+        _check_uids(instance, event.request)
+        arrived = Arrived(
+            instance=instance,
+            content_digest=spool.digest,
+            size=spool.size,
+            received_at=datetime.now(UTC),
+            source=source,
+        )
+        acceptance = _accept(self.store, arrived)
+        if acceptance is Acceptance.CONFLICT:
+            raise Refusal(
+                status=DUPLICATE_INSTANCE,
+                code=ProblemCode.CONTENT_CONFLICT,
+                message="Another object with this SOP Instance UID is stored; this one was kept aside.",
+                study_instance_uid=instance.study_instance_uid,
+            )
+        if acceptance is Acceptance.ACCEPTED:
+            self.notes.arrived(self.store.studies, instance.study_instance_uid, source)
+        return acceptance, instance
+
+    def on_rejected(self, event: Any) -> None:
+        """Note whom we turned away and why."""
+        request = event.assoc.requestor.primitive
+        calling = _printable(request.calling_ae_title)
+        called = _printable(request.called_ae_title)
+        allowed = event.assoc.ae.require_calling_aet
+        if called != event.assoc.acceptor.ae_title.strip():
+            reason = f"it calls us {called!r}"
+        elif allowed and calling not in allowed:
+            reason = "its AE title is not on the list"
+        else:
+            reason = "too many associations are open"
+        self.notes.problem(
+            f"Association from {calling!r} rejected: {reason}.", ProblemCode.ASSOCIATION_REFUSED, calling
+        )
+
+    def on_aborted(self, event: Any) -> None:
+        """Note that a sender stopped half-way."""
+        calling = _printable(event.assoc.requestor.ae_title)
+        self.notes.problem(
+            f"The association from {calling!r} broke off: what was not acknowledged must be sent again.",
+            ProblemCode.ASSOCIATION_BROKEN,
+            calling,
+        )
+
+
+def _read(spool: Spool) -> Instance:
+    if spool.error is not None:
+        raise _disk_refusal(storage_error(spool.error))
+    if not spool.size:
+        raise _unreadable(UnreadableInstance("The C-STORE request has no data set."))
+    try:
+        return read_instance(spool.path)
+    except InputError as error:
+        raise _unreadable(error) from error
+
+
+def _accept(store: Store, arrived: Arrived) -> Acceptance:
+    try:
+        return store.intake.accept(arrived)
+    except StorageError as error:
+        raise _disk_refusal(error, arrived.instance.study_instance_uid) from error
+
+
+def _check_uids(instance: Instance, request: Any) -> None:
+    uid = instance.study_instance_uid
+    if (instance.sop_instance_uid, instance.sop_class_uid) != (
+        str(request.AffectedSOPInstanceUID),
+        str(request.AffectedSOPClassUID),
+    ):
+        message = "The data set has another SOP Instance or Class UID than the request."
+        raise Refusal(status=NO_MATCH, code=ProblemCode.UNREADABLE_INSTANCE, message=message)
+    if not _UID.fullmatch(instance.sop_instance_uid):
+        message = "The SOP Instance UID is not a UID."
+        raise Refusal(status=INVALID_INSTANCE_UID, code=ProblemCode.UNREADABLE_INSTANCE, message=message)
+    if not (_UID.fullmatch(uid) and _UID.fullmatch(instance.series_instance_uid)):
+        raise _unreadable(UnreadableInstance("The Study or Series Instance UID is not a UID."))
+
+
+def _unreadable(error: InputError) -> Refusal:
+    return Refusal(status=CANNOT_UNDERSTAND, code=error.code, message=error.message)
+
+
+def _disk_refusal(error: StorageError, study_instance_uid: str = "") -> Refusal:
+    return Refusal(
+        status=OUT_OF_RESOURCES,
+        code=ProblemCode.STORAGE_ERROR,
+        message=error.message,
+        study_instance_uid=study_instance_uid,
+    )
+
+
+def _status(code: int, comment: str = "") -> Dataset:
+    status = Dataset()
+    status.Status = code
+    if comment:
+        status.ErrorComment = comment[:64]  # (0000,0902) is LO
+    return status
+
+
+def _printable(ae_title: str | None) -> str:
+    # It is shown and logged: nothing in it may act on a terminal or a page.
+    return "".join(letter if letter.isprintable() else "?" for letter in str(ae_title or "")).strip()

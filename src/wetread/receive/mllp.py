@@ -1,0 +1,171 @@
+"""Listen for HL7 v2 messages over MLLP.
+
+In: connections.  Out: each message's text to a callback, its acknowledgement to the sender.
+Never: AA before the callback has returned; a message without a limit of size and time.
+
+Framing: 0B message 1C 0D (MLLP release 1). Several messages may follow each other on a connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from wetread.errors import UnsafeBinding
+from wetread.hl7 import make_ack
+
+logger = logging.getLogger(__name__)
+
+#: Called with a message (ER7); returns the acknowledgement code, nothing means AA.
+OnMessage = Callable[[str], str | None]
+
+_START, _END = b"\x0b", b"\x1c\r"
+#: Longest message in bytes; an ORU with a PDF inside is some MiB.
+MESSAGE_LIMIT = 16 << 20
+_MAXIMUM_CONNECTIONS = 64
+#: Longest silence on a connection, and longest time for one message.
+_TIMEOUT_S = 60.0
+_PIECE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A running MLLP listener."""
+
+    port: int
+    _socket: socket.socket = field(repr=False)
+    _thread: threading.Thread = field(repr=False)
+    _stopped: threading.Event = field(repr=False)
+    _connections: set[socket.socket] = field(repr=False)
+
+    def stop(self) -> None:
+        """Close all connections and stop listening."""
+        self._stopped.set()
+        for connection in [self._socket, *self._connections]:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._socket.close()
+
+
+def start_mllp_listener(host: str, port: int, on_message: OnMessage) -> Listener:
+    """Start to listen; return when connections are taken.
+
+    Parameters
+    ----------
+    host
+        A loopback address: MLLP knows neither users nor encryption.
+    port
+        0 takes a free one.
+    on_message
+        May be called from several threads at once. If it raises, the sender gets AE.
+
+    Raises
+    ------
+    UnsafeBinding
+        If others than this machine could connect.
+    OSError
+        If the port is taken.
+    """
+    if host != "localhost" and not ip_address(host).is_loopback:
+        raise UnsafeBinding(host=host)
+    listening = socket.create_server((host, port), backlog=16)
+    stopped = threading.Event()
+    connections: set[socket.socket] = set()
+    thread = threading.Thread(
+        target=_accept,
+        args=(listening, stopped, connections, on_message),
+        name="receive-mllp",
+        daemon=True,
+    )
+    thread.start()
+    return Listener(listening.getsockname()[1], listening, thread, stopped, connections)
+
+
+def _accept(
+    listening: socket.socket,
+    stopped: threading.Event,
+    connections: set[socket.socket],
+    on_message: OnMessage,
+) -> None:
+    while not stopped.is_set():
+        try:
+            connection, _ = listening.accept()
+        except OSError:
+            if not stopped.is_set():
+                # No descriptors left, for instance: it passes when connections end.
+                time.sleep(0.1)
+            continue
+        if len(connections) >= _MAXIMUM_CONNECTIONS:
+            connection.close()
+            continue
+        connections.add(connection)
+        thread = threading.Thread(target=_serve, args=(connection, connections, on_message), daemon=True)
+        thread.start()
+
+
+def _serve(connection: socket.socket, connections: set[socket.socket], on_message: OnMessage) -> None:
+    try:
+        with connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for message in _iter_messages(connection):
+                connection.sendall(_START + _answer(message, on_message).encode() + _END)
+    except (OSError, ValueError) as error:
+        # The sender went away, dawdles or sends no MLLP: it gets no answer and must send again.
+        logger.info("MLLP connection ended: %s", error)
+    finally:
+        connections.discard(connection)
+
+
+def _answer(message: str, on_message: OnMessage) -> str:
+    if not message.startswith("MSH"):
+        return make_ack(message, "AR", "not an HL7 v2 message")
+    try:
+        code = on_message(message) or "AA"
+    except Exception:  # the one place where a bug becomes an answer
+        logger.exception("An HL7 message could not be processed")
+        return make_ack(message, "AE", "internal error")
+    return make_ack(message, code)
+
+
+def _iter_messages(connection: socket.socket) -> Iterator[str]:
+    """Yield messages until the sender closes.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it dawdles, sends too much or no frame.
+    """
+    data = bytearray()
+    deadline = time.monotonic() + _TIMEOUT_S
+    while True:
+        end = data.find(_END)
+        if end >= 0:
+            frame = bytes(data[:end])
+            del data[: end + len(_END)]
+            yield _unframe(frame)
+            deadline = time.monotonic() + _TIMEOUT_S
+            continue
+        if len(data) > MESSAGE_LIMIT:
+            raise ValueError("A message is too long.")
+        connection.settimeout(max(0.001, deadline - time.monotonic()))
+        piece = connection.recv(_PIECE)
+        if not piece:
+            return
+        data += piece
+
+
+def _unframe(frame: bytes) -> str:
+    begin = frame.find(_START)
+    if begin < 0:
+        raise ValueError("A message is not framed by MLLP.")
+    # Two starts in one frame would hide a message in another.
+    if frame.find(_START, begin + 1) >= 0:
+        raise ValueError("A message contains a start of block.")
+    return frame[begin + 1 :].decode("utf-8", "replace")

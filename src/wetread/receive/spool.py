@@ -1,0 +1,172 @@
+"""One data set on its way from the network to the disk.
+
+In: fragments.  Out: a Part 10 file in the store's incoming folder, its digest and size.
+Never: a whole instance in memory; a name from the sender; a file left behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import secrets
+import struct
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wetread import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Root of the UIDs that name this implementation: PS3.5 B.2, derived from a UUID.
+IMPLEMENTATION_CLASS_UID = "2.25.279426617338126514617337128904517716337"
+IMPLEMENTATION_VERSION_NAME = f"WETREAD_{__version__}"[:16]
+
+#: A message that is no C-STORE has no business to be larger.
+_OTHER_MESSAGE_LIMIT = 1 << 20
+
+
+def encode_file_meta(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
+    """Return preamble, prefix and File Meta Information (PS3.10 7.1) of an instance."""
+    elements = b"".join(
+        (
+            _long_element(0x0001, b"OB", b"\x00\x01"),
+            _element(0x0002, b"UI", sop_class_uid, b"\0"),
+            _element(0x0003, b"UI", sop_instance_uid, b"\0"),
+            _element(0x0010, b"UI", transfer_syntax_uid, b"\0"),
+            _element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID, b"\0"),
+            _element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME, b" "),
+        )
+    )
+    group_length = struct.pack("<HH2sHI", 0x0002, 0x0000, b"UL", 4, len(elements))
+    return bytes(128) + b"DICM" + group_length + elements
+
+
+def _element(number: int, vr: bytes, text: str, padding: bytes) -> bytes:
+    value = text.encode("ascii", "replace")
+    value += padding * (len(value) % 2)
+    return struct.pack("<HH2sH", 0x0002, number, vr, len(value)) + value
+
+
+def _long_element(number: int, vr: bytes, value: bytes) -> bytes:
+    return struct.pack("<HH2sHI", 0x0002, number, vr, 0, len(value)) + value
+
+
+class Spool(io.BytesIO):
+    """A data set being received; it stands where pynetdicom would keep it in memory.
+
+    Errors of the disk are kept and not raised: the association must live to answer with them.
+    """
+
+    def __init__(self, folder: Path, begin: Callable[[], bytes | None]) -> None:
+        super().__init__()
+        self.path = folder / f"{secrets.token_hex(16)}.part"
+        self.error: OSError | None = None
+        self.size = 0
+        self._begin = begin
+        self._digest = hashlib.sha256()
+        self._file: io.FileIO | None = None
+        self._begun = False
+        self._in_memory = False
+
+    @property
+    def digest(self) -> str:
+        """sha256 over the encoded data set, without preamble and file meta."""
+        return self._digest.hexdigest()
+
+    @property
+    def has_file(self) -> bool:
+        """Whether it holds a data set that goes to disk."""
+        return self._begun and not self._in_memory
+
+    def write(self, data: Any, /) -> int:
+        """Take the next fragment."""
+        if not self._begun:
+            self._start()
+        if self._in_memory:
+            if self.tell() + len(data) > _OTHER_MESSAGE_LIMIT:
+                raise ValueError("A message that is no C-STORE is too large.")
+            return super().write(data)
+        self._digest.update(data)
+        self.size += len(data)
+        self._write(data)
+        return len(data)
+
+    def finish(self) -> None:
+        """Close the file; it stays where it is."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def discard(self) -> None:
+        """Close the file and remove it if nobody took it."""
+        self.finish()
+        self.path.unlink(missing_ok=True)
+
+    def _start(self) -> None:
+        self._begun = True
+        meta = self._begin()
+        if meta is None:
+            self._in_memory = True
+            return
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            self._file = io.FileIO(os.open(self.path, flags, 0o600), "wb")
+        except OSError as error:
+            self.error = error
+        self._write(meta)
+
+    def _write(self, data: bytes) -> None:
+        if self._file is None or self.error is not None:
+            return
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) or 0 :]
+        except OSError as error:
+            self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class Spools:
+    """The spools that are open, so that a broken association leaves nothing behind."""
+
+    folder: Path
+    _open: dict[Spool, Callable[[], bool]] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def open(self, begin: Callable[[], bytes | None], is_alive: Callable[[], bool]) -> Spool:
+        """Return a new spool.
+
+        Parameters
+        ----------
+        begin
+            Asked at the first fragment: the bytes before the data set, None to stay in memory.
+        is_alive
+            Whether the association that fills it still lives.
+        """
+        spool = Spool(self.folder, begin)
+        with self._lock:
+            self._open[spool] = is_alive
+        return spool
+
+    def discard(self, spool: Spool) -> None:
+        """Close a spool and remove its file if it was not taken."""
+        with self._lock:
+            self._open.pop(spool, None)
+        spool.discard()
+
+    def forget(self, spool: Spool) -> None:
+        """Drop a spool that has no file."""
+        with self._lock:
+            self._open.pop(spool, None)
+
+    def sweep(self) -> None:
+        """Discard what broken associations left."""
+        with self._lock:
+            dead = [spool for spool, is_alive in self._open.items() if not is_alive()]
+        for spool in dead:
+            self.discard(spool)
