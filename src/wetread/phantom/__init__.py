@@ -22,10 +22,19 @@ from wetread.phantom.options import (
     VisitOptions,
 )
 from wetread.phantom.patient import make_patient
+from wetread.phantom.plan import (
+    SMALL_SCANNER,
+    PhantomPlan,
+    demo_options,
+    parse_nodule,
+    parse_pleural,
+    plan_options,
+)
 from wetread.phantom.truth import NoduleStatus, TrueNodule, VisitTruth
 from wetread.phantom.visit import PhantomVisit, make_visit
 
 __all__ = [
+    "SMALL_SCANNER",
     "Kernel",
     "NoduleKind",
     "NoduleOptions",
@@ -33,6 +42,7 @@ __all__ = [
     "PatientOptions",
     "PatientPosition",
     "PhantomOptions",
+    "PhantomPlan",
     "PhantomVisit",
     "Place",
     "PleuralOptions",
@@ -42,7 +52,11 @@ __all__ = [
     "TrueNodule",
     "VisitOptions",
     "VisitTruth",
+    "demo_options",
     "make_patient",
     "make_visit",
+    "parse_nodule",
+    "parse_pleural",
+    "plan_options",
     "write_phantom",
 ]

@@ -5,15 +5,16 @@ In: ``PhantomOptions``.  Out: ``Patient``.  Never: pose, voxels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
 from wetread.domain.volume import Grid
 from wetread.phantom.cage import Cage
-from wetread.phantom.options import NoduleKind, NoduleOptions, PhantomOptions, Place
+from wetread.phantom.options import NoduleOptions, PhantomOptions
 from wetread.phantom.placement import LungMap, PlacedNodule, clear_vessels, place_nodules
+from wetread.phantom.plan import draw_nodules
 from wetread.phantom.space import grid_points
 from wetread.phantom.thorax import HILUM, Thorax, build_thorax
 from wetread.phantom.tree import Points, Tree, grow_tree
@@ -75,23 +76,11 @@ def make_patient(options: PhantomOptions) -> Patient:
 
 def wished_nodules(options: PhantomOptions) -> list[tuple[int, NoduleOptions]]:
     """List the nodules of all visits with the index of the visit at which each appears."""
-    first = options.nodules if options.nodules is not None else _default_nodules(stream(options, 4))
+    first = options.nodules if options.nodules is not None else draw_nodules(stream(options, 4))
     wished = [(0, nodule) for nodule in first]
     for index, visit in enumerate(options.visits):
         wished += [(index, nodule) for nodule in visit.new_nodules]
     return wished
-
-
-def _default_nodules(rng: np.random.Generator) -> tuple[NoduleOptions, ...]:
-    places = (Place.INTRAPULMONARY, Place.JUXTAPLEURAL, Place.PERIVASCULAR)
-    return tuple(
-        NoduleOptions(
-            diameter_mm=round(float(rng.uniform(5.0, 20.0)), 1),
-            kind=NoduleKind.SOLID,
-            place=places[int(rng.choice(3, p=[0.55, 0.25, 0.20]))],
-        )
-        for _ in range(int(rng.integers(4, 9)))
-    )
 
 
 def _largest_growth(options: PhantomOptions, index: int) -> float:
@@ -145,9 +134,3 @@ def _draw_targets(lungs: LungMap, side: str, count: int, rng: np.random.Generato
     pool = own[order[::stride]] + rng.uniform(-2.0, 2.0, size=(len(order[::stride]), 3))
     chosen = np.linspace(0, len(pool) - 1, count).astype(int)
     return pool[chosen]
-
-
-def scaled_nodule(nodule: PlacedNodule, volume_factor: float) -> PlacedNodule:
-    """Return a nodule grown by a volume factor; it stays in touch with what it touches."""
-    factor = volume_factor ** (1 / 3)
-    return replace(nodule, form=nodule.form.scaled(factor))

@@ -178,7 +178,7 @@ def _stomach_gas(points: Float) -> Float:
 
 def _fissure(points: Float) -> Float:
     x, y, z = (points[..., axis] for axis in range(3))
-    bow = 0.0012 * (np.abs(x) - 70.0) ** 2
+    bow = 0.004 * (np.abs(x) - 70.0) ** 2
     oblique = z - 18.0 - 0.95 * y + bow
     minor = np.where(x < 0, np.maximum(np.abs(z + 2.0 + bow), -oblique), np.float32(1e3))
     return np.where(np.abs(oblique) < minor, oblique, minor).astype(np.float32)

@@ -174,7 +174,7 @@ class TissuePainter:
         number, wall, grain = plane
         muscle = self._share(self._fields.muscle, number) * body
         hu += muscle * (MUSCLE_HU + 7 * grain - hu)
-        seam = self._cover(np.abs(wall - 11.0 - 2.5 * grain) - 1.1) * muscle * np.float32(0.8)
+        seam = self._cover(np.abs(wall - 11.0 - 0.9 * grain) - 0.9) * muscle * np.float32(0.8)
         hu += seam * (FAT_HU - hu)
         inside = self._cover(wall)
         hu += inside * (FAT_HU + 20 + 18 * grain - hu)
