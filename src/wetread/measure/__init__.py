@@ -1,0 +1,4 @@
+"""Numbers from images: lungs, free pleural air, nodules, volume, diameter, density.
+
+In: a ``Volume``.  Out: masks and numbers with units.  Never: DICOM, files, findings, words.
+"""

@@ -1,0 +1,301 @@
+"""Nodules of the lungs: found, outlined, measured, with a probability.
+
+In: an upright CT with its thorax.  Out: ``Nodule`` values on the upright grid, likeliest first.
+Never: thresholds of its own; they come in as ``NoduleSettings``.
+
+A classical method without training images: it stays the baseline for trained ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from wetread.domain.mask import BoolArray, Mask
+from wetread.domain.volume import FloatArray, Triple, Volume
+from wetread.measure.blobs import Blob, find_blobs
+from wetread.measure.coarse import Coarse, shrink
+from wetread.measure.diameter import PlaneAxes, measure_axes
+from wetread.measure.likeness import Features, measure_features, measure_probability
+from wetread.measure.outline import Outline, Texture, outline_nodule
+from wetread.measure.patch import Patch, PatchSource, cut_patch
+from wetread.measure.thorax import LEFT, RIGHT, Thorax
+from wetread.measure.volume import measure_volume_mm3
+
+_SEARCH_MM = 1.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoduleSettings:
+    """Operating point of the search."""
+
+    #: Least strength of a spot (see ``blobs``), HU.
+    least_strength_hu: float = 60.0
+    least_probability: float = 0.5
+    least_diameter_mm: float = 3.5
+    greatest_diameter_mm: float = 40.0
+    #: No more spots than this are looked at, strongest first.
+    most_candidates: int = 400
+    #: Weights of the probability.
+    weights: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nodule:
+    """One nodule on the upright grid."""
+
+    mask: Mask
+    #: Centroid, (plane, row, column), fractional.
+    center: Triple
+    volume_mm3: float
+    mean_hu: float
+    texture: Texture
+    #: ``RIGHT`` or ``LEFT``.
+    side: int
+    probability: float
+    distance_to_pleura_mm: float
+    #: On the plane of largest area, index ``plane``.
+    axial: PlaneAxes
+    plane: int
+    #: End points on the upright grid, shape (2, 3): long, short.
+    axial_long: FloatArray
+    axial_short: FloatArray
+    #: On that of the axial, coronal and sagittal planes where the long axis is longest.
+    greatest: PlaneAxes
+    features: Features
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Search:
+    """What all candidates share."""
+
+    source: PatchSource
+    #: Distance to the edge of the closed lungs on the coarse grid, mm.
+    depth_mm: FloatArray
+    settings: NoduleSettings
+
+
+def find_nodules(
+    volume: Volume, coarse: Coarse, thorax: Thorax, settings: NoduleSettings
+) -> tuple[tuple[Nodule, ...], bool]:
+    """Find the nodules.
+
+    Returns
+    -------
+    tuple
+        Nodules at or above the least probability, likeliest first, and whether spots were left
+        out because there were too many.
+    """
+    blobs, search = prepare_search(volume, coarse, thorax, settings)
+    chosen = blobs[: settings.most_candidates]
+    nodules = [nodule for blob in chosen if (nodule := measure_candidate(search, blob)) is not None]
+    likely = [one for one in nodules if one.probability >= settings.least_probability]
+    likely.sort(key=lambda one: (-one.probability, one.center))
+    return tuple(_without_repeats(likely)), len(blobs) > len(chosen)
+
+
+def prepare_search(
+    volume: Volume, coarse: Coarse, thorax: Thorax, settings: NoduleSettings
+) -> tuple[list[Blob], _Search]:
+    """Find all spots, on the volume's grid, strongest first."""
+    closed = thorax.closed > 0
+    depth = ndimage.distance_transform_edt(np.pad(closed, 1, mode="edge"), sampling=coarse.spacing_mm)
+    source = PatchSource(volume=volume, coarse=coarse, closed=thorax.closed)
+    search = _Search(source=source, depth_mm=depth[1:-1, 1:-1, 1:-1], settings=settings)
+    lung_hu = float(np.median(coarse.voxels[thorax.sides > 0]))
+    fine = shrink(volume, _SEARCH_MM)
+    box = ndimage.find_objects(closed.astype(np.uint8))[0]
+    window, start = _fine_box(box, coarse, fine)
+    inside = _inside(closed, coarse, fine, window)
+    blobs = find_blobs(fine.voxels[window], inside, fine.spacing_mm, lung_hu, settings.least_strength_hu)
+    moved = [_to_volume(blob, start, fine) for blob in blobs]
+    return moved, search
+
+
+def _fine_box(
+    box: tuple[slice, ...], coarse: Coarse, fine: Coarse
+) -> tuple[tuple[slice, slice, slice], tuple[int, int, int]]:
+    parts = [
+        slice(
+            max(0, part.start * rough // fined - 1),
+            min(size, -(-part.stop * rough // fined) + 1),
+        )
+        for part, rough, fined, size in zip(box, coarse.factors, fine.factors, fine.voxels.shape, strict=True)
+    ]
+    return (parts[0], parts[1], parts[2]), (parts[0].start, parts[1].start, parts[2].start)
+
+
+def _inside(closed: BoolArray, coarse: Coarse, fine: Coarse, window: tuple[slice, slice, slice]) -> BoolArray:
+    """The closed lungs on the search grid, linear between coarse voxels."""
+    field = closed.astype(np.float32)
+    for axis in range(3):
+        places = (np.arange(window[axis].start, window[axis].stop) + 0.5) * fine.factors[axis]
+        steps = np.clip(places / coarse.factors[axis] - 0.5, 0, closed.shape[axis] - 1)
+        low = np.floor(steps).astype(int)
+        high = np.minimum(low + 1, closed.shape[axis] - 1)
+        shape = [1, 1, 1]
+        shape[axis] = -1
+        part = (steps - low).astype(np.float32).reshape(shape)
+        field = np.take(field, low, axis) * (1 - part) + np.take(field, high, axis) * part
+    return np.asarray(field >= 0.5)
+
+
+def _to_volume(blob: Blob, start: tuple[int, int, int], fine: Coarse) -> Blob:
+    place = [(blob.index[k] + start[k] + 0.5) * fine.factors[k] - 0.5 for k in range(3)]
+    return Blob(index=(place[0], place[1], place[2]), radius_mm=blob.radius_mm, strength_hu=blob.strength_hu)
+
+
+def measure_candidate(search: _Search, blob: Blob) -> Nodule | None:
+    """Outline and measure one spot; None where there is nothing of a nodule's size."""
+    settings = search.settings
+    spacing = max(0.4, blob.radius_mm / 9.0)
+    patch = cut_patch(search.source, blob.index, 2.2 * blob.radius_mm + 5.0, spacing)
+    outline = outline_nodule(patch, blob.radius_mm)
+    if outline is None or _reaches_edge(outline.mask):
+        return None
+    volume_mm3 = measure_volume_mm3(patch, outline)
+    diameter = (6.0 * volume_mm3 / np.pi) ** (1 / 3)
+    if not settings.least_diameter_mm <= diameter <= settings.greatest_diameter_mm:
+        return None
+    features = measure_features(patch, outline, blob.strength_hu, volume_mm3)
+    probability = measure_probability(features, settings.weights)
+    return _describe(search, patch, outline, volume_mm3, (features, probability))
+
+
+def _reaches_edge(mask: BoolArray) -> bool:
+    return bool(any(np.take(mask, end, axis).any() for axis in range(3) for end in (0, -1)))
+
+
+def _describe(
+    search: _Search,
+    patch: Patch,
+    outline: Outline,
+    volume_mm3: float,
+    likeness: tuple[Features, float],
+) -> Nodule | None:
+    field = surface_field(patch, outline, volume_mm3)
+    planes = [_largest_plane(field, axis, patch.spacing_mm) for axis in range(3)]
+    mask = _to_mask(search.source.volume, patch, field)
+    if any(one is None for one in planes) or mask is None:
+        return None
+    axes = [one for one in planes if one is not None]
+    center = patch.to_volume_index(np.argwhere(field < 0).mean(axis=0))
+    index, axial = axes[0]
+    return Nodule(
+        mask=mask,
+        center=(float(center[0]), float(center[1]), float(center[2])),
+        volume_mm3=volume_mm3,
+        mean_hu=float(patch.hu[field < 0].mean()),
+        texture=outline.texture,
+        side=_side(search.source, center),
+        probability=likeness[1],
+        distance_to_pleura_mm=_pleura_distance(search, patch, field),
+        axial=axial,
+        plane=int(np.clip(np.rint(patch.to_volume_index(_lift(0, index)))[0], 0, mask.shape[0] - 1)),
+        axial_long=_points_in_volume(patch, index, axial.long_points),
+        axial_short=_points_in_volume(patch, index, axial.short_points),
+        greatest=max((one[1] for one in axes), key=lambda one: one.long_mm),
+        features=likeness[0],
+    )
+
+
+def surface_field(patch: Patch, outline: Outline, volume_mm3: float) -> FloatArray:
+    """Signed distance, in voxels, to the surface that holds the measured volume; negative inside.
+
+    The half level lies inside the true surface of a blurred ball; the outline is moved
+    evenly outwards until it holds the volume that was measured by signal.
+    """
+    outside = ndimage.distance_transform_edt(~outline.mask)
+    inside = ndimage.distance_transform_edt(outline.mask)
+    distance = np.where(outline.mask, 0.5 - inside, outside - 0.5)
+    allowed = outline.mask | (patch.lung & ~outline.attached)
+    values = np.sort(distance[allowed])
+    count = int(np.clip(round(volume_mm3 / patch.spacing_mm**3), 1, values.size - 1))
+    # Many voxels share a distance: smoothing makes a surface of the steps first.
+    smooth = ndimage.gaussian_filter(np.where(allowed, distance, np.maximum(distance, 1.0)), 0.7)
+    values = np.sort(smooth[allowed])
+    level = 0.5 * (values[count - 1] + values[count])
+    field: FloatArray = np.where(allowed, smooth - level, np.maximum(smooth - level, 0.5))
+    return field
+
+
+def _largest_plane(field: FloatArray, axis: int, spacing_mm: float) -> tuple[int, PlaneAxes] | None:
+    others = tuple(other for other in range(3) if other != axis)
+    index = int(np.argmax((field < 0).sum(axis=others)))
+    axes = measure_axes(np.take(field, index, axis), spacing_mm)
+    return None if axes is None else (index, axes)
+
+
+def _lift(row: int, plane: int) -> FloatArray:
+    return np.array([plane, row, row], dtype=float)
+
+
+def _points_in_volume(patch: Patch, plane: int, points: FloatArray) -> FloatArray:
+    """Axial points of the patch on the volume's grid, shape (2, 3)."""
+    lifted = np.column_stack([np.full(len(points), float(plane)), points])
+    return patch.to_volume_index(lifted)
+
+
+def _to_mask(volume: Volume, patch: Patch, field: FloatArray) -> Mask | None:
+    """Voxels of the volume whose centre lies inside."""
+    places = np.argwhere(field < 0)
+    corners = patch.to_volume_index(np.stack([places.min(axis=0) - 1, places.max(axis=0) + 1]))
+    low = np.maximum(np.floor(corners[0]).astype(int), 0)
+    high = np.minimum(np.ceil(corners[1]).astype(int) + 1, volume.grid.shape)
+    axes = [np.arange(low[k], high[k]) for k in range(3)]
+    grid = np.meshgrid(*[_to_patch(patch, axis, k) for k, axis in enumerate(axes)], indexing="ij")
+    inside = ndimage.map_coordinates(field, grid, order=1, mode="nearest") < 0
+    if not inside.any():
+        return None
+    cropped = Mask.from_array(inside)
+    offset = [int(low[k]) + cropped.offset[k] for k in range(3)]
+    return Mask(shape=volume.grid.shape, offset=(offset[0], offset[1], offset[2]), voxels=cropped.voxels)
+
+
+def _to_patch(patch: Patch, index: FloatArray, axis: int) -> FloatArray:
+    offset_mm = (index - patch.center[axis]) * patch.volume_spacing_mm[axis]
+    return offset_mm / patch.spacing_mm + patch.hu.shape[0] // 2
+
+
+def _coarse_places(search: _Search, index: FloatArray) -> FloatArray:
+    factors = np.asarray(search.source.coarse.factors)
+    return (index + 0.5) / factors - 0.5
+
+
+def _pleura_distance(search: _Search, patch: Patch, field: FloatArray) -> float:
+    """Least way from the nodule's surface to the edge of the closed lung, mm."""
+    places = _coarse_places(search, patch.to_volume_index(np.argwhere(field < 0)))
+    depth = ndimage.map_coordinates(search.depth_mm, places.T, order=1, mode="nearest")
+    # The transform counts to the middle of the first voxel outside.
+    return max(0.0, float(depth.min()) - 0.5 * max(search.source.coarse.spacing_mm))
+
+
+def _side(source: PatchSource, center: FloatArray) -> int:
+    place = np.rint((center + 0.5) / np.asarray(source.coarse.factors) - 0.5).astype(int)
+    box = tuple(slice(max(0, one - 2), one + 3) for one in place)
+    counts = np.bincount(source.closed[box].ravel(), minlength=3)
+    return RIGHT if counts[RIGHT] >= counts[LEFT] else LEFT
+
+
+def _without_repeats(nodules: list[Nodule]) -> list[Nodule]:
+    """Drop nodules that cover one already listed."""
+    kept: list[Nodule] = []
+    for nodule in nodules:
+        if not any(_overlap(nodule.mask, other.mask) for other in kept):
+            kept.append(nodule)
+    return kept
+
+
+def _overlap(one: Mask, other: Mask) -> bool:
+    low = np.maximum(one.offset, other.offset)
+    high = np.minimum(np.add(one.offset, one.voxels.shape), np.add(other.offset, other.voxels.shape))
+    if np.any(high <= low):
+        return False
+    first, second = (
+        mask.voxels[tuple(slice(a, b) for a, b in zip(low - mask.offset, high - mask.offset, strict=True))]
+        for mask in (one, other)
+    )
+    return bool(np.any(first & second))
