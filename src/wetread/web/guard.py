@@ -1,0 +1,81 @@
+"""Who may talk to the pages, and what a browser may do with them.
+
+In: requests.  Out: the same, or a refusal; answers with security headers.
+Never: an answer to a foreign host name (DNS rebinding) or to a form on another site (CSRF).
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+#: Names under which this machine is reached by itself.
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # Not no-referrer: browsers would then send "Origin: null" with our own forms.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+#: Patient data stays out of the browser's cache.
+NO_STORE = "no-store"
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Guard:
+    """ASGI middleware: checks Host and Origin, adds the headers."""
+
+    def __init__(self, app: ASGIApp, allowed_hosts: frozenset[str]) -> None:
+        self._app = app
+        self._allowed_hosts = allowed_hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, refuse or pass on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _add_headers(MutableHeaders(scope=message))
+            await send(message)
+
+        refusal = check_request(scope["method"], Headers(scope=scope), self._allowed_hosts)
+        app = PlainTextResponse(refusal, status_code=403) if refusal else self._app
+        await app(scope, receive, send_guarded)
+
+
+def check_request(method: str, headers: Headers, allowed_hosts: frozenset[str]) -> str:
+    """Return why a request is refused, ``""`` where it is not."""
+    host = headers.get("host", "")
+    if host_name(host) not in allowed_hosts:
+        return "This host name is not allowed: use localhost, or add it to the configuration.\n"
+    if method not in _SAFE_METHODS and urlsplit(headers.get("origin", "")).netloc != host:
+        return "This change did not come from our own pages.\n"
+    return ""
+
+
+def host_name(host: str) -> str:
+    """Return the name of a Host header without port and brackets; ``""`` where it is malformed."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _add_headers(headers: MutableHeaders) -> None:
+    for name, value in SECURITY_HEADERS.items():
+        headers[name] = value
+    headers.setdefault("Cache-Control", NO_STORE)

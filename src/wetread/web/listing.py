@@ -1,0 +1,171 @@
+"""The reading list as it is shown.
+
+In: rows of the store.  Out: ``Line`` values, ranked.  Never: the order itself (that is ``worklist``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from wetread.domain.progress import DeliveryState, StudyState
+from wetread.domain.reading import Outcome, Priority
+from wetread.store import Store
+from wetread.store.readings import ReadingRow
+from wetread.store.studies import StudyRow
+from wetread.web import words
+from wetread.worklist import PRIORITIES, Entry, Ranked, describe_duration, rank
+
+DeliveryCounts = Mapping[str, Mapping[DeliveryState, int]]
+
+_DELIVERED = (DeliveryState.VERIFIED, DeliveryState.SENT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryMark:
+    """How far a study's documents are at one destination."""
+
+    destination: str
+    #: ``done``, ``waiting`` or ``trouble``.
+    level: str
+    #: E.g. ``"delivered"``, ``"2 of 6 refused"``.
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One study of the reading list."""
+
+    key: str
+    position: int
+    priority: str
+    #: Priority reached by waiting, ``""`` where none.
+    raised_to: str
+    patient_name: str
+    patient_id: str
+    patient_age: str
+    patient_sex: str
+    accession_number: str
+    study_description: str
+    study_date: str
+    modalities: tuple[str, ...]
+    instance_count: int
+    state: str
+    state_words: str
+    #: With the wait as the last one.
+    reasons: tuple[str, ...]
+    waiting_since: str
+    waiting_words: str
+    finding_count: int
+    deliveries: tuple[DeliveryMark, ...]
+    #: ``""`` while it waits on the list.
+    reported_at: str
+
+    @property
+    def clinical_reasons(self) -> tuple[str, ...]:
+        """The reasons without the wait, which has a column of its own."""
+        return self.reasons[:-1]
+
+    @property
+    def has_delivery_trouble(self) -> bool:
+        """Whether a destination refused something."""
+        return any(mark.level == "trouble" for mark in self.deliveries)
+
+    @property
+    def mark(self) -> str:
+        """Changes when the study changed, but not as it waits."""
+        told = (self.priority, self.state_words, self.clinical_reasons, self.instance_count, self.deliveries)
+        return hashlib.sha256(repr(told).encode()).hexdigest()[:8]
+
+
+def list_lines(store: Store, now: datetime, *, is_reported: bool = False) -> tuple[Line, ...]:
+    """Return the waiting (or the reported) studies, most urgent first."""
+    rows = store.studies.list_reported() if is_reported else store.studies.list_waiting()
+    uids = [row.study_instance_uid for row in rows]
+    readings = store.readings.list_current(uids)
+    deliveries = store.deliveries.count_by_study(uids)
+    by_uid = {row.study_instance_uid: row for row in rows}
+    ranked = rank([to_entry(row, readings.get(row.study_instance_uid, [])) for row in rows], now)
+    return tuple(
+        to_line(one, by_uid[uid], deliveries.get(uid, {}), now)
+        for one in ranked
+        for uid in (one.entry.study_instance_uid,)
+    )
+
+
+def lone_line(store: Store, row: StudyRow, now: datetime) -> Line:
+    """Return the line of a study that is too old to be listed."""
+    uid = row.study_instance_uid
+    entry = to_entry(row, store.readings.list_current([uid]).get(uid, []))
+    return to_line(rank([entry], now)[0], row, store.deliveries.count_by_study([uid]).get(uid, {}), now)
+
+
+def to_entry(row: StudyRow, readings: Sequence[ReadingRow]) -> Entry:
+    """Join the standing Readings of a study: the most urgent decides, reasons and problems add up."""
+    by_urgency = sorted(readings, key=lambda one: (PRIORITIES.index(one.priority), -one.score, one.id))
+    problems = [problem for one in _by_outcome(by_urgency) for problem in one.problems]
+    return Entry(
+        study_instance_uid=row.study_instance_uid,
+        state=row.state,
+        priority=by_urgency[0].priority if by_urgency else Priority.ROUTINE,
+        score=min(max(by_urgency[0].score, 0.0), 1.0) if by_urgency else 0.0,
+        reasons=tuple(dict.fromkeys(reason for one in by_urgency for reason in one.reasons)),
+        waiting_since=datetime.fromtimestamp(row.first_received_at, UTC),
+        problems=tuple(dict.fromkeys(str(problem["message"]) for problem in problems)),
+        finding_count=sum(one.finding_count for one in readings),
+        is_reread=bool(readings) and row.state in (StudyState.ARRIVING, StudyState.READING),
+    )
+
+
+def to_line(ranked: Ranked, row: StudyRow, deliveries: DeliveryCounts, now: datetime) -> Line:
+    """Return what is shown of a ranked study."""
+    entry = ranked.entry
+    return Line(
+        key=row.key,
+        position=ranked.position,
+        priority=entry.priority.value,
+        raised_to=ranked.raised_to.value if ranked.raised_to else "",
+        patient_name=words.format_name(row.patient_name),
+        patient_id=row.patient_id,
+        patient_age=words.format_age(row.patient_birth_date, words.parse_date(row.study_date) or now.date()),
+        patient_sex=words.format_sex(row.patient_sex),
+        accession_number=row.accession_number,
+        study_description=row.study_description,
+        study_date=words.format_date(row.study_date),
+        modalities=row.modalities,
+        instance_count=row.instance_count,
+        state=entry.state.value,
+        state_words=ranked.state_words,
+        reasons=ranked.reasons,
+        waiting_since=entry.waiting_since.isoformat(),
+        waiting_words=describe_duration(ranked.waiting),
+        finding_count=entry.finding_count,
+        deliveries=tuple(describe_deliveries(name, counts) for name, counts in deliveries.items()),
+        reported_at=words.format_time(row.reported_at) if row.reported_at is not None else "",
+    )
+
+
+def describe_deliveries(destination: str, counts: Mapping[DeliveryState, int]) -> DeliveryMark:
+    """Sum up a destination: trouble before waiting before done, never "delivered" too early."""
+    total = sum(count for state, count in counts.items() if state is not DeliveryState.SUPERSEDED)
+    for state, level, word in (
+        (DeliveryState.REFUSED, "trouble", "refused"),
+        (DeliveryState.FAILED, "trouble", "failed"),
+        (DeliveryState.WAITING, "waiting", "waiting"),
+    ):
+        if count := counts.get(state, 0):
+            told = word if count == total else f"{count} of {total} {word}"
+            return DeliveryMark(destination=destination, level=level, words=told)
+    delivered = sum(counts.get(state, 0) for state in _DELIVERED)
+    if not delivered:
+        return DeliveryMark(destination=destination, level="waiting", words="superseded")
+    is_checked = counts.get(DeliveryState.VERIFIED, 0) == delivered
+    told = "delivered, checked" if is_checked else "delivered"
+    return DeliveryMark(destination=destination, level="done", words=told)
+
+
+def _by_outcome(readings: Sequence[ReadingRow]) -> list[ReadingRow]:
+    # What was not read comes first: its problem is the reason to show.
+    return sorted(readings, key=lambda one: one.outcome is Outcome.READ)

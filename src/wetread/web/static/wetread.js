@@ -1,0 +1,233 @@
+// Live updates, search and keys. Everything works without it, only less quickly.
+"use strict";
+
+const page = document.body.dataset;
+const content = document.getElementById("live-content");
+const REFRESH_MS = 30000; // waiting times grow without anything having happened
+const GATHER_MS = 250; // several changes at once are one update
+
+// ---- live -------------------------------------------------------------------------------------
+
+const htmlOf = new WeakMap(); // element -> how the server wrote it, before we touched it
+
+function remember(parent) {
+  for (const child of parent.children) {
+    if ("nest" in child.dataset) remember(child);
+    else htmlOf.set(child, child.outerHTML);
+  }
+}
+
+// Make parent's children equal to fresh's, keyed, keeping every element that did not change.
+function patch(parent, fresh) {
+  const held = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  const wanted = [...fresh.children];
+  wanted.forEach((child, index) => {
+    const old = held.get(child.dataset.key);
+    held.delete(child.dataset.key);
+    let node = old;
+    if (old && "nest" in child.dataset) patch(old, child);
+    else if (!old || htmlOf.get(old) !== child.outerHTML) node = replace(parent, old, child);
+    if (parent.children[index] !== node) parent.insertBefore(node, parent.children[index] || null);
+  });
+  held.forEach((child) => child.remove());
+}
+
+function replace(parent, old, child) {
+  htmlOf.set(child, child.outerHTML);
+  if (!old || old.dataset.mark !== child.dataset.mark) child.classList.add("changed");
+  for (const details of child.querySelectorAll("details[id]")) {
+    const before = document.getElementById(details.id);
+    if (before) details.open = before.open;
+  }
+  if (old) old.replaceWith(child);
+  return child;
+}
+
+function update(html) {
+  const focused = document.activeElement;
+  const id = focused && content.contains(focused) ? focused.id : "";
+  const place = id ? links().indexOf(focused) : -1;
+  const template = document.createElement("template");
+  // A table's rows parse as such only inside a template.
+  template.innerHTML = html;
+  patch(content, template.content);
+  if (page.page === "list") applyFilter();
+  if (id) focusAgain(id, place);
+}
+
+function focusAgain(id, place) {
+  const again = document.getElementById(id) || links()[Math.min(place, links().length - 1)];
+  if (again && again !== document.activeElement) again.focus({ preventScroll: true });
+}
+
+let etag = "";
+let isFetching = false;
+let isWanted = false;
+
+async function refresh() {
+  isWanted = true;
+  if (isFetching || document.hidden) return;
+  isFetching = true;
+  while (isWanted) {
+    isWanted = false;
+    try {
+      const answer = await fetch(page.fragment, { headers: etag ? { "If-None-Match": etag } : {} });
+      if (answer.ok) {
+        etag = answer.headers.get("ETag") || "";
+        update(await answer.text());
+      } else if (answer.status !== 304) showLive("lost");
+    } catch {
+      showLive("lost"); // the event stream finds the service again, and then we ask again
+    }
+    await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
+  }
+  isFetching = false;
+}
+
+const LIVE_WORDS = { live: "live", lost: "not live", connecting: "connecting" };
+
+function showLive(state) {
+  const sign = document.getElementById("live");
+  if (sign.dataset.live === state) return;
+  sign.dataset.live = state;
+  document.getElementById("live-words").textContent = LIVE_WORDS[state];
+}
+
+function listen() {
+  let seen = page.pulse;
+  const events = new EventSource("/events");
+  events.addEventListener("pulse", (event) => {
+    const isBack = document.getElementById("live").dataset.live === "lost";
+    showLive("live");
+    if (event.data !== seen || isBack) refresh();
+    seen = event.data;
+  });
+  events.addEventListener("error", () => showLive("lost"));
+  addEventListener("pagehide", () => events.close());
+  addEventListener("pageshow", (event) => event.persisted && location.reload());
+  setInterval(refresh, REFRESH_MS);
+  document.addEventListener("visibilitychange", () => document.hidden || refresh());
+}
+
+// ---- search and filter: here and not in the address, which must not name a patient ------------
+
+let filter = "all";
+
+function searchText(row) {
+  const parts = [...row.querySelectorAll("[data-search]")].map((part) => part.textContent);
+  return parts.join(" ").toLowerCase();
+}
+
+function applyFilter() {
+  const box = document.getElementById("search");
+  const wanted = box.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const counts = {};
+  let shown = 0;
+  for (const row of content.rows) {
+    const kinds = row.classList.contains("none") ? [] : row.dataset.filters.split(" ");
+    for (const kind of kinds) counts[kind] = (counts[kind] || 0) + 1;
+    const text = wanted.length ? searchText(row) : "";
+    const fits = (filter === "all" || kinds.includes(filter)) && wanted.every((word) => text.includes(word));
+    row.hidden = !fits;
+    if (fits) shown += 1;
+  }
+  for (const count of document.querySelectorAll("[data-count]")) {
+    count.textContent = counts[count.dataset.count] || 0;
+  }
+  document.getElementById("nothing-matches").hidden = shown > 0;
+  document.title = document.title.replace(/^(\(\d+\) )?/, counts.stat ? `(${counts.stat}) ` : "");
+  return shown;
+}
+
+function changeFilter() {
+  const shown = applyFilter();
+  document.getElementById("shown").textContent = `${shown} shown`;
+}
+
+function setFilter(name) {
+  filter = name;
+  for (const button of document.querySelectorAll("[data-filter]")) {
+    button.setAttribute("aria-pressed", String(button.dataset.filter === name));
+  }
+  changeFilter();
+}
+
+function clearSearch() {
+  document.getElementById("search").value = "";
+  setFilter("all");
+}
+
+// ---- keys -------------------------------------------------------------------------------------
+
+function links() {
+  const found = page.page === "list" ? ".row:not([hidden]) th a" : "[data-part]";
+  return [...content.querySelectorAll(found)];
+}
+
+function step(by) {
+  const all = links();
+  const here = all.findIndex((one) => one === document.activeElement || one.contains(document.activeElement));
+  const next = here < 0 ? (by > 0 ? 0 : all.length - 1) : here + by;
+  goTo(all[Math.max(0, Math.min(next, all.length - 1))]);
+}
+
+function goTo(target) {
+  if (!target) return;
+  target.focus({ preventScroll: true });
+  const box = page.page === "list" ? target.closest("tr") : target;
+  box.scrollIntoView({ block: page.page === "list" ? "nearest" : "start" });
+}
+
+const click = (id) => () => document.getElementById(id)?.click();
+const COMMON_KEYS = { j: () => step(1), k: () => step(-1), "?": () => openHelp() };
+const PAGE_KEYS = {
+  list: {
+    ArrowDown: () => step(1),
+    ArrowUp: () => step(-1),
+    Home: () => goTo(links()[0]),
+    End: () => goTo(links().at(-1)),
+    "/": () => document.getElementById("search").select(),
+    Escape: clearSearch,
+  },
+  study: { u: () => location.assign("/"), n: click("next"), p: click("previous") },
+};
+
+function openHelp() {
+  document.getElementById("help").showModal();
+}
+
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || document.getElementById("help").open) return;
+  const isTyping = event.target.matches("input, textarea, select");
+  if (isTyping && !["Escape", "ArrowDown"].includes(event.key)) {
+    if (event.key === "Enter" && content.rows) step(1);
+    return;
+  }
+  const action = PAGE_KEYS[page.page][event.key] || COMMON_KEYS[event.key];
+  if (!action) return;
+  event.preventDefault();
+  action();
+}
+
+// ---- start ------------------------------------------------------------------------------------
+
+if (content) {
+  remember(content);
+  document.addEventListener("keydown", onKey);
+  document.getElementById("help-button").addEventListener("click", openHelp);
+  listen();
+}
+
+if (page.page === "list") {
+  document.getElementById("search").addEventListener("input", changeFilter);
+  document.getElementById("clear").addEventListener("click", clearSearch);
+  for (const button of document.querySelectorAll("[data-filter]")) {
+    button.addEventListener("click", () => setFilter(button.dataset.filter));
+  }
+  content.addEventListener("click", (event) => {
+    const isText = String(getSelection()).length > 0;
+    const row = event.target.closest("tr.row");
+    if (row && !isText && !event.target.closest("a, button")) row.querySelector("th a").click();
+  });
+  applyFilter(); // a reload may have kept the search box
+}

@@ -1,0 +1,117 @@
+"""Findings and regions as tables.
+
+In: findings, regions of a Reading.  Out: captions, columns, cells.  Never: a number that the Reading lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from wetread.domain.finding import Finding, Region
+from wetread.domain.measurement import MEASUREMENTS
+from wetread.web import words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of a table."""
+
+    title: str
+    unit: str = ""
+    #: Numbers stand right, words left.
+    is_number: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Cells as they are shown."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def finding_tables(findings: Sequence[Finding]) -> tuple[Table, ...]:
+    """Return a table for each kind of finding, in the order of their first."""
+    by_label: dict[str, list[tuple[int, Finding]]] = {}
+    for number, finding in enumerate(findings, start=1):
+        by_label.setdefault(finding.label, []).append((number, finding))
+    return tuple(_finding_table(label, members) for label, members in by_label.items())
+
+
+def region_table(
+    regions: Sequence[Region], study_measurements: Mapping[str, float], caption: str = "Lungs"
+) -> Table | None:
+    """Return what was measured on normal parts and on the whole study, None where nothing was."""
+    rows = [(region.label, region.measurements) for region in regions]
+    if study_measurements:
+        rows.append(("Whole study", study_measurements))
+    if not rows:
+        return None
+    names = _used_names([measurements for _, measurements in rows])
+    return Table(
+        caption=caption,
+        columns=(Column(title="Part"), *_columns(names)),
+        rows=tuple((label, *_cells(names, measurements)) for label, measurements in rows),
+    )
+
+
+def _finding_table(label: str, members: Sequence[tuple[int, Finding]]) -> Table:
+    findings = [finding for _, finding in members]
+    names = _used_names([finding.measurements for finding in findings])
+    has_type = any(finding.texture for finding in findings)
+    has_probability = any(finding.probability is not None for finding in findings)
+    has_prior = any(finding.prior for finding in findings)
+    columns = [Column(title="No.", is_number=True), Column(title="Side")]
+    columns += [Column(title="Type")] * has_type
+    columns += _columns(names)
+    columns += [Column(title="Change since prior")] * has_prior
+    columns += [Column(title="Probability", unit="%", is_number=True)] * has_probability
+    rows = []
+    for number, finding in members:
+        row = [str(number), finding.laterality.meaning.lower() if finding.laterality else ""]
+        row += [finding.texture.meaning.lower() if finding.texture else ""] * has_type
+        row += _cells(names, finding.measurements)
+        row += [_change(finding)] * has_prior
+        row += ["" if finding.probability is None else f"{finding.probability:.0%}"[:-1]] * has_probability
+        rows.append(tuple(row))
+    return Table(caption=label.capitalize(), columns=tuple(columns), rows=tuple(rows))
+
+
+def _used_names(measurements: Sequence[Mapping[str, float]]) -> list[str]:
+    return [name for name in MEASUREMENTS if any(name in one for one in measurements)]
+
+
+def _columns(names: Sequence[str]) -> list[Column]:
+    return [
+        Column(
+            title=_capitalize(MEASUREMENTS[name].title),
+            unit=words.format_unit(MEASUREMENTS[name].unit.value),
+            is_number=True,
+        )
+        for name in names
+    ]
+
+
+def _capitalize(title: str) -> str:
+    # Not str.capitalize: "LAA-950" stays as it is.
+    return title[:1].upper() + title[1:]
+
+
+def _cells(names: Sequence[str], measurements: Mapping[str, float]) -> list[str]:
+    return [
+        f"{measurements[name] + 0.0:.{MEASUREMENTS[name].decimals}f}" if name in measurements else ""
+        for name in names
+    ]
+
+
+def _change(finding: Finding) -> str:
+    prior = finding.prior
+    if prior is None:
+        return ""
+    low, high = prior.volume_change_ci95
+    text = f"volume {prior.volume_change_percent:+.0f} % ({low:+.0f} to {high:+.0f})"
+    if prior.doubling_time_days is not None:
+        text += f", doubles in {prior.doubling_time_days:.0f} days"
+    return text

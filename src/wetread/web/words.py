@@ -1,0 +1,70 @@
+"""Stored values in the words that pages show.
+
+In: DICOM strings, numbers, times.  Out: short texts.  Never: markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+
+_SEXES = {"F": "female", "M": "male", "O": "other"}
+_UNIT_SIGNS = {"mm2": "mm²", "mm3": "mm³", "[hnsf'U]": "HU", "d": "days", "1": ""}
+#: Below this age months say more.
+_MONTHS_BELOW_YEARS = 2
+
+
+def format_name(person_name: str) -> str:
+    """Return a PN value (PS3.5 section 6.2) for people, e.g. ``"Doe, Jane Ann"``."""
+    parts = [part.strip() for part in person_name.split("=")[0].split("^")]
+    family, given = parts[0], " ".join(part for part in parts[1:3] if part)
+    name = f"{family}, {given}" if family and given else family or given
+    return name or "no name"
+
+
+def format_date(text: str) -> str:
+    """Return a DA value as ``2026-11-23``; what is no date as it is."""
+    day = parse_date(text)
+    return day.isoformat() if day else text
+
+
+def parse_date(text: str) -> date | None:
+    """Return a DA value, None where it is none."""
+    try:
+        return datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC).date()
+    except ValueError:
+        return None
+
+
+def format_age(birth_date: str, on: date) -> str:
+    """Return the age on a day, e.g. ``"64 y"`` or ``"7 mo"``; ``""`` where unknown."""
+    born = parse_date(birth_date)
+    if born is None or born > on:
+        return ""
+    months = (on.year - born.year) * 12 + on.month - born.month - (on.day < born.day)
+    return f"{months // 12} y" if months >= 12 * _MONTHS_BELOW_YEARS else f"{months} mo"
+
+
+def format_sex(text: str) -> str:
+    """Return the word for a code of Patient's Sex (0010,0040)."""
+    return _SEXES.get(text.strip().upper(), text)
+
+
+def format_time(seconds: float) -> str:
+    """Return a moment (seconds since 1970) as local ``2026-11-23 08:31:05``."""
+    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def format_count(count: int, one: str, many: str = "") -> str:
+    """Return e.g. ``"1 image"`` or ``"3 images"``."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def format_unit(ucum: str) -> str:
+    """Return the usual sign of a UCUM unit."""
+    return _UNIT_SIGNS.get(ucum, ucum)
+
+
+def join_words(parts: Sequence[str], separator: str = " · ") -> str:
+    """Join the parts that say something."""
+    return separator.join(part for part in parts if part)
