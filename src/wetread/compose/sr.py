@@ -1,0 +1,384 @@
+"""The findings as a Comprehensive 3D SR (TID 1500, PS3.16).
+
+In: a draft.  Out: one SR.  Never: a measurement group without coordinates, a random UID.
+
+A finding has a group with its segment and all its measurements, the first of them, the area, inferred
+from the outline on the largest slice; and a group with its axes. OHIF 3.13 draws and
+takes over both: it knows them by the head of the tracking identifier, reads coordinates only below NUM
+items, and stops with an error at any group that has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from highdicom import sr
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from wetread.compose import header
+from wetread.compose.draft import Draft
+from wetread.compose.outline import Outline, Points, outline_box, outline_plane, to_image_points
+from wetread.compose.seg import SEGMENTATION_STORAGE
+from wetread.compose.uid import derive_uid
+from wetread.compose.wording import (
+    NOT_FOR_CLINICAL_USE,
+    impression_lines,
+    label_text,
+    limit_lines,
+    measurement_lines,
+    model_line,
+    prior_line,
+)
+from wetread.domain import code
+from wetread.domain.code import Code
+from wetread.domain.document import Document, DocumentKind
+from wetread.domain.finding import Axes, Finding, PriorComparison, Region
+from wetread.domain.measurement import MEASUREMENTS
+
+COMPREHENSIVE_3D_SR_STORAGE = "1.2.840.10008.5.1.4.1.1.88.34"
+
+# What OHIF's cornerstone adapters look for; a suffix after it is allowed and carries the name.
+_OUTLINE_TOOL = "Cornerstone3DTools@^0.1.0:PlanarFreehandROI"
+_AXES_TOOL = "Cornerstone3DTools@^0.1.0:Bidirectional"
+
+
+_Group = sr.MeasurementsAndQualitativeEvaluations
+
+
+def _dcm(value: str, meaning: str) -> Code:
+    return Code(value=value, scheme="DCM", meaning=meaning)
+
+
+_IMAGING_MEASUREMENT_REPORT = _dcm("126000", "Imaging Measurement Report")
+_CT_CHEST = Code(value="24627-2", scheme="LN", meaning="CT Chest")
+_ARTIFICIAL_INTELLIGENCE = _dcm("123110", "Artificial Intelligence")
+_DEVICE = _dcm("121007", "Device")
+_COMMENT = _dcm("121106", "Comment")
+_IMPRESSION = _dcm("121073", "Impression")
+_QUALITATIVE_EVALUATIONS = Code(value="C0034375", scheme="UMLS", meaning="Qualitative Evaluations")
+_PROBABILITY = _dcm("122157", "Probability")
+_TEXTURE = Code(value="C41144", scheme="NCIt", meaning="Texture")
+_VOLUME_CHANGE = Code(value="volume-change", scheme="99WETREAD", meaning="Volume Change since Prior Study")
+_DOUBLING_TIME = Code(value="volume-doubling-time", scheme="99WETREAD", meaning="Volume Doubling Time")
+
+
+def compose_sr(draft: Draft) -> tuple[Document, ...]:
+    """Return the SR of a study that was read."""
+    ds = header.new_dataset(draft, DocumentKind.SR, 1, COMPREHENSIVE_3D_SR_STORAGE)
+    ds.ReferencedPerformedProcedureStepSequence = Sequence()
+    ds.PerformedProcedureCodeSequence = Sequence()
+    ds.CompletionFlag = "COMPLETE"
+    ds.PreliminaryFlag = "PRELIMINARY"
+    ds.VerificationFlag = "UNVERIFIED"
+    _add_predecessors(ds, draft)
+    for element in _report(draft):
+        ds[element.tag] = element
+    ds.ContentSequence.append(_evaluations(draft))
+    _add_evidence(ds, draft)
+    return (header.finish(ds, DocumentKind.SR, "Structured report"),)
+
+
+def _concept(value: Code) -> sr.CodedConcept:
+    return sr.CodedConcept(
+        value=value.value, scheme_designator=value.scheme, meaning=header.long_string(value.meaning)
+    )
+
+
+def _report(draft: Draft) -> Dataset:
+    """Return the root of the content tree."""
+    model = draft.reading.model
+    observer = sr.ObserverContext(
+        observer_type=_concept(_DEVICE),
+        observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
+            uid=derive_uid("device", model.name, model.version, model.digest),
+            name=header.long_string(model.name),
+            manufacturer_name="Wetread",
+            model_name=header.long_string(f"{model.name} {model.version}"),
+            serial_number=header.long_string(model.digest) or None,
+        ),
+    )
+    groups = [
+        group for name, finding in draft.named_findings for group in _finding_groups(draft, name, finding)
+    ]
+    groups += [group for region in draft.reading.regions for group in _region_groups(draft, region)]
+    report = sr.MeasurementReport(
+        observation_context=sr.ObservationContext(observer_device_context=observer),
+        procedure_reported=_concept(_CT_CHEST),
+        imaging_measurements=groups or None,
+        title=_concept(_IMAGING_MEASUREMENT_REPORT),
+    )
+    root: Dataset = report[0]
+    return root
+
+
+def _finding_groups(draft: Draft, name: str, finding: Finding) -> Iterator[_Group]:
+    outline = _finding_outline(draft, finding)
+    evaluations = (
+        [sr.QualitativeEvaluation(_concept(_TEXTURE), _concept(finding.texture))] if finding.texture else []
+    )
+    site = finding.site or (code.LUNG if finding.laterality else None)
+    yield _group(
+        draft,
+        identifier=f"{_OUTLINE_TOOL}:{name}",
+        tracking_uid=finding.tracking_uid,
+        segment_number=finding.segment_number,
+        comment=_finding_comment(name, finding),
+        measurements=[
+            _area(draft, outline),
+            *_measurements(finding.measurements),
+            *_probability(finding),
+            *_change(finding.prior),
+        ],
+        finding_type=_concept(finding.code),
+        finding_category=_concept(code.MORPHOLOGICALLY_ABNORMAL_STRUCTURE),
+        finding_sites=_sites(site, finding.laterality),
+        qualitative_evaluations=evaluations or None,
+    )
+    if finding.axes is not None:
+        yield _group(
+            draft,
+            identifier=f"{_AXES_TOOL}:{name}",
+            tracking_uid=derive_uid(finding.tracking_uid, "axes"),
+            segment_number=None,
+            comment=label_text(name, finding),
+            measurements=_axes(draft, finding.key_plane, finding.axes),
+            finding_type=_concept(finding.code),
+            finding_sites=_sites(site, finding.laterality),
+        )
+
+
+def _region_groups(draft: Draft, region: Region) -> Iterator[_Group]:
+    outline = _region_outline(draft, region)
+    if outline is None:
+        return  # no coordinates: it stands among the evaluations
+    yield _group(
+        draft,
+        identifier=region.label,
+        tracking_uid=region.tracking_uid,
+        segment_number=region.segment_number,
+        comment=region.label,
+        measurements=[_area(draft, outline), *_measurements(region.measurements)],
+        finding_type=_concept(region.code),
+        finding_category=_concept(code.ANATOMICAL_STRUCTURE),
+        finding_sites=_sites(region.code, region.laterality),
+    )
+
+
+def _group(
+    draft: Draft,
+    *,
+    identifier: str,
+    tracking_uid: str,
+    segment_number: int | None,
+    comment: str,
+    **content: Any,
+) -> _Group:
+    """Return a measurement group, TID 1501, with the segment that it measures."""
+    group = sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(
+            uid=tracking_uid, identifier=header.long_string(identifier, 1024)
+        ),
+        algorithm_id=_algorithm(draft),
+        **content,
+    )
+    if segment_number is not None:
+        # As TID 1411 has it. TID 1411 itself forbids coordinates below a measurement, and TID 1410
+        # allows either an outline or a segment; TID 1501 is extensible and takes both.
+        group[0].ContentSequence.extend(
+            sr.ReferencedSegment(
+                sop_class_uid=SEGMENTATION_STORAGE,
+                sop_instance_uid=draft.instance_uid(DocumentKind.SEG),
+                segment_number=segment_number,
+                source_series=sr.SourceSeriesForSegmentation(draft.source.series_instance_uid),
+            )
+        )
+    # OHIF shows the comment as the measurement's name.
+    group[0].ContentSequence.append(_text(_COMMENT, comment))
+    return group
+
+
+def _algorithm(draft: Draft) -> sr.AlgorithmIdentification:
+    model = draft.reading.model
+    return sr.AlgorithmIdentification(
+        name=model.name,
+        version=model.version,
+        parameters=[f"operating point {draft.reading.operating_point}", f"digest {model.digest}"],
+        family=_concept(_ARTIFICIAL_INTELLIGENCE),
+        manufacturer="Wetread",
+    )
+
+
+def _finding_outline(draft: Draft, finding: Finding) -> Outline:
+    if finding.segment_number is not None:
+        mask = draft.reading.get_segment(finding.segment_number).mask
+        for plane in (mask.largest_plane, finding.key_plane) if mask.voxel_count else ():
+            outlines = outline_plane(mask, plane, draft.grid)
+            if outlines:
+                return outlines[0]
+    return outline_box(finding.box_lps_mm, finding.key_plane, draft.grid)
+
+
+def _region_outline(draft: Draft, region: Region) -> Outline | None:
+    if region.segment_number is None:
+        return None
+    mask = draft.reading.get_segment(region.segment_number).mask
+    if not mask.voxel_count:
+        return None
+    return outline_plane(mask, mask.largest_plane, draft.grid)[0]
+
+
+def _area(draft: Draft, outline: Outline) -> sr.Measurement:
+    quantity = MEASUREMENTS["area_mm2"]
+    return sr.Measurement(
+        name=_concept(quantity.concept),
+        value=_number(outline.area_mm2),
+        unit=_concept(quantity.unit),
+        referenced_coordinates=[_polyline(draft, outline.plane, outline.points)],
+    )
+
+
+def _axes(draft: Draft, plane: int, axes: Axes) -> list[sr.Measurement]:
+    measurements = []
+    for name, ends in (("long_axis_mm", axes.long), ("short_axis_mm", axes.short)):
+        quantity = MEASUREMENTS[name]
+        length_mm = float(np.linalg.norm(np.subtract(ends[1], ends[0])))
+        measurements.append(
+            sr.Measurement(
+                name=_concept(quantity.concept),
+                value=_number(length_mm),
+                unit=_concept(quantity.unit),
+                referenced_coordinates=[_polyline(draft, plane, to_image_points(ends, draft.grid))],
+            )
+        )
+    return measurements
+
+
+def _polyline(draft: Draft, plane: int, points: Points) -> sr.CoordinatesForMeasurement:
+    image = draft.source.planes[plane]
+    return sr.CoordinatesForMeasurement(
+        graphic_type=sr.GraphicTypeValues.POLYLINE,
+        graphic_data=points,
+        source_image=sr.SourceImageForRegion(image.sop_class_uid, image.sop_instance_uid),
+    )
+
+
+def _measurements(values: Mapping[str, float]) -> list[sr.Measurement]:
+    # The area is the outline's own.
+    return [
+        sr.Measurement(
+            name=_concept(MEASUREMENTS[name].concept),
+            value=_number(values[name]),
+            unit=_concept(MEASUREMENTS[name].unit),
+        )
+        for name in MEASUREMENTS
+        if name in values and name != "area_mm2"
+    ]
+
+
+def _probability(finding: Finding) -> list[sr.Measurement]:
+    if finding.probability is None:
+        return []
+    return [_plain_measurement(_PROBABILITY, finding.probability, code.NO_UNITS)]
+
+
+def _change(prior: PriorComparison | None) -> list[sr.Measurement]:
+    if prior is None:
+        return []
+    change = [_plain_measurement(_VOLUME_CHANGE, prior.volume_change_percent, code.PERCENT)]
+    if prior.doubling_time_days is not None:
+        change.append(_plain_measurement(_DOUBLING_TIME, prior.doubling_time_days, code.DAY))
+    return change
+
+
+def _plain_measurement(name: Code, value: float, unit: Code) -> sr.Measurement:
+    return sr.Measurement(name=_concept(name), value=_number(value), unit=_concept(unit))
+
+
+def _number(value: float) -> float:
+    return round(value, 3) + 0.0
+
+
+def _sites(site: Code | None, laterality: Code | None) -> list[sr.FindingSite] | None:
+    if site is None:
+        return None
+    return [sr.FindingSite(_concept(site), laterality=_concept(laterality) if laterality else None)]
+
+
+def _finding_comment(name: str, finding: Finding) -> str:
+    probability = "" if finding.probability is None else f" (p={finding.probability:.2f})"
+    prior = f". Compared: {prior_line(finding.prior)}" if finding.prior else ""
+    return label_text(name, finding) + probability + prior
+
+
+def _evaluations(draft: Draft) -> sr.ContainerContentItem:
+    """Return the Qualitative Evaluations (TID 1500 row 12): the impression, the limits, the warning."""
+    lines = [_text(_COMMENT, f"{NOT_FOR_CLINICAL_USE}. Read by {model_line(draft)}.")]
+    lines += [_text(_IMPRESSION, line) for line in impression_lines(draft)]
+    lines += [_text(_COMMENT, f"Limit: {line}") for line in limit_lines(draft)]
+    lines += [_text(_COMMENT, f"Study: {line}") for line in measurement_lines(draft.reading.measurements)]
+    for region in draft.reading.regions:
+        if _region_outline(draft, region) is None:
+            values = ", ".join(measurement_lines(region.measurements))
+            lines.append(_text(_COMMENT, f"{region.label}: {values}"))
+    container = sr.ContainerContentItem(
+        name=_concept(_QUALITATIVE_EVALUATIONS),
+        is_content_continuous=False,
+        relationship_type=sr.RelationshipTypeValues.CONTAINS,
+    )
+    container.ContentSequence = sr.ContentSequence(lines)
+    return container
+
+
+def _text(name: Code, text: str) -> sr.TextContentItem:
+    return sr.TextContentItem(
+        name=_concept(name), value=text, relationship_type=sr.RelationshipTypeValues.CONTAINS
+    )
+
+
+def _add_predecessors(ds: Dataset, draft: Draft) -> None:
+    instances = [one for one in draft.source.predecessors if one.kind is DocumentKind.SR]
+    if not instances:
+        return
+    study = Dataset()
+    study.StudyInstanceUID = draft.reading.study_instance_uid
+    study.ReferencedSeriesSequence = Sequence()
+    for one in instances:
+        series = Dataset()
+        series.SeriesInstanceUID = one.series_instance_uid
+        series.ReferencedSOPSequence = Sequence(
+            [header.reference_item(one.sop_class_uid, one.sop_instance_uid)]
+        )
+        study.ReferencedSeriesSequence.append(series)
+    ds.PredecessorDocumentsSequence = Sequence([study])
+
+
+def _add_evidence(ds: Dataset, draft: Draft) -> None:
+    """List every instance that the content refers to (PS3.3 C.17.2.3)."""
+    found: dict[str, str] = {}
+    _collect_references(ds, found)
+    by_series: dict[str, list[Dataset]] = {}
+    for uid, sop_class_uid in found.items():
+        own = sop_class_uid == SEGMENTATION_STORAGE
+        series_uid = draft.series_uid(DocumentKind.SEG) if own else draft.source.series_instance_uid
+        by_series.setdefault(series_uid, []).append(header.reference_item(sop_class_uid, uid))
+    if not by_series:
+        return
+    study = Dataset()
+    study.StudyInstanceUID = draft.reading.study_instance_uid
+    study.ReferencedSeriesSequence = Sequence()
+    for series_uid, references in by_series.items():
+        series = Dataset()
+        series.SeriesInstanceUID = series_uid
+        series.ReferencedSOPSequence = Sequence(references)
+        study.ReferencedSeriesSequence.append(series)
+    ds.CurrentRequestedProcedureEvidenceSequence = Sequence([study])
+
+
+def _collect_references(item: Dataset, found: dict[str, str]) -> None:
+    for child in item.get("ContentSequence") or ():
+        for reference in child.get("ReferencedSOPSequence") or ():
+            found[str(reference.ReferencedSOPInstanceUID)] = str(reference.ReferencedSOPClassUID)
+        _collect_references(child, found)
