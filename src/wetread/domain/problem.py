@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from wetread.errors import WetreadError
+from wetread.errors import InputError, WetreadError
 
 
 class ProblemCode(StrEnum):
@@ -79,8 +79,20 @@ class Problem:
     refuses: bool = True
 
 
+class RefusedImages(InputError):
+    """The images cannot be read: the problems say why and what to do."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        #: All that was found; at least one refuses.
+        self.problems = problems
+        self.problem = next(problem for problem in problems if problem.refuses)
+        super().__init__(self.problem.message)
+
+
 def problem_from_error(error: WetreadError) -> Problem:
     """Turn an error into the problem that is shown for it."""
+    if isinstance(error, RefusedImages):
+        return error.problem
     known = {code.value for code in ProblemCode}
     code = ProblemCode(error.code) if error.code in known else ProblemCode.INTERNAL_ERROR
     return Problem(code=code, message=str(error))

@@ -1,7 +1,7 @@
 """A series to one volume.
 
 In: the instances of a series.  Out: ``Volume`` in Hounsfield units (other modalities: modality
-values), or the problems that say why not.  Never: a volume from slices that do not make one.
+values), or RefusedImages that says why not.  Never: a volume from slices that do not make one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from wetread.dicom.planes import Plane, read_planes
 from wetread.dicom.stack import Stack, build_stack, stack_grid
-from wetread.domain.problem import Problem, ProblemCode
+from wetread.domain.problem import Problem, ProblemCode, RefusedImages
 from wetread.domain.study import Header, Series, header_text
 from wetread.domain.volume import Volume
 from wetread.imaging.pixels import IntArray, PixelError, read_frames
@@ -36,7 +36,7 @@ _NOT_SCANNED_BELOW_HU = -1500
 _PADDING_BELIEVED_BELOW_HU = -900
 
 
-def read_volume(series: Series) -> tuple[Volume | None, tuple[Problem, ...]]:
+def read_volume(series: Series) -> tuple[Volume, tuple[Problem, ...]]:
     """Decode a series and place it in the patient.
 
     Parameters
@@ -48,30 +48,37 @@ def read_volume(series: Series) -> tuple[Volume | None, tuple[Problem, ...]]:
     -------
     tuple
         The volume: ``voxels`` of shape (planes, rows, columns), planes growing along the normal,
-        int16 where that is exact, else float32. None where a problem refuses.
-        The problems; those with ``refuses=False`` are notes.
+        int16 where that is exact, else float32. Notes: problems that do not refuse.
+
+    Raises
+    ------
+    RefusedImages
+        If the series makes no volume; ``problems`` say why.
 
     Notes
     -----
-    Never raises for bad input. Padding (Pixel Padding Value) becomes -1024 HU.
-    Memory: the volume and one decoded object.
+    Padding (Pixel Padding Value) becomes -1024 HU. Memory: the volume and one decoded object.
 
     References
     ----------
     PS3.3 C.7.6.2.1.1 (position), C.11.1 (rescale), C.7.5.1.1.2 (padding).
     """
     planes, problems = read_planes(series)
-    if any(problem.refuses for problem in problems):
-        return None, problems
+    _require_none_refuses(problems)
     stack = build_stack(planes)
     problems = (*problems, *stack.problems, *_check_readable(stack.planes))
-    if any(problem.refuses for problem in problems):
-        return None, problems
+    _require_none_refuses(problems)
     try:
         voxels = _read_voxels(stack)
     except PixelError as error:
-        return None, (*problems, Problem(code=error.code, message=error.sentence))
+        problem = Problem(code=error.code, message=error.sentence)
+        raise RefusedImages((problem, *problems)) from error
     return Volume(voxels=voxels, grid=stack_grid(stack)), problems
+
+
+def _require_none_refuses(problems: tuple[Problem, ...]) -> None:
+    if any(problem.refuses for problem in problems):
+        raise RefusedImages(problems)
 
 
 def _check_readable(planes: Sequence[Plane]) -> list[Problem]:

@@ -1,0 +1,102 @@
+"""A model package: a folder with ``model.toml``.
+
+In: a folder.  Out: ``Model`` with the digest of everything in the folder.
+Never: the package's code run, a file outside the folder read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wetread.domain.model import Eligibility, Model, ModelIdentity, Runtime
+from wetread.errors import InvalidPackage
+from wetread.registry.schema import check_schema
+
+#: Where the built-in packages lie.
+BUILTIN_FOLDER = Path(__file__).parent / "packages"
+FILE_NAME = "model.toml"
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
+_VERSION = re.compile(r"\d+\.\d+\.\d+(?:[-+.][0-9A-Za-z.-]{1,32})?")
+# What Python leaves behind is no part of the package.
+_NOT_PACKAGED = frozenset({"__pycache__", ".git", ".DS_Store"})
+
+
+def read_builtin_models() -> dict[str, Model]:
+    """Return the built-in models by name."""
+    models = (read_package(path.parent) for path in sorted(BUILTIN_FOLDER.glob(f"*/{FILE_NAME}")))
+    return {model.identity.name: model for model in models}
+
+
+def read_package(folder: Path) -> Model:
+    """Read a package folder.
+
+    Raises
+    ------
+    InvalidPackage
+        If ``model.toml`` is missing, is no TOML, or holds an unknown, missing or wrong entry.
+    """
+    try:
+        content = tomllib.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidPackage(f"{FILE_NAME} cannot be read: {error}", folder=folder.name) from error
+    check_schema(content)
+    _check_identity(content)
+    return Model(
+        identity=ModelIdentity(
+            name=content["name"], version=content["version"], digest=package_digest(folder)
+        ),
+        title=content["title"],
+        intended_use=content["intended_use"],
+        state=content["state"],
+        eligibility=_eligibility(content["eligibility"]),
+        runtime=Runtime(**content["runtime"]),
+        operating_point=content["operating_point"],
+        parameters={name: float(value) for name, value in content.get("parameters", {}).items()},
+        # A built-in reader's code lies in wetread itself, not in its package folder.
+        folder="" if folder.parent == BUILTIN_FOLDER else str(folder.resolve()),
+        card=dict(content.get("card", {})),
+    )
+
+
+def package_digest(folder: Path) -> str:
+    """Return the sha256 over all files: relative name, size and content of each, sorted by name.
+
+    Raises
+    ------
+    InvalidPackage
+        If a link leads out of the folder or a file cannot be read.
+    """
+    total = hashlib.sha256()
+    root = folder.resolve()
+    for path in sorted(folder.rglob("*"), key=lambda one: one.relative_to(folder).as_posix()):
+        if _NOT_PACKAGED & set(path.relative_to(folder).parts) or path.is_dir():
+            continue
+        name = path.relative_to(folder).as_posix()
+        if not path.resolve().is_relative_to(root):
+            raise InvalidPackage("A file of the package lies outside its folder", file=name)
+        with path.open("rb") as file:
+            one = hashlib.file_digest(file, "sha256").hexdigest()
+        total.update(f"{name}\0{path.stat().st_size}\0{one}\n".encode())
+    return total.hexdigest()
+
+
+def _check_identity(content: Mapping[str, Any]) -> None:
+    if not _NAME.fullmatch(content["name"]):
+        raise InvalidPackage("name must be small letters, digits and hyphens", key="name")
+    if not _VERSION.fullmatch(content["version"]):
+        raise InvalidPackage("version must be like 1.2.3", key="version")
+    entry = content["runtime"]["entry"]
+    if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", entry):
+        raise InvalidPackage("runtime.entry must be like module:function", key="runtime.entry")
+
+
+def _eligibility(table: Mapping[str, Any]) -> Eligibility:
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in table.items()
+    }
+    return Eligibility(**values)
