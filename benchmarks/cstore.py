@@ -101,7 +101,7 @@ def time_wetread(root: Path, images: Path) -> float:
         assert process.stdout is not None
         seconds = send(images, "WETREAD", int(process.stdout.readline()))
         process.communicate()
-    stored = len(list((root / "wetread" / "instances").glob("??/??/*.dcm")))
+    stored = len(list((root / "wetread" / "instances").glob("??/*.dcm")))
     assert stored == len(list(images.iterdir())), stored
     return seconds
 

@@ -123,6 +123,7 @@ def start_receiver(options: ReceiverOptions, store: Store, on_stored: OnStored |
     """
     if not options.allowed_aets and not _is_loopback(options.host):
         raise UnsafeBinding(host=options.host)
+    store.intake.prepare()
     scp = _StorageScp(store, Notes(store.history), on_stored)
     entity = _entity(options)
     server = entity.make_server(

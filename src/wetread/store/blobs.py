@@ -27,7 +27,16 @@ class Blobs:
     def path(self, key: str) -> Path:
         """Return where the blob of this key lies or would lie."""
         name = hashlib.sha256(key.encode()).hexdigest()
-        return self.root / name[:2] / name[2:4] / f"{name}{self.suffix}"
+        return self.root / name[:2] / f"{name}{self.suffix}"
+
+    def make_folders(self) -> None:
+        """Make all folders ahead."""
+        try:
+            for number in range(256):
+                (self.root / f"{number:02x}").mkdir(parents=True, exist_ok=True)
+            sync_folder(self.root)
+        except OSError as error:
+            raise storage_error(error) from error
 
     def write(self, key: str, data: bytes) -> Path:
         """Write bytes under a key and sync; the same key again replaces them whole.
@@ -39,7 +48,7 @@ class Blobs:
         """
         path = self.path(key)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._make_folder(path.parent)
             temporary = path.with_name(f".{secrets.token_hex(8)}.part")
             with temporary.open("xb") as file:
                 file.write(data)
@@ -63,16 +72,12 @@ class Blobs:
         """
         path = self.path(key)
         try:
-            made = not path.parent.exists()
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._make_folder(path.parent)
             sync_file(source)
             # link + unlink and not rename: rename would silently replace.
             os.link(source, path)
             source.unlink()
             sync_folder(path.parent)
-            if made:
-                sync_folder(path.parent.parent)
-                sync_folder(self.root)
         except FileExistsError:
             raise
         except OSError as error:
@@ -81,7 +86,12 @@ class Blobs:
 
     def iter_paths(self) -> Iterator[Path]:
         """Yield every whole file."""
-        yield from self.root.glob(f"??/??/*{self.suffix}")
+        yield from self.root.glob(f"??/[!.]*{self.suffix}")
+
+    def _make_folder(self, folder: Path) -> None:
+        if not folder.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            sync_folder(self.root)
 
 
 def sync_file(path: Path) -> None:

@@ -6,6 +6,7 @@ Never: overwriting; success before file, folder and index row are durable.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,15 +14,46 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, case, exists, insert, select, update
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from wetread.domain.progress import Acceptance, StudyState
 from wetread.domain.study import Header, Instance, header_text, study_key
+from wetread.errors import StorageError
 from wetread.store import schema
 from wetread.store.blobs import Blobs
 
 #: Concurrent senders of the same UID meet at the same lock.
 _STRIPES = 64
+
+# Built once: building a statement for every image costs more than running it.
+_FIND_DIGEST = select(schema.instance.c.content_digest).where(
+    schema.instance.c.sop_instance_uid == bindparam("uid")
+)
+_IS_RESULT = select(exists().where(schema.document.c.sop_instance_uid == bindparam("uid")).label("is_result"))
+_FIND_STUDY = select(
+    schema.study.c.modalities,
+    schema.study.c.expected_instances,
+    _IS_RESULT.scalar_subquery().label("is_result"),
+).where(schema.study.c.study_instance_uid == bindparam("study"))
+_INSERT_STUDY = insert(schema.study)
+_INSERT_INSTANCE = insert(schema.instance)
+_GROW_STUDY = (
+    update(schema.study)
+    .where(schema.study.c.study_instance_uid == bindparam("study"))
+    .values(
+        instance_count=schema.study.c.instance_count + 1,
+        last_received_at=case(
+            (schema.study.c.last_received_at > bindparam("now"), schema.study.c.last_received_at),
+            else_=bindparam("now"),
+        ),
+        modalities=bindparam("kinds", type_=schema.study.c.modalities.type),
+        expected_instances=bindparam("expected"),
+        state=StudyState.ARRIVING.value,
+        # More images: whoever reported it must see it again.
+        reported_at=None,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +81,10 @@ class Intake:
         default_factory=lambda: tuple(threading.Lock() for _ in range(_STRIPES)), repr=False
     )
 
+    def prepare(self) -> None:
+        """Make the folders for files ahead, so that no sender waits for them."""
+        self.instances.make_folders()
+
     def accept(self, arrived: Arrived) -> Acceptance:
         """Store an instance; its file is moved out of the incoming folder.
 
@@ -58,24 +94,20 @@ class Intake:
             If disk or index refuse; nothing is stored then, the sender must be told.
         """
         uid = arrived.instance.sop_instance_uid
-        with self._locks[hash(uid) % _STRIPES]:
-            known = self.find_digest(uid)
-            if known is None:
-                self._store(arrived)
-                return Acceptance.ACCEPTED
-            if known == arrived.content_digest:
-                arrived.instance.path.unlink(missing_ok=True)
-                return Acceptance.REPEATED
-            self._keep_aside(arrived)
-            return Acceptance.CONFLICT
+        try:
+            with self._locks[hash(uid) % _STRIPES]:
+                # A file is in place before its row is: where there is none, the index need not be asked.
+                known = self.find_digest(uid) if self.instances.path(uid).exists() else None
+                if known is None:
+                    return self._store(arrived)
+                return self._compare(arrived, known)
+        except SQLAlchemyError as error:
+            raise StorageError("The index cannot be written.", reason=type(error).__name__) from error
 
     def find_digest(self, sop_instance_uid: str) -> str | None:
         """Return the content digest of a stored instance, None where there is none."""
-        query = select(schema.instance.c.content_digest).where(
-            schema.instance.c.sop_instance_uid == sop_instance_uid
-        )
         with self.engine.connect().execution_options(read_only=True) as connection:
-            return connection.execute(query).scalar_one_or_none()
+            return connection.execute(_FIND_DIGEST, {"uid": sop_instance_uid}).scalar_one_or_none()
 
     def iter_known(self) -> Iterator[tuple[str, str]]:
         """Yield SOP Instance UID and Study Instance UID of every indexed instance."""
@@ -84,18 +116,46 @@ class Intake:
             for row in connection.execute(query):
                 yield row[0], row[1]
 
-    def _store(self, arrived: Arrived) -> None:
+    def _store(self, arrived: Arrived) -> Acceptance:
         uid = arrived.instance.sop_instance_uid
         try:
-            self.instances.take(uid, arrived.instance.path)
+            path = self.instances.take(uid, arrived.instance.path)
         except FileExistsError:
             # A crash came between file and row: that file was never acknowledged, ours replaces it.
             self.instances.path(uid).unlink()
-            self.instances.take(uid, arrived.instance.path)
+            path = self.instances.take(uid, arrived.instance.path)
+        try:
+            self._index(arrived)
+        except IntegrityError:
+            return self._restore(dataclasses.replace(arrived, instance=_moved(arrived.instance, path)))
+        except SQLAlchemyError:
+            path.unlink()
+            raise
+        return Acceptance.ACCEPTED
+
+    def _index(self, arrived: Arrived) -> None:
         with self.engine.begin() as connection:
-            is_result = _is_own_result(connection, uid)
-            _upsert_study(connection, arrived, is_result)
-            connection.execute(insert(schema.instance).values(**_instance_row(arrived), is_result=is_result))
+            is_result = _count(connection, arrived)
+            connection.execute(_INSERT_INSTANCE, _instance_row(arrived) | {"is_result": is_result})
+
+    def _restore(self, arrived: Arrived) -> Acceptance:
+        """The index knows an instance whose file was gone; it lies in its place again."""
+        known = self.find_digest(arrived.instance.sop_instance_uid)
+        if known is None:
+            # Another process counted the study's first image at the same moment.
+            self._index(arrived)
+            return Acceptance.ACCEPTED
+        if known == arrived.content_digest:
+            return Acceptance.REPEATED
+        self._keep_aside(arrived)
+        return Acceptance.CONFLICT
+
+    def _compare(self, arrived: Arrived, known: str) -> Acceptance:
+        if known == arrived.content_digest:
+            arrived.instance.path.unlink(missing_ok=True)
+            return Acceptance.REPEATED
+        self._keep_aside(arrived)
+        return Acceptance.CONFLICT
 
     def _keep_aside(self, arrived: Arrived) -> None:
         key = f"{arrived.instance.sop_instance_uid} {arrived.content_digest}"
@@ -132,37 +192,30 @@ def _instance_row(arrived: Arrived) -> dict[str, Any]:
     }
 
 
-def _is_own_result(connection: Connection, sop_instance_uid: str) -> bool:
-    query = select(schema.document.c.id).where(schema.document.c.sop_instance_uid == sop_instance_uid)
-    return connection.execute(query).first() is not None
+def _moved(instance: Instance, path: Path) -> Instance:
+    return dataclasses.replace(instance, path=path)
 
 
-def _upsert_study(connection: Connection, arrived: Arrived, is_result: bool) -> None:
-    """Count an image for its study; a result of ours that came back counts for nothing."""
-    uid = arrived.instance.study_instance_uid
-    table = schema.study
-    row = connection.execute(select(table).where(table.c.study_instance_uid == uid)).mappings().first()
+def _count(connection: Connection, arrived: Arrived) -> bool:
+    """Count an image for its study; a result of ours that came back counts for nothing: True."""
+    one = arrived.instance
     now = arrived.received_at.timestamp()
-    header = arrived.instance.header
+    keys = {"study": one.study_instance_uid, "uid": one.sop_instance_uid}
+    row = connection.execute(_FIND_STUDY, keys).first()
     if row is None:
-        new = _new_study(uid, header, now) | {"instance_count": 0 if is_result else 1}
-        connection.execute(insert(table).values(new))
-        return
-    if is_result:
-        return
-    connection.execute(
-        update(table)
-        .where(table.c.study_instance_uid == uid)
-        .values(
-            instance_count=row["instance_count"] + 1,
-            last_received_at=max(now, row["last_received_at"]),
-            modalities=sorted({*row["modalities"], *_modalities(header)}),
-            expected_instances=row["expected_instances"] or _expected_instances(header),
-            state=StudyState.ARRIVING.value,
-            # More images: whoever reported it must see it again.
-            reported_at=None,
-        )
-    )
+        is_result = bool(connection.execute(_IS_RESULT, {"uid": one.sop_instance_uid}).scalar_one())
+        new = _new_study(one.study_instance_uid, one.header, now)
+        connection.execute(_INSERT_STUDY, new | {"instance_count": 0 if is_result else 1})
+        return is_result
+    if not row.is_result:
+        values = {
+            "study": one.study_instance_uid,
+            "now": now,
+            "kinds": sorted({*row.modalities, *_modalities(one.header)}),
+            "expected": row.expected_instances or _expected_instances(one.header),
+        }
+        connection.execute(_GROW_STUDY, values)
+    return bool(row.is_result)
 
 
 def _new_study(uid: str, header: Header, now: float) -> dict[str, Any]:

@@ -102,6 +102,13 @@ class Readings:
                 return row
         return None
 
+    def get(self, reading_id: int) -> ReadingRow:
+        """Return one Reading's row, or raise KeyError."""
+        rows = self._rows(schema.reading.c.id == reading_id)
+        if not rows:
+            raise KeyError(reading_id)
+        return rows[0]
+
     def list_for_study(self, study_instance_uid: str) -> list[ReadingRow]:
         """Return all Readings of a study, superseded ones too, oldest revision first."""
         table = schema.reading

@@ -33,6 +33,8 @@ class Store:
     readings: Readings
     deliveries: Deliveries
     history: History
+    #: What may be thrown away at any time.
+    scratch: Blobs
     _locks: list[IO[str]] = field(default_factory=list)
 
     def own(self) -> None:
@@ -55,6 +57,8 @@ class Store:
         self._locks.append(lock)
         # What lies here was never acknowledged.
         for path in self.intake.incoming.iterdir():
+            path.unlink()
+        for path in self.scratch.iter_paths():
             path.unlink()
 
     def close(self) -> None:
@@ -87,4 +91,5 @@ def open_store(data: Path, database_url: str = "") -> Store:
         readings=Readings(engine, Blobs(data / "readings", ".zip"), Blobs(data / "documents")),
         deliveries=Deliveries(engine),
         history=History(engine),
+        scratch=Blobs(data / "scratch", ".npy"),
     )
