@@ -86,4 +86,4 @@ def _blade(points: Float, side: float) -> Float:
     plate = np.maximum(np.abs(depth - surface) * 0.8 - half, across - outer)
     plate = np.maximum(plate, 66.0 - across)
     plate = np.maximum(plate, np.abs(z - 62.0) - 70.0)
-    return np.minimum(plate, np.float32(REACH_MM)).astype(np.float32)
+    return np.asarray(np.minimum(plate, REACH_MM), dtype=np.float32)

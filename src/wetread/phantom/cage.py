@@ -10,9 +10,9 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import PchipInterpolator
+from scipy.interpolate import pchip_interpolate
 
-from wetread.phantom.distance import Float, smooth_max, smooth_min, superellipse
+from wetread.phantom.distance import Float, ellipsoid, smooth_max, smooth_min, superellipse
 
 #: Rest z (mm) and at each: half width, half depth, middle y of the inner rib cage.
 _Z = np.array([-260.0, -170, -120, -60, 0, 50, 90, 115, 135, 220])
@@ -29,7 +29,8 @@ Line = npt.NDArray[np.floating]
 
 def _table(values: Line) -> Line:
     """Return values at every half millimetre of z, for fast look-up."""
-    return PchipInterpolator(_Z, values)(np.arange(_Z[0], _Z[-1], 0.5))
+    fine = np.arange(_Z[0], _Z[-1], 0.5)
+    return np.asarray(pchip_interpolate(_Z, values, fine))
 
 
 _TABLES = tuple(_table(values) for values in (_HALF_X, _HALF_Y, _MIDDLE_Y, _SKIN_X, _SKIN_Y, _SKIN_MIDDLE_Y))
@@ -88,7 +89,8 @@ class Cage:
         y = points[..., 1] - _look_up(_TABLES[5], z)
         round_part = superellipse(points[..., 0], y, half_x, half_y, 2.5)
         groove = 7.0 * np.exp(-((points[..., 0] / 16.0) ** 2)) * (y > 0)
-        return (round_part + groove).astype(np.float32)
+        distance: Float = (round_part + groove).astype(np.float32)
+        return distance
 
     def muscle(self, points: Float, skin: Float) -> Float:
         """Return the distance to the outer surface of the muscle of the chest wall."""
@@ -97,16 +99,21 @@ class Cage:
         sheath = self.inner(points) - 15.0 - 12.0 * np.exp(-(((np.abs(x) - 45.0) / 40.0) ** 2)) * (y > 0)
         pectoral = 16.0 * np.exp(-(((np.abs(x) - 70.0) / 45.0) ** 2 + ((z - 45.0) / 60.0) ** 2)) * (y < 0)
         shoulder = np.clip((z - 20.0) / 60.0, 0.0, 1.0) * np.clip((np.abs(x) - 75.0) / 50.0, 0.0, 1.0) * 45.0
-        return smooth_max(sheath - pectoral - shoulder, skin + fat, 6.0)
+        chest = smooth_max(sheath - pectoral - shoulder, skin + fat, 6.0)
+        for side in (-1.0, 1.0):
+            girdle = ellipsoid(points, (side * 118.0, 26.0, 120.0), (50.0, 46.0, 75.0))
+            chest = smooth_min(chest, smooth_max(girdle, skin + 7.0, 5.0), 10.0)
+        return chest
 
     def diaphragm(self, points: Float) -> Float:
         """Return how far points lie below the diaphragm (positive) or above it (negative), along z."""
         x, y, z = (points[..., axis] for axis in range(3))
         right, left = self.domes_mm
         domes = [(-68.0, -8.0, right), (70.0, -4.0, left), (8.0, -35.0, left - 2.0)]
-        height = None
+        heights = []
         for center_x, center_y, top in domes:
             far = ((x - center_x) / 72.0) ** 2 + ((y - center_y) / 88.0) ** 2
             dome = top - 50.0 * far**1.15 - 14.0 * np.clip((y - 20.0) / 70.0, 0.0, 1.0)
-            height = dome if height is None else -smooth_min(-height, -dome, 10.0)
-        return (height - z).astype(np.float32)
+            heights.append(-dome)
+        height = smooth_min(smooth_min(heights[0], heights[1], 10.0), heights[2], 10.0)
+        return -height - z

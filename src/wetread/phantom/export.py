@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from wetread.phantom.options import Kernel, PhantomOptions
 from wetread.phantom.patient import make_patient
 from wetread.phantom.truth import VisitTruth, to_truth_json
-from wetread.phantom.uids import make_uid
+from wetread.phantom.uids import make_uid, patient_key
 from wetread.phantom.visit import PhantomVisit, make_visit
 
 _KERNEL_NAMES = {Kernel.SOFT: "SOFT", Kernel.STANDARD: "STANDARD", Kernel.SHARP: "LUNG"}
@@ -86,7 +86,7 @@ def make_slice(
     grid = visit.volume.grid
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.MediaStorageSOPInstanceUID = grid.sop_instance_uids[plane]
+    meta.MediaStorageSOPInstanceUID = UID(grid.sop_instance_uids[plane])
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     ds = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     ds.SpecificCharacterSet = "ISO_IR 192"
@@ -103,7 +103,7 @@ def make_slice(
 
 def _add_patient(ds: Dataset, options: PhantomOptions) -> None:
     ds.PatientName = f"PHANTOM^SEED {options.seed}"
-    ds.PatientID = f"PHANTOM-{options.seed:06d}"
+    ds.PatientID = f"PHANTOM-{options.seed}-{patient_key(options)}"
     ds.PatientBirthDate = f"{options.patient.birth_date:%Y%m%d}"
     ds.PatientSex = options.patient.sex
     ds.PatientComments = "Synthetic images, no real person"
@@ -122,7 +122,7 @@ def _add_study(ds: Dataset, options: PhantomOptions, number: int) -> None:
     ds.StudyInstanceUID = make_uid(options, "study", number)
     ds.StudyDate = f"{when:%Y%m%d}"
     ds.StudyTime = f"{when:%H%M%S}"
-    ds.AccessionNumber = f"PH{options.seed:06d}{number:02d}"
+    ds.AccessionNumber = f"PH{patient_key(options).upper()}{number:02d}"
     ds.StudyID = f"PH{number}"
     ds.StudyDescription = "CT CHEST"
     ds.ReferringPhysicianName = ""

@@ -21,7 +21,7 @@ Array = npt.NDArray[np.floating]
 #: Shape -> number of bumps, their height (range) and sharpness (range).
 _BUMPS = {
     Shape.ROUND: (4, (-0.05, 0.06), (2.0, 4.0)),
-    Shape.LOBULATED: (7, (0.16, 0.34), (5.0, 10.0)),
+    Shape.LOBULATED: (9, (0.22, 0.48), (9.0, 18.0)),
     Shape.SPICULATED: (9, (0.02, 0.16), (6.0, 14.0)),
 }
 
@@ -106,7 +106,7 @@ def _directions(count: int, rng: np.random.Generator) -> Array:
 def draw_form(options: NoduleOptions, rng: np.random.Generator) -> NoduleForm:
     """Draw a form whose volume is that of a sphere of ``options.diameter_mm``."""
     count, (low, high), (dull, sharp) = _BUMPS[options.shape]
-    strands = int(rng.integers(10, 17)) if options.shape is Shape.SPICULATED else 0
+    strands = int(rng.integers(32, 45)) if options.shape is Shape.SPICULATED else 0
     form = NoduleForm(
         scale_mm=1.0,
         axes=np.exp(rng.normal(size=3) * 0.05),

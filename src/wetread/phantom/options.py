@@ -134,9 +134,9 @@ class PatientOptions:
     #: Share of the lung that is destroyed, percent.
     emphysema_percent: float = 0.0
     #: Mean density of healthy lung with its small vessels left out.
-    lung_hu: float = -868.0
+    lung_hu: float = -888.0
     #: How many vessels reach the periphery, per lung, of arteries and of veins alike.
-    vessel_ends: int = 1000
+    vessel_ends: int = 1300
     #: Strength of natural variation of the anatomy between seeds, 0 to 1.
     variation: float = 1.0
     #: Size of the whole body relative to an average adult.

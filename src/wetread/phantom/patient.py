@@ -11,9 +11,10 @@ import numpy as np
 from scipy import ndimage
 
 from wetread.domain.volume import Grid
+from wetread.errors import ConfigError
 from wetread.phantom.cage import Cage
 from wetread.phantom.options import NoduleOptions, PhantomOptions
-from wetread.phantom.placement import LungMap, PlacedNodule, clear_vessels, place_nodules
+from wetread.phantom.placement import SEEN_VESSEL_MM, LungMap, PlacedNodule, clear_branches, place_nodules
 from wetread.phantom.plan import draw_nodules
 from wetread.phantom.space import grid_points
 from wetread.phantom.thorax import HILUM, Thorax, build_thorax
@@ -61,6 +62,7 @@ def make_patient(options: PhantomOptions) -> Patient:
         side: _grow_bronchi(lungs, side, stream(options, 3, number)) for number, side in enumerate(_SIDES)
     }
     wished = wished_nodules(options)
+    _check_names(options, len(wished))
     largest = [_largest_growth(options, index) for index in range(len(wished))]
     placed = place_nodules(
         [nodule for _, nodule in wished],
@@ -69,9 +71,20 @@ def make_patient(options: PhantomOptions) -> Patient:
         [tree for side in _SIDES for tree in vessels[side]],
         options.seed,
     )
-    vessels = {side: tuple(clear_vessels(tree, placed) for tree in trees) for side, trees in vessels.items()}
+    vessels = {
+        side: tuple(clear_branches(tree, placed, SEEN_VESSEL_MM) for tree in trees)
+        for side, trees in vessels.items()
+    }
+    bronchi = {side: clear_branches(tree, placed, np.inf) for side, tree in bronchi.items()}
     nodules = tuple((visit, nodule) for (visit, _), nodule in zip(wished, placed, strict=True))
     return Patient(cage=cage, vessels=vessels, bronchi=bronchi, nodules=nodules)
+
+
+def _check_names(options: PhantomOptions, count: int) -> None:
+    known = {f"n{index + 1}" for index in range(count)}
+    named = {name for visit in options.visits for name in (*visit.growth, *visit.resolved)}
+    if named - known:
+        raise ConfigError("No nodule of this id", unknown=sorted(named - known), known=sorted(known))
 
 
 def wished_nodules(options: PhantomOptions) -> list[tuple[int, NoduleOptions]]:
@@ -85,7 +98,7 @@ def wished_nodules(options: PhantomOptions) -> list[tuple[int, NoduleOptions]]:
 
 def _largest_growth(options: PhantomOptions, index: int) -> float:
     factors = [visit.growth.get(f"n{index + 1}", 1.0) for visit in options.visits]
-    return max(1.0, *factors) ** (1 / 3)
+    return float(max(1.0, *factors) ** (1 / 3))
 
 
 def _rest_grid() -> Grid:
@@ -113,7 +126,7 @@ def _map_lungs(thorax: Thorax, grid: Grid) -> LungMap:
 def _grow(lungs: LungMap, side: str, ends: int, rng: np.random.Generator) -> Tree:
     root = np.array(HILUM[side]) + np.array([0.0, rng.uniform(-8, 8), rng.uniform(-8, 8)])
     targets = _draw_targets(lungs, side, ends, rng)
-    return grow_tree(root, targets, 0.36, rng)
+    return grow_tree(root, targets, 0.42, rng)
 
 
 def _grow_bronchi(lungs: LungMap, side: str, rng: np.random.Generator) -> Tree:
@@ -133,4 +146,4 @@ def _draw_targets(lungs: LungMap, side: str, count: int, rng: np.random.Generato
     stride = max(1, len(own) // (count * 3))
     pool = own[order[::stride]] + rng.uniform(-2.0, 2.0, size=(len(order[::stride]), 3))
     chosen = np.linspace(0, len(pool) - 1, count).astype(int)
-    return pool[chosen]
+    return np.asarray(pool[chosen])

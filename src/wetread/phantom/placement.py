@@ -120,6 +120,9 @@ def _place(
             place=wish.place.value,
         )
     anchor, away = found
+    if away is None:
+        # The map's points lie on a grid; real centres do not.
+        anchor = anchor + rng.uniform(-1.2, 1.2, size=3)
     solid = rng.uniform(10.0, 60.0)
     hazy = rng.uniform(-650.0, -500.0)
     drawn = solid if wish.kind is NoduleKind.SOLID else hazy
@@ -206,10 +209,10 @@ def _fits_at_vessel(center: Points, wish: NoduleOptions, reach_mm: float, room: 
     )
 
 
-def clear_vessels(tree: Tree, nodules: list[PlacedNodule]) -> Tree:
-    """Take away the small vessels that would run through or along a nodule."""
+def clear_branches(tree: Tree, nodules: list[PlacedNodule], stays_mm: float) -> Tree:
+    """Take away branches below a radius that would run through or along a nodule."""
     wanted = np.ones(len(tree.starts), dtype=bool)
     for nodule in nodules:
         gap = tree.distance_mm(nodule.center_rest) - nodule.largest_mm - tree.near_mm
-        wanted &= (gap > 1.2) | (tree.far_mm >= SEEN_VESSEL_MM)
+        wanted &= (gap > 1.2) | (tree.far_mm >= stays_mm)
     return tree.keep(wanted)

@@ -151,12 +151,10 @@ def _visit(plan: PhantomPlan, index: int, nodules: int) -> VisitOptions:
     rng = np.random.default_rng([plan.seed, 11, index])
     last = index == plan.visits - 1
     day = VisitOptions().date + timedelta(days=index * plan.interval_days)
-    pleura = {
-        "pneumothorax": parse_pleural(plan.pneumothorax) if last else None,
-        "effusion": parse_pleural(plan.effusion) if last else None,
-    }
+    air = parse_pleural(plan.pneumothorax) if last else None
+    fluid = parse_pleural(plan.effusion) if last else None
     if index == 0:
-        return VisitOptions(date=day, **pleura)
+        return VisitOptions(date=day, pneumothorax=air, effusion=fluid)
     gone = tuple(f"n{nodules - number}" for number in range(min(plan.resolved, nodules)))
     fresh = plan.new if index == 1 and not plan.healthy else 0
     growing = range(1, nodules + 1 - len(gone), 2)
@@ -172,7 +170,8 @@ def _visit(plan: PhantomPlan, index: int, nodules: int) -> VisitOptions:
             NoduleOptions(diameter_mm=round(float(rng.uniform(6.0, 10.0)), 1)) for _ in range(fresh)
         ),
         resolved=gone if index == 1 else (),
-        **pleura,
+        pneumothorax=air,
+        effusion=fluid,
     )
 
 

@@ -63,8 +63,8 @@ def make_scene(options: PhantomOptions, patient: Patient, number: int, grid: Gri
         for name, wish in (("air", visit.pneumothorax), ("fluid", visit.effusion))
         if wish is not None
     }
-    fields = _make_fields(options, thorax, gaps, lps)
     shrink = _shrinkage(options, number, thorax)
+    fields = _make_fields(options, thorax, gaps, (lps, shrink))
     surface = thorax.lungs
     for gap in gaps.values():
         surface = np.maximum(surface, -gap)
@@ -80,9 +80,16 @@ def make_scene(options: PhantomOptions, patient: Patient, number: int, grid: Gri
     )
 
 
-def _make_fields(options: PhantomOptions, thorax: Thorax, gaps: dict[str, Float], lps: Float) -> Fields:
+def _make_fields(
+    options: PhantomOptions, thorax: Thorax, gaps: dict[str, Float], pose: tuple[Float, dict[str, float]]
+) -> Fields:
+    lps, shrink = pose
     prone = is_prone(options.scanner)
     lungs = cut(thorax.lungs)
+    # What is left of a collapsed lung holds the same tissue in less room.
+    right, left = (min(shrink[side] ** -3, 2.5) for side in _SIDES)
+    density = np.where(thorax.rest[..., 0] < 0, np.float32(right), np.float32(left))
+    lung_hu = lung_texture(options, thorax, lps, -1.0 if prone else 1.0)
     percent = options.patient.emphysema_percent
     return Fields(
         skin=thorax.skin,
@@ -94,7 +101,7 @@ def _make_fields(options: PhantomOptions, thorax: Thorax, gaps: dict[str, Float]
         gas=thorax.gas,
         lungs=lungs,
         fissure=thorax.fissure,
-        lung_hu=lung_texture(options, thorax, lps, -1.0 if prone else 1.0),
+        lung_hu=(lung_hu + 1000) * density - 1000,
         grain=soft_grain(stream(options, 8), thorax.rest),
         holes=emphysema_holes(stream(options, 9), thorax, percent, COARSE_MM) if percent > 0 else None,
         air=gaps.get("air"),
@@ -190,4 +197,4 @@ def _settle(nodule: PlacedNodule, carry: _Carrier) -> Points:
         if abs(miss) < 0.05:
             break
         center = center - 0.7 * np.clip(miss, -4.0, 4.0) * outwards
-    return center
+    return np.asarray(center)

@@ -101,7 +101,7 @@ class Motion:
             rest[..., :2] *= 1.0 + 0.0008 * visit.breath_mm * share[..., None]
         if visit.deformation_mm:
             rest += self._deformation(rest)
-        return rest
+        return np.asarray(rest)
 
     def _deformation(self, rest: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
         shift = np.zeros_like(rest)
@@ -120,12 +120,13 @@ class Motion:
             lps = lps + self.scale * miss @ rotation.T
             if np.abs(miss).max(initial=0.0) < 1e-5:
                 break
-        return lps
+        return np.asarray(lps, dtype=float)
 
 
 def _smoothstep(value: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     clipped = np.clip(value, 0.0, 1.0)
-    return clipped * clipped * (3.0 - 2.0 * clipped)
+    smooth: npt.NDArray[np.floating[Any]] = clipped * clipped * (3.0 - 2.0 * clipped)
+    return smooth
 
 
 def coarse_grid(grid: Grid, margin_mm: float = 5.0) -> Grid:

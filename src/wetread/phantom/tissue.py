@@ -32,12 +32,23 @@ class Upsampler:
 
     def plane(self, field: Float, number: int) -> Float:
         """Return one fine plane of a coarse field, shape (rows, columns)."""
+        return self._spread(self._mix(field, number))
+
+    def distance(self, field: Float, number: int) -> Float:
+        """Return one fine plane of a distance; at once where the surface is out of reach."""
+        mixed = self._mix(field, number)
+        if mixed.min() >= 0.98 * REACH_MM or mixed.max() <= -0.98 * REACH_MM:
+            return np.full((self._rows.shape[0], self._columns.shape[0]), mixed[0, 0], dtype=np.float32)
+        return self._spread(mixed)
+
+    def _mix(self, field: Float, number: int) -> Float:
         start, end = self._planes.indptr[number], self._planes.indptr[number + 1]
         mixed = np.zeros(field.shape[1:], dtype=np.float32)
         for index, weight in zip(self._planes.indices[start:end], self._planes.data[start:end], strict=True):
             mixed += weight * field[index]
-        if mixed.min() >= 0.98 * REACH_MM or mixed.max() <= -0.98 * REACH_MM:
-            return np.full((self._rows.shape[0], self._columns.shape[0]), mixed[0, 0], dtype=np.float32)
+        return mixed
+
+    def _spread(self, mixed: Float) -> Float:
         across = self._columns @ np.ascontiguousarray(mixed.T)
         values: Float = self._rows @ np.ascontiguousarray(across.T)
         return values
@@ -135,7 +146,7 @@ class TissuePainter:
         )
 
     def _share(self, field: Float, number: int) -> Float:
-        return self._cover(self._up.plane(field, number))
+        return self._cover(self._up.distance(field, number))
 
     def _cover(self, distance: Float) -> Float:
         cover: Float = np.clip(np.float32(0.5) - distance / self._step, 0, 1)
@@ -143,14 +154,14 @@ class TissuePainter:
 
     def _pleura(self, air: Float, number: int, cavity: Float) -> Float:
         """Return the share of the visceral pleura between lung and free air: 0.5 mm thick."""
-        distance = self._up.plane(air, number)
+        distance = self._up.distance(air, number)
         line: Float = self._cover(np.abs(distance) - 0.5 * self._step)
         return line * cavity * np.float32(min(1.0, 0.5 / self._step))
 
     def _paint_body(self, number: int) -> Float:
         fields = self._fields
         grain = self._up.plane(fields.grain, number)
-        skin = self._up.plane(fields.skin, number)
+        skin = self._up.distance(fields.skin, number)
         hu = np.full(skin.shape, AIR_HU, dtype=np.float32)
         if fields.table is not None:
             hu += self._share(np.abs(fields.table) - 1.2, number) * np.float32(880)
@@ -161,10 +172,10 @@ class TissuePainter:
         self._paint_muscle(hu, body, (number, wall, grain))
         for field, value in ((fields.soft, BLOOD_HU), (fields.organs, LIVER_HU)):
             hu += self._share(field, number) * (value + 3 * grain - hu)
-        bone = self._up.plane(fields.bone, number)
+        bone = self._up.distance(fields.bone, number)
         hu += self._cover(bone) * (CORTEX_HU - hu)
         hu += self._cover(bone + 1.5) * (MARROW_HU + 60 * grain - CORTEX_HU)
-        gas = self._up.plane(fields.gas, number)
+        gas = self._up.distance(fields.gas, number)
         hu += self._cover(gas - 1.4) * (WALL_HU - hu)
         hu += self._cover(gas) * (AIR_HU - hu)
         return hu
@@ -186,7 +197,7 @@ class TissuePainter:
         if fields.holes is not None:
             holes = self._share(fields.holes, number)
             hu += holes * (np.float32(-985) - hu)
-        fissure = self._cover(np.abs(self._up.plane(fields.fissure, number)) - 0.35)
+        fissure = self._cover(np.abs(self._up.distance(fields.fissure, number)) - 0.35)
         hu += fissure * np.float32(0.35 * min(1.0, 0.7 / self._step)) * (np.float32(-250) - hu)
         scale = np.float32(1 / 255)
         hu += branches.vessel * scale * (np.float32(BLOOD_HU) - hu)

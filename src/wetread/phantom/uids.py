@@ -10,6 +10,11 @@ import hashlib
 from wetread.phantom.options import PhantomOptions
 
 
+def patient_key(options: PhantomOptions) -> str:
+    """Return ten hexadecimal digits that tell patients of different options apart."""
+    return hashlib.sha256(repr(options).encode()).hexdigest()[:10]
+
+
 def make_uid(options: PhantomOptions, *name: object) -> str:
     """Return the UID of something: the same options and name always give the same one."""
     text = "|".join([repr(options), *(str(part) for part in name)])
