@@ -1,0 +1,21 @@
+"""Which models read which series of a study, and why or why not.
+
+In: a study's headers, models, rules.  Out: ``Match``: for every model a choice or the reasons.
+Never: pixels, a model left unmentioned, a patient's name in a reason.
+"""
+
+from wetread.match.decide import Match, ModelMatch, find_rule, match_study
+from wetread.match.rules import Rule, default_rules, parse_rules
+from wetread.match.suitable import SeriesVerdict, check_series
+
+__all__ = [
+    "Match",
+    "ModelMatch",
+    "Rule",
+    "SeriesVerdict",
+    "check_series",
+    "default_rules",
+    "find_rule",
+    "match_study",
+    "parse_rules",
+]
