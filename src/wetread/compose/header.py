@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import io
 import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 
 from pydicom import dcmwrite
@@ -21,6 +22,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.valuerep import format_number_as_ds
 
 from wetread.compose.draft import Draft
+from wetread.compose.source import PlaneSource
 from wetread.compose.uid import COMPOSER_VERSION, derive_uid
 from wetread.domain.code import Code
 from wetread.domain.document import Document, DocumentKind
@@ -114,6 +116,20 @@ def reference_item(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
     return item
 
 
+def plane_item(plane: PlaneSource) -> Dataset:
+    """Return a reference to the image, and the frame, of a plane."""
+    item = reference_item(plane.sop_class_uid, plane.sop_instance_uid)
+    if plane.frame_number is not None:
+        item.ReferencedFrameNumber = plane.frame_number
+    return item
+
+
+def instance_items(planes: Iterable[PlaneSource]) -> Sequence:
+    """Return references to whole images, each once."""
+    classes = {plane.sop_instance_uid: plane.sop_class_uid for plane in planes}
+    return Sequence([reference_item(sop_class, uid) for uid, sop_class in classes.items()])
+
+
 def long_string(text: str, limit: int = 64) -> str:
     """Return text that fits LO: one line, no backslash, not longer than the limit."""
     return _CONTROL.sub(" ", text).replace("\\", "/").strip()[:limit]
@@ -151,6 +167,16 @@ def _add_patient_and_study(ds: Dataset, draft: Draft) -> None:
     ds.StudyInstanceUID = draft.reading.study_instance_uid
     if header.get("TimezoneOffsetFromUTC"):
         ds.TimezoneOffsetFromUTC = draft.source.text("TimezoneOffsetFromUTC")
+
+
+def add_body_part(ds: Dataset, draft: Draft) -> None:
+    """Say which part of the body is shown; where the images do not, the side is unknown (PS3.3 C.7.3.1)."""
+    header = draft.source.header
+    part = _clean(header["BodyPartExamined"]) if "BodyPartExamined" in header else None
+    if part:
+        ds.BodyPartExamined = part
+    else:
+        ds.Laterality = None
 
 
 def _clean(element: DataElement) -> object:

@@ -56,6 +56,12 @@ def outline_plane(mask: Mask, plane: int, grid: Grid) -> tuple[Outline, ...]:
     return tuple(sorted(outlines, key=lambda one: -one.area_mm2))
 
 
+def outline_image(image: BoolArray) -> tuple[Points, ...]:
+    """Return the outer outlines of an image of booleans, as (column, row), without an order."""
+    loops = [(corners, _signed_area(corners)) for corners in _trace(image)]
+    return tuple(_smooth(corners, pixels) for corners, pixels in loops if pixels > 0)
+
+
 def outline_box(box_lps_mm: tuple[Triple, Triple], plane: int, grid: Grid) -> Outline:
     """Return the rectangle that a box covers on a plane, for a finding without a mask."""
     low, high = box_lps_mm

@@ -14,7 +14,6 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from PIL import Image as PilImage
-from pydicom.sequence import Sequence
 from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
@@ -56,8 +55,10 @@ _PRIORITY_COLOURS = {
     Priority.ROUTINE: HexColor("#2e7d4f"),
 }
 _MARGIN = 16 * mm
+_FRAME_PADDING = 6  # points, which reportlab keeps clear within the margins
 _WIDTH = A4[0] - 2 * _MARGIN
 _MOST_PICTURES = 6
+_GAP = 4
 _PICTURE_PIXELS = 600
 
 
@@ -71,14 +72,9 @@ def compose_pdf(draft: Draft) -> tuple[Document, ...]:
     ds.DocumentTitle = f"Wet read, {NOT_FOR_CLINICAL_USE}"
     ds.ConceptNameCodeSequence = header.code_sequence(_REPORT)
     ds.MIMETypeOfEncapsulatedDocument = "application/pdf"
-    ds.SourceInstanceSequence = Sequence(
-        [
-            header.reference_item(image.sop_class_uid, image.sop_instance_uid)
-            for image in (draft.source.planes[one.plane] for one in draft.pictures if one.plane is not None)
-        ]
-    )
-    if not ds.SourceInstanceSequence:
-        del ds.SourceInstanceSequence
+    shown = [draft.source.planes[one.plane] for one in draft.pictures if one.plane is not None]
+    if shown:
+        ds.SourceInstanceSequence = header.instance_items(shown)
     ds.EncapsulatedDocumentLength = len(pdf)
     ds.EncapsulatedDocument = pdf + b"\0" * (len(pdf) % 2)
     return (header.finish(ds, DocumentKind.PDF, "PDF report"),)
@@ -91,8 +87,8 @@ def render_pdf(draft: Draft) -> bytes:
     template = SimpleDocTemplate(
         buffer,
         pagesize=A4,
-        leftMargin=_MARGIN,
-        rightMargin=_MARGIN,
+        leftMargin=_MARGIN - _FRAME_PADDING,
+        rightMargin=_MARGIN - _FRAME_PADDING,
         topMargin=14 * mm,
         bottomMargin=18 * mm,
         title="Wet read",
@@ -161,9 +157,9 @@ def _find_script_font(point: int) -> str:
 def _head(draft: Draft) -> list[Flowable]:
     source = draft.source
     name = source.text("PatientName").replace("^", " ").replace("=", "  ").strip()
-    birth, sex = source.text("PatientBirthDate") or "unknown", source.text("PatientSex") or "unknown"
+    birth, sex = _day(source.text("PatientBirthDate")), source.text("PatientSex") or "unknown"
     patient = f"ID {source.text('PatientID') or 'unknown'} · born {birth} · sex {sex}"
-    visit = f"{source.text('StudyDate')} · accession {source.text('AccessionNumber') or 'unknown'}"
+    visit = f"{_day(source.text('StudyDate'))} · accession {source.text('AccessionNumber') or 'unknown'}"
     identity = [(name or "No name", _style(11, bold=True)), (patient, _style(8, colour=_FAINT))]
     study = [
         (source.text("StudyDescription") or "Study", _style(11, bold=True)),
@@ -201,10 +197,18 @@ def _head(draft: Draft) -> list[Flowable]:
     return [title, Spacer(1, 4 * mm), box, Spacer(1, 4 * mm)]
 
 
+def _day(text: str) -> str:
+    """Return a DICOM date as people write it."""
+    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 else text or "unknown"
+
+
 def _impression(draft: Draft) -> list[Flowable]:
     """Return the impression beside a bar in the colour of the priority."""
     title, lines = report_sections(draft)[0]
-    cell = [_paragraph(title, _style(11, bold=True)), *(_paragraph(line, _style(9.5)) for line in lines)]
+    cell = [
+        _paragraph(f"{title} · {draft.reading.triage.priority.value.upper()}", _style(11, bold=True)),
+        *(_paragraph(line, _style(9.5)) for line in lines),
+    ]
     bar = Table(
         [["", cell]],
         colWidths=[2.5 * mm, _WIDTH - 2.5 * mm],
@@ -275,15 +279,19 @@ def _pictures(draft: Draft) -> list[Flowable]:
     chosen = [*draft.pictures[1:_MOST_PICTURES], *draft.pictures[:1]]
     if not chosen:
         return []
-    size = (_WIDTH - 8) / 3
-    cells = [Image(_jpeg(picture), width=size, height=size) for picture in chosen]
+    size = (_WIDTH - 3 * _GAP) / 3
+    style = _style(7.5, colour=_FAINT)
+    cells: list[Any] = [
+        [Image(_jpeg(picture), width=size, height=size), _paragraph(picture.title, style)]
+        for picture in chosen
+    ]
     rows = [
         cells[start : start + 3] + [""] * (3 - len(cells[start : start + 3]))
         for start in range(0, len(cells), 3)
     ]
     table = Table(
         rows,
-        colWidths=[size + 4] * 3,
+        colWidths=[size + _GAP] * 3,
         hAlign="LEFT",
         style=TableStyle(
             [

@@ -17,7 +17,7 @@ import reportlab
 from PIL import Image, ImageDraw, ImageFont
 
 from wetread.compose.draft import Draft, Picture
-from wetread.compose.outline import outline_box, outline_plane
+from wetread.compose.outline import outline_box, outline_image, outline_plane
 from wetread.compose.pr import LUNG_WINDOW_CENTER, LUNG_WINDOW_WIDTH
 from wetread.compose.view import View, choose_view
 from wetread.compose.wording import NOT_FOR_CLINICAL_USE, NOTHING_FOUND, finding_line, label_text
@@ -30,6 +30,7 @@ SIZE_PIXELS = 768
 #: Besides the overview; findings stand in the order of the Reading.
 MOST_KEY_IMAGES = 6
 
+_LEAST_SILHOUETTE_MM = 40.0
 _INSET_PIXELS, _INSET_MARGIN = 232, 14
 _LEAST_INSET_MM, _INSET_OF_EXTENT = 28.0, 2.6
 _PADDING = 14
@@ -93,7 +94,7 @@ def _key_image(draft: Draft, volume: Volume, name: str, finding: Finding) -> Pic
     for polygon in polygons:
         draw.line(frame.place(polygon), fill=_colour(finding), width=2, joint="curve")
     _name_mark(draw, frame.place(extent), label_text(name, finding), _colour(finding))
-    image.paste(inset, (SIZE_PIXELS - _INSET_PIXELS - _INSET_MARGIN, SIZE_PIXELS - _INSET_PIXELS - 44))
+    image.paste(inset, _inset_place(frame.place(extent)))
     _letters(draw, view)
     _scale_bar(draw, frame.scale)
     _head(
@@ -115,10 +116,17 @@ def _overview(draft: Draft, volume: Volume) -> Picture:
     draw = ImageDraw.Draw(image)
     for name, finding in draft.named_findings:
         index = grid.to_index(finding.center_lps_mm)
-        ((x, y),) = frame.place(np.array([[index[rest[1]] + 0.5, index[rest[0]] + 0.5]]))
-        radius = max(9.0, frame.scale * _extent_mm(finding) * 0.75)
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=_colour(finding), width=2)
-        draw.text((x + radius + 4, y - 9), name, font=_font(15), fill=_colour(finding), **_HALO)
+        place = np.array([[index[rest[1]] + 0.5, index[rest[0]] + 0.5]])
+        silhouette = _silhouette(draft, finding, axis)
+        for points in silhouette:
+            draw.line(frame.place(points), fill=_colour(finding), width=2)
+        reach = max(9.0, frame.scale * _extent_mm(finding) * 0.75)
+        ((x, y),) = frame.place(place)
+        if not silhouette:
+            draw.ellipse((x - reach, y - reach, x + reach, y + reach), outline=_colour(finding), width=2)
+        corners = [(x - reach, y - reach), (x + reach, y + reach)]
+        extent = [point for points in silhouette for point in frame.place(points)] or corners
+        _name_mark(draw, extent, name, _colour(finding))
     _letters(draw, view)
     _scale_bar(draw, frame.scale)
     count = len(draft.reading.findings)
@@ -126,6 +134,17 @@ def _overview(draft: Draft, volume: Volume) -> Picture:
     _head(draw, f"Overview: {title}", "Mean along the front-to-back axis")
     _foot(draw, draft)
     return _picture(image, "Overview", None)
+
+
+def _silhouette(draft: Draft, finding: Finding, axis: int) -> tuple[FloatArray, ...]:
+    """Return the outlines of a large finding seen along an axis; a circle tells more of a small one."""
+    if finding.segment_number is None or _extent_mm(finding) < _LEAST_SILHOUETTE_MM:
+        return ()
+    mask = draft.reading.get_segment(finding.segment_number).mask
+    rest = [other for other in range(3) if other != axis]
+    offset = np.array([mask.offset[rest[1]], mask.offset[rest[0]]], dtype=float)
+    shadow = np.asarray(mask.voxels.any(axis=axis))
+    return tuple(points + offset for points in outline_image(shadow))
 
 
 def _projection(volume: Volume, axis: int) -> GreyImage:
@@ -213,6 +232,13 @@ def _inset(
     draw.rectangle((0, 0, _INSET_PIXELS - 1, _INSET_PIXELS - 1), outline=(90, 100, 112))
     draw.text((8, 6), f"{size_mm:.0f} mm", font=_font(13), fill=_FAINT, **_HALO)
     return inset
+
+
+def _inset_place(points: list[tuple[float, float]]) -> tuple[int, int]:
+    """Return the corner for the enlargement, at the bottom, away from the finding."""
+    right, bottom = SIZE_PIXELS - _INSET_PIXELS - _INSET_MARGIN, SIZE_PIXELS - _INSET_PIXELS - 44
+    is_covered = any(x > right - 24 and y > bottom - 24 for x, y in points)
+    return (_INSET_MARGIN, bottom - 44) if is_covered else (right, bottom)
 
 
 _HALO: dict[str, Any] = {"stroke_width": 2, "stroke_fill": (0, 0, 0)}

@@ -32,9 +32,11 @@ def compose_pr(draft: Draft) -> tuple[Document, ...]:
     if not marks:
         return ()
     ds = header.new_dataset(draft, DocumentKind.PR, 1, GRAYSCALE_PRESENTATION_STATE_STORAGE)
+    header.add_body_part(ds, draft)
     ds.ContentLabel = "WETREAD"
     ds.ContentDescription = f"Findings of the wet read, {NOT_FOR_CLINICAL_USE}"[:64]
     ds.PresentationCreationDate, ds.PresentationCreationTime = ds.ContentDate, ds.ContentTime
+    del ds.ContentDate, ds.ContentTime  # not in this IOD
     ds.ContentCreatorName = None
     ds.ReferencedSeriesSequence = Sequence([_series_item(draft, list(marks))])
     _add_display(ds, draft)
@@ -78,13 +80,8 @@ def _label_outline(finding: Finding, outlines: tuple[Outline, ...]) -> Outline |
 def _series_item(draft: Draft, planes: list[int]) -> Dataset:
     item = Dataset()
     item.SeriesInstanceUID = draft.source.series_instance_uid
-    item.ReferencedImageSequence = Sequence([_image_item(draft, plane) for plane in planes])
+    item.ReferencedImageSequence = header.instance_items(draft.source.planes[plane] for plane in planes)
     return item
-
-
-def _image_item(draft: Draft, plane: int) -> Dataset:
-    image = draft.source.planes[plane]
-    return header.reference_item(image.sop_class_uid, image.sop_instance_uid)
 
 
 def _add_display(ds: Dataset, draft: Draft) -> None:
@@ -109,9 +106,10 @@ def _add_display(ds: Dataset, draft: Draft) -> None:
 
 def _annotation(draft: Draft, plane: int, marks: list[tuple[str, Outline]]) -> Dataset:
     item = Dataset()
-    item.ReferencedImageSequence = Sequence([_image_item(draft, plane)])
+    item.ReferencedImageSequence = Sequence([header.plane_item(draft.source.planes[plane])])
     item.GraphicLayer = _LAYER
-    texts = [_text_item(text, outline) for text, outline in marks if text]
+    columns = draft.grid.shape[2]
+    texts = [_text_item(text, outline, columns) for text, outline in marks if text]
     if texts:
         item.TextObjectSequence = Sequence(texts)
     item.GraphicObjectSequence = Sequence([_graphic_item(outline) for _, outline in marks])
@@ -129,11 +127,11 @@ def _graphic_item(outline: Outline) -> Dataset:
     return item
 
 
-def _text_item(text: str, outline: Outline) -> Dataset:
+def _text_item(text: str, outline: Outline, columns: int) -> Dataset:
     item = Dataset()
     item.AnchorPointAnnotationUnits = "PIXEL"
     item.UnformattedTextValue = header.long_string(text, 1024)
     right, top = outline.points[:, 0].max(), outline.points[:, 1].min()
-    item.AnchorPoint = [float(right + _LABEL_GAP_PIXELS), float(top)]
+    item.AnchorPoint = [float(min(right + _LABEL_GAP_PIXELS, columns)), float(top)]
     item.AnchorPointVisibility = "N"
     return item

@@ -36,6 +36,7 @@ def compose_png(draft: Draft) -> tuple[Document, ...]:
 
 def _secondary_capture(draft: Draft, ordinal: int, picture: Picture) -> Document:
     ds = header.new_dataset(draft, DocumentKind.SC, ordinal, SECONDARY_CAPTURE_STORAGE)
+    header.add_body_part(ds, draft)
     ds.ConversionType = "WSD"
     ds.DateOfSecondaryCapture, ds.TimeOfSecondaryCapture = ds.ContentDate, ds.ContentTime
     ds.ImageType = ["DERIVED", "SECONDARY"]
@@ -55,7 +56,6 @@ def _secondary_capture(draft: Draft, ordinal: int, picture: Picture) -> Document
 
 
 def _source_item(draft: Draft, plane: int) -> Dataset:
-    image = draft.source.planes[plane]
-    item = header.reference_item(image.sop_class_uid, image.sop_instance_uid)
+    item = header.plane_item(draft.source.planes[plane])
     item.PurposeOfReferenceCodeSequence = header.code_sequence(_KEY_IMAGE)
     return item

@@ -220,7 +220,7 @@ def _position_sequence(draft: Draft, plane: int) -> Sequence:
 
 def _derivation_sequence(draft: Draft, plane: int) -> Sequence:
     source = draft.source.planes[plane]
-    image = header.reference_item(source.sop_class_uid, source.sop_instance_uid)
+    image = header.plane_item(source)
     image.PurposeOfReferenceCodeSequence = header.code_sequence(_SOURCE_IMAGE)
     image.SpatialLocationsPreserved = "YES"
     item = Dataset()
@@ -239,10 +239,6 @@ def _add_references(ds: Dataset, draft: Draft, frames: list[tuple[Segment, int]]
     """Name the images used (Common Instance Reference Module, PS3.3 C.12.2)."""
     series = Dataset()
     series.SeriesInstanceUID = draft.source.series_instance_uid
-    series.ReferencedInstanceSequence = Sequence(
-        [
-            header.reference_item(image.sop_class_uid, image.sop_instance_uid)
-            for image in (draft.source.planes[plane] for plane in sorted({plane for _, plane in frames}))
-        ]
-    )
+    used = sorted({plane for _, plane in frames})
+    series.ReferencedInstanceSequence = header.instance_items(draft.source.planes[plane] for plane in used)
     ds.ReferencedSeriesSequence = Sequence([series])

@@ -5,15 +5,17 @@ In: a series and its volume.  Out: ``Source``.  Never: a guess at what the heade
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
+from wetread.dicom.planes import Plane, read_planes
 from wetread.domain.document import DocumentKind
 from wetread.domain.study import Instance, Series
-from wetread.domain.volume import Triple, Volume
+from wetread.domain.volume import FloatArray, Triple, Volume
 from wetread.errors import MissingAttribute, UnreadableInstance
 
 #: More of the header than this is not needed, and bulk data must not be carried about.
@@ -28,6 +30,8 @@ class PlaneSource:
     sop_instance_uid: str
     #: ImagePositionPatient as the image says it; None where only the grid knows.
     position_lps_mm: Triple | None = None
+    #: From 1; None for an image of one frame.
+    frame_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,19 +85,54 @@ def read_source(
     MissingAttribute
         If a plane of the grid names no instance of the series.
     """
-    by_uid = {instance.sop_instance_uid: instance for instance in series.instances}
-    instances = list(series.instances)
-    if volume is not None and volume.grid.sop_instance_uids:
-        missing = [uid for uid in volume.grid.sop_instance_uids if uid not in by_uid]
-        if missing:
-            raise MissingAttribute("A plane of the volume is not in its series.", sop_instance_uid=missing[0])
-        instances = [by_uid[uid] for uid in volume.grid.sop_instance_uids]
+    planes = _volume_planes(series, volume) if volume is not None else _instance_planes(series)
     return Source(
-        header=_read_header(instances[0]),
+        header=_read_header(_instances_by_uid(series)[planes[0].sop_instance_uid]),
         series_instance_uid=series.series_instance_uid,
-        planes=tuple(_plane_source(instance) for instance in instances),
+        planes=planes,
         volume=volume,
         predecessors=predecessors,
+    )
+
+
+def _instances_by_uid(series: Series) -> dict[str, Instance]:
+    return {instance.sop_instance_uid: instance for instance in series.instances}
+
+
+def _instance_planes(series: Series) -> tuple[PlaneSource, ...]:
+    return tuple(
+        PlaneSource(sop_class_uid=instance.sop_class_uid, sop_instance_uid=instance.sop_instance_uid)
+        for instance in series.instances
+    )
+
+
+def _volume_planes(series: Series, volume: Volume) -> tuple[PlaneSource, ...]:
+    """Find the image, and the frame of it, behind each plane of the grid."""
+    grid, by_uid = volume.grid, _instances_by_uid(series)
+    if not grid.sop_instance_uids:
+        return _instance_planes(series)
+    missing = [uid for uid in grid.sop_instance_uids if uid not in by_uid]
+    if missing:
+        raise MissingAttribute("A plane of the volume is not in its series.", sop_instance_uid=missing[0])
+    frames: dict[str, list[Plane]] = {}
+    for plane in read_planes(series)[0]:
+        frames.setdefault(plane.instance.sop_instance_uid, []).append(plane)
+    return tuple(
+        _plane_source(by_uid[uid], frames.get(uid, []), grid.to_lps_mm((index, 0, 0)))
+        for index, uid in enumerate(grid.sop_instance_uids)
+    )
+
+
+def _plane_source(instance: Instance, frames: list[Plane], position_lps_mm: FloatArray) -> PlaneSource:
+    """Choose the frame that lies where the grid says."""
+    if not frames:
+        return PlaneSource(sop_class_uid=instance.sop_class_uid, sop_instance_uid=instance.sop_instance_uid)
+    nearest = min(frames, key=lambda frame: math.dist(frame.position_lps_mm, position_lps_mm))
+    return PlaneSource(
+        sop_class_uid=nearest.instance.sop_class_uid,
+        sop_instance_uid=nearest.instance.sop_instance_uid,
+        position_lps_mm=nearest.position_lps_mm,
+        frame_number=nearest.frame + 1 if len(frames) > 1 else None,
     )
 
 
@@ -104,15 +143,3 @@ def _read_header(instance: Instance) -> Dataset:
         raise UnreadableInstance(sop_instance_uid=instance.sop_instance_uid) from error
     header.remove_private_tags()
     return header
-
-
-def _plane_source(instance: Instance) -> PlaneSource:
-    position = instance.header.get("ImagePositionPatient")
-    place: Triple | None = None
-    if isinstance(position, tuple) and len(position) == 3:
-        place = (float(position[0]), float(position[1]), float(position[2]))
-    return PlaneSource(
-        sop_class_uid=instance.sop_class_uid,
-        sop_instance_uid=instance.sop_instance_uid,
-        position_lps_mm=place,
-    )

@@ -261,7 +261,11 @@ def _polyline(draft: Draft, plane: int, points: Points) -> sr.CoordinatesForMeas
     return sr.CoordinatesForMeasurement(
         graphic_type=sr.GraphicTypeValues.POLYLINE,
         graphic_data=points,
-        source_image=sr.SourceImageForRegion(image.sop_class_uid, image.sop_instance_uid),
+        source_image=sr.SourceImageForRegion(
+            image.sop_class_uid,
+            image.sop_instance_uid,
+            referenced_frame_numbers=None if image.frame_number is None else [image.frame_number],
+        ),
     )
 
 
