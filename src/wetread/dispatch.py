@@ -9,6 +9,7 @@ error are all found by looking again.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import DeliveryState
 from wetread.engine import Engine
 from wetread.path import delivery_job, reading_job
-from wetread.steps import Steps
+from wetread.steps import DeliverySteps, ReadingSteps
 from wetread.store import Store
 from wetread.store.history import Event
 from wetread.store.studies import StudyRow
@@ -33,10 +34,12 @@ class Dispatcher:
     """A thread that looks at the index when woken, when a wait is over, and every ``SWEEP_S``."""
 
     store: Store
-    steps: Steps
+    reading: ReadingSteps
+    delivery: DeliverySteps
     engine: Engine
     clock: Callable[[], datetime]
     _wake: threading.Event = field(default_factory=threading.Event)
+    _sweep: threading.Event = field(default_factory=threading.Event)
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -46,8 +49,10 @@ class Dispatcher:
         self._threads.append(thread)
         thread.start()
 
-    def wake(self) -> None:
-        """Look now: something arrived."""
+    def wake(self, sweep: bool = False) -> None:
+        """Look now: something arrived; ``sweep``: look at everything, not only at arrivals."""
+        if sweep:
+            self._sweep.set()
         self._wake.set()
 
     def stop(self) -> None:
@@ -72,7 +77,8 @@ class Dispatcher:
         while not self._stop.is_set():
             self._wake.clear()
             now = self.clock().timestamp()
-            sweep = not 0.0 <= now - swept_at < SWEEP_S
+            sweep = self._sweep.is_set() or not 0.0 <= now - swept_at < SWEEP_S
+            self._sweep.clear()
             swept_at = now if sweep else swept_at
             self._wake.wait(self._look_safely(sweep))
 
@@ -91,10 +97,9 @@ class Dispatcher:
             code=ProblemCode.INTERNAL_ERROR.value,
             message=f"Looking for due studies failed with {type(error).__name__}; trying again.",
         )
-        try:
+        # Where the index itself is out, this cannot be noted either: the next look will.
+        with contextlib.suppress(Exception):
             self.store.history.add(event)
-        except Exception:  # noqa: BLE001, S110 - the index itself is out: the next look tells, /health shows it
-            pass
 
     def _consider(self, row: StudyRow) -> float:
         arrival = Arrival(
@@ -104,7 +109,7 @@ class Dispatcher:
             last_received_at=row.last_received_at,
         )
         now = self.clock()
-        quiet_s = self.steps.quiet_s(row.study_instance_uid)
+        quiet_s = self.reading.quiet_s(row.study_instance_uid)
         completeness = check_completeness(arrival, now.timestamp(), quiet_s)
         if not completeness.is_complete:
             return completeness.wait_s
@@ -123,7 +128,7 @@ class Dispatcher:
         return SWEEP_S
 
     def _enqueue_reading(self, study: str, revision: int) -> None:
-        self.engine.enqueue(reading_job(study, revision, self.steps.urgency(study)))
+        self.engine.enqueue(reading_job(study, revision, self.reading.urgency(study)))
 
     def _resume_readings(self) -> None:
         for row in self.store.studies.list_unfinished_revisions():
@@ -133,17 +138,17 @@ class Dispatcher:
             self._resume_reading(study, revision)
 
     def _resume_reading(self, study: str, revision: int) -> None:
-        job = reading_job(study, revision, self.steps.urgency(study))
+        job = reading_job(study, revision, self.reading.urgency(study))
         state = self.engine.find_state(job.key)
         if state is None:
             self.engine.enqueue(job)
         elif state == "SUCCESS":
             # It ended to be tried again later, and the later job is not there: begin it now.
             attempt = int(self.clock().timestamp())
-            self.engine.enqueue(reading_job(study, revision, self.steps.urgency(study), attempt))
+            self.engine.enqueue(reading_job(study, revision, self.reading.urgency(study), attempt))
         else:
             # The engine gave it up: say so on the study instead of waiting for ever.
-            self.steps.stop(study, revision, f"{ProblemCode.INTERNAL_ERROR} {state}")
+            self.reading.stop(study, revision, f"{ProblemCode.INTERNAL_ERROR} {state}")
 
     def _resume_deliveries(self) -> None:
         waiting = {
@@ -157,6 +162,6 @@ class Dispatcher:
             job = delivery_job(study, revision, destination, attempt=1)
             if job.key.rsplit("/", 1)[0] in running:
                 continue
-            if self.steps.needs_delivery(study, revision, destination):
+            if self.delivery.needs_delivery(study, revision, destination):
                 moment = int(self.clock().timestamp())
                 self.engine.enqueue(delivery_job(study, revision, destination, attempt=moment))

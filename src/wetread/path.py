@@ -20,7 +20,7 @@ from wetread.domain.problem import ProblemCode
 from wetread.domain.reading import Priority
 from wetread.engine import Job, Queue, Step, Workflow
 from wetread.errors import StorageError, WetreadError
-from wetread.steps import Steps
+from wetread.steps import DeliverySteps, ReadingSteps
 
 #: At the end a queue's width: models one after another, destinations side by side.
 READ_QUEUE = Queue(name="read", concurrency=1)
@@ -39,7 +39,8 @@ class Stopped(Exception):
 class StudyPath:
     """The two workflows, over the steps that do the work."""
 
-    steps: Steps
+    reading: ReadingSteps
+    delivery: DeliverySteps
     enqueue: Callable[[Job], None]
 
     def workflows(self) -> dict[str, Workflow]:
@@ -49,12 +50,12 @@ class StudyPath:
     def read_study(self, step: Step, study: str, revision: int, attempt: int) -> None:
         """Read one revision of a study: match, infer, compose, hand over to delivery."""
         try:
-            for chosen in _run(step, "match", self.steps.match, study, revision):
-                _run(step, "infer", self.steps.infer, study, revision, chosen["model"], chosen["series"])
-            for reading_id in _run(step, "list", self.steps.list_readings, study, revision):
-                _run(step, "compose", self.steps.compose, reading_id)
-            destinations = _run(step, "address", self.steps.address, study, revision)
-            _run(step, "finish", self.steps.finish, study, revision)
+            for chosen in _run(step, "match", self.reading.match, study, revision):
+                _run(step, "infer", self.reading.infer, study, revision, chosen["model"], chosen["series"])
+            for reading_id in _run(step, "list", self.reading.list_readings, study, revision):
+                _run(step, "compose", self.reading.compose, reading_id)
+            destinations = _run(step, "address", self.reading.address, study, revision)
+            _run(step, "finish", self.reading.finish, study, revision)
         except Stopped as stopped:
             self._stop(step, study, revision, attempt, str(stopped))
             return
@@ -64,9 +65,9 @@ class StudyPath:
     def deliver(self, step: Step, study: str, revision: int, destination: str, attempt: int) -> None:
         """Try once to deliver what a destination still lacks; come back later for the rest."""
         try:
-            _run(step, "send", self.steps.send, study, revision, destination)
-            _run(step, "verify", self.steps.verify, study, revision, destination)
-            delay_s = _run(step, "delay", self.steps.next_try_s, study, revision, destination)
+            _run(step, "send", self.delivery.send, study, revision, destination)
+            _run(step, "verify", self.delivery.verify, study, revision, destination)
+            delay_s = _run(step, "delay", self.delivery.next_try_s, study, revision, destination)
         except Stopped:
             delay_s = STORAGE_RETRY_S
         if delay_s is not None:
@@ -76,7 +77,7 @@ class StudyPath:
         if code == StorageError.code:
             self.enqueue(reading_job(study, revision, Priority.ROUTINE, attempt + 1, STORAGE_RETRY_S))
         else:
-            step("stop", self.steps.stop, study, revision, code)
+            step("stop", self.reading.stop, study, revision, code)
 
 
 def reading_job(study: str, revision: int, urgency: Priority, attempt: int = 1, delay_s: float = 0.0) -> Job:

@@ -1,6 +1,7 @@
 """What we need of DBOS, held for the pinned version."""
 
 import base64
+import itertools
 import json
 import pickle
 import signal
@@ -114,7 +115,7 @@ def test_a_workflow_can_come_back_later(start) -> None:
     engine = start(send=send)
     engine.enqueue(job("send", "s/0", 0, partition="pacs"))
     await_true(lambda: len(tries) == 3)
-    assert all(later - earlier >= 0.45 for earlier, later in zip(tries, tries[1:], strict=False))
+    assert all(later - earlier >= 0.45 for earlier, later in itertools.pairwise(tries))
 
 
 def test_exceptions_are_kept_by_type_only() -> None:
@@ -146,7 +147,8 @@ def test_a_pickled_row_is_not_read(start, tmp_path: Path) -> None:
     forged = base64.b64encode(pickle.dumps({"args": (Bomb(),), "kwargs": {}})).decode()
     with sqlite3.connect(tmp_path / "engine.sqlite", timeout=10) as database:
         database.execute(
-            "update workflow_status set inputs = ?, serialization = 'py_pickle' where workflow_uuid = 'k/forged'",
+            "update workflow_status set inputs = ?, serialization = 'py_pickle'"
+            " where workflow_uuid = 'k/forged'",
             (forged,),
         )
     engine.enqueue(job("work", "k/2", 2))
@@ -183,7 +185,8 @@ def work(step, name):
 def hang(name):
     note("two begun")
     time.sleep(60)
-engine = Engine(engine_url(folder), {"work": work}, (Queue(name="read", concurrency=1, polling_interval_s=0.05),))
+queue = Queue(name="read", concurrency=1, polling_interval_s=0.05)
+engine = Engine(engine_url(folder), {"work": work}, (queue,))
 engine.start()
 engine.enqueue(Job(workflow="work", queue="read", key="k/1", arguments=("a",), priority=10))
 while engine.find_state("k/1") != "SUCCESS": time.sleep(0.02)

@@ -17,6 +17,7 @@ from wetread.domain.packing import pack_reading
 from wetread.infer.job import ReadJob
 from wetread.infer.process import FAILURE, JOB, RESULT
 from wetread.infer.read import read_job
+from wetread.infer.scratch import write_voxels
 
 
 def main(folder: Path) -> int:
@@ -24,12 +25,14 @@ def main(folder: Path) -> int:
     job: ReadJob = from_jsonable(ReadJob, json.loads((folder / JOB).read_text()))
     _limit_memory(job.model.runtime.memory_mb)
     try:
-        reading = read_job(job)
+        reading, volume = read_job(job)
     except Exception as error:  # noqa: BLE001 - the boundary: whatever a model raises becomes a coded problem
         frame = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(frame.filename).name}:{frame.lineno}"
         (folder / FAILURE).write_text(json.dumps({"type": type(error).__name__, "where": where}))
         return 1
+    if job.volume_path is not None and volume is not None:
+        write_voxels(job.volume_path, volume)
     part = folder / f"{RESULT}.part"
     part.write_bytes(pack_reading(reading))
     part.replace(folder / RESULT)

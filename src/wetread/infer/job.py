@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from wetread.domain.model import Model
 from wetread.domain.problem import Problem
@@ -27,6 +28,8 @@ class ReadJob:
     made_at: datetime
     #: Digest of the Reading that this one will supersede, ``""`` for the first.
     predecessor_digest: str = ""
+    #: Where the process leaves the voxels for ``compose``, so that no file is decoded twice.
+    volume_path: Path | None = None
 
 
 def make_unread(job: ReadJob, *problems: Problem) -> Reading:

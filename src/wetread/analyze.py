@@ -1,0 +1,157 @@
+"""The path of a study offline: images in, findings.json and documents out.
+
+In: a DICOM folder, file or zip, or a NIfTI CT.  Out: a folder.
+Never: the network, the index; an answer without a Reading for each study.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from wetread.compose import compose, read_source
+from wetread.domain.document import Document, DocumentKind
+from wetread.domain.model import Model
+from wetread.domain.problem import Problem, ProblemCode
+from wetread.domain.reading import Outcome, Reading, to_findings_json
+from wetread.domain.study import Instance, Series, Study, group_instances
+from wetread.imaging.nifti import is_nifti
+from wetread.infer.job import ReadJob, make_unread
+from wetread.infer.nifti import read_nifti
+from wetread.infer.process import run_job
+from wetread.infer.scratch import find_volume
+from wetread.match import Match, Rule, match_study
+from wetread.receive.folder import read_folder
+
+_SUFFIX = {
+    DocumentKind.PNG: ".png",
+    DocumentKind.TEXT: ".txt",
+    DocumentKind.ORU: ".hl7",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """What an offline reading works with."""
+
+    models: Mapping[str, Model]
+    rules: tuple[Rule, ...]
+
+
+def analyze_path(path: Path, out: Path, analysis: Analysis) -> list[dict[str, Any]]:
+    """Read everything at ``path``; write ``findings.json`` and documents to ``out``.
+
+    Returns
+    -------
+    list of dict
+        The content of ``findings.json``: at least one entry, also where nothing could be read.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="wetread-") as work:
+        if is_nifti(path):
+            entries = [read_nifti(path, out, model) for model in analysis.models.values()]
+        else:
+            entries = _analyze_dicom(path, out, Path(work), analysis)
+    findings = out / "findings.json"
+    part = findings.with_suffix(".part")
+    part.write_text(json.dumps(entries, indent=2, allow_nan=False))
+    part.replace(findings)
+    return entries
+
+
+def _analyze_dicom(path: Path, out: Path, work: Path, analysis: Analysis) -> list[dict[str, Any]]:
+    instances, problems = read_folder(path, work / "members")
+    studies = group_instances(instances)
+    entries = [entry for study in studies for entry in _analyze_study(study, out, work, analysis)]
+    if entries:
+        # What else lay there is said with the first study, since it belongs to none.
+        entries[0]["problems"] += [_plain(problem) for problem in problems]
+        return entries
+    if not problems:
+        problems = [Problem(code=ProblemCode.UNREADABLE_INSTANCE, message="There is no DICOM file here.")]
+    nothing = _empty_study()
+    return [
+        to_findings_json(make_unread(_job(nothing, nothing.series[0], model), *problems), [])
+        for model in analysis.models.values()
+    ]
+
+
+def _analyze_study(study: Study, out: Path, work: Path, analysis: Analysis) -> list[dict[str, Any]]:
+    match = match_study(study, analysis.models, analysis.rules)
+    entries = []
+    for chosen in match.chosen:
+        series = study.get_series(chosen.series_instance_uid)
+        job = _job(study, series, analysis.models[chosen.model], work / "voxels.npy")
+        entries.append(_write(run_job(job), series, out, work))
+    for model in analysis.models.values():
+        problems = _why_not(match, model)
+        if problems:
+            reading = make_unread(_job(study, study.series[0], model), *problems)
+            entries.append(_write(reading, study.series[0], out, work))
+    return entries
+
+
+def _why_not(match: Match, model: Model) -> tuple[Problem, ...]:
+    for verdict in match.models:
+        if verdict.model == model.identity.name and not verdict.is_chosen:
+            return verdict.problems
+    return ()
+
+
+def _write(reading: Reading, series: Series, out: Path, work: Path) -> dict[str, Any]:
+    voxels = work / "voxels.npy"
+    volume = find_volume(reading, series, voxels) if reading.outcome is Outcome.READ else None
+    documents = compose(reading, read_source(series, volume), tuple(DocumentKind))
+    voxels.unlink(missing_ok=True)
+    folder = out / "documents" / reading.study_instance_uid
+    folder.mkdir(parents=True, exist_ok=True)
+    listed = []
+    for document in documents:
+        file = folder / _file_name(reading, document)
+        file.write_bytes(document.data)
+        listed.append(
+            {
+                "kind": document.kind.value,
+                "path": str(file.relative_to(out)),
+                "sop_instance_uid": document.sop_instance_uid,
+            }
+        )
+    return to_findings_json(reading, listed)
+
+
+def _file_name(reading: Reading, document: Document) -> str:
+    suffix = _SUFFIX.get(document.kind, ".dcm")
+    return f"{reading.model.name}-{document.kind.value}-{document.ordinal}{suffix}"
+
+
+def _job(study: Study, series: Series, model: Model, volume_path: Path | None = None) -> ReadJob:
+    return ReadJob(
+        study_instance_uid=study.study_instance_uid,
+        revision=study.revision,
+        series=series,
+        model=model,
+        made_at=datetime.now(UTC),
+        volume_path=volume_path,
+    )
+
+
+def _empty_study() -> Study:
+    nothing = Instance(
+        sop_instance_uid="",
+        sop_class_uid="",
+        series_instance_uid="",
+        study_instance_uid="",
+        transfer_syntax_uid="",
+        header={},
+        path=Path(),
+    )
+    return group_instances([nothing])[0]
+
+
+def _plain(problem: Problem) -> dict[str, str]:
+    return {"code": problem.code.value, "message": problem.message}

@@ -1,0 +1,177 @@
+"""The composition root: build everything from a Config, start it, stop it.
+
+In: a ``Config``.  Out: a running service.  Never: a decision about a study.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import uvicorn
+from fastapi import FastAPI
+
+from wetread.config import Config, check_config
+from wetread.dispatch import Dispatcher
+from wetread.domain.model import Model
+from wetread.domain.progress import Acceptance
+from wetread.engine import Engine, engine_url
+from wetread.errors import ConfigError
+from wetread.infer.process import run_job
+from wetread.path import DELIVER_QUEUE, READ_QUEUE, StudyPath
+from wetread.receive.cstore import Receiver, ReceiverOptions, start_receiver
+from wetread.registry import read_builtin_models, read_package
+from wetread.steps import DeliverySteps, ReadingSteps
+from wetread.store import Store, open_store
+from wetread.store.reconcile import reconcile
+from wetread.web import create_web
+
+#: How long the page server may take to come up.
+START_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningApp:
+    """A service that runs until ``stop``."""
+
+    store: Store
+    engine: Engine
+    dispatcher: Dispatcher
+    receiver: Receiver
+    web: FastAPI
+    server: uvicorn.Server
+    server_thread: threading.Thread
+    url: str
+
+    @property
+    def dicom_port(self) -> int:
+        """The port that takes images."""
+        return self.receiver.port
+
+    def stop(self) -> None:
+        """Stop taking in first, then working, then showing."""
+        self.receiver.stop()
+        self.dispatcher.stop()
+        self.engine.stop()
+        # Open event streams would keep the server waiting.
+        self.web.state.pulse.stop()
+        self.server.should_exit = True
+        self.server_thread.join()
+        self.store.close()
+
+
+def start_app(config: Config) -> RunningApp:
+    """Start the whole service.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration is unsafe, the data folder is in use, or a port is taken.
+    """
+    check_config(config)
+    store = open_store(config.data)
+    store.own()
+    reconcile(store)
+    models = read_models(config)
+    destinations = {destination.name: destination for destination in config.destinations}
+    reading = ReadingSteps(
+        store=store,
+        models=models,
+        rules=config.rules,
+        destinations=destinations,
+        run_job=run_job,
+        clock=now,
+        default_quiet_s=config.quiet_s,
+    )
+    delivery = DeliverySteps(store=store, destinations=destinations, clock=now)
+    engine, dispatcher = _start_path(config, store, reading, delivery)
+    receiver = _start_receiver(config, store, dispatcher)
+    web = _make_web(store, models, dispatcher)
+    server, thread, url = _serve_web(config, web)
+    return RunningApp(
+        store=store,
+        engine=engine,
+        dispatcher=dispatcher,
+        receiver=receiver,
+        web=web,
+        server=server,
+        server_thread=thread,
+        url=url,
+    )
+
+
+def now() -> datetime:
+    """Return the time; every other part gets it handed in."""
+    return datetime.now(UTC)
+
+
+def read_models(config: Config) -> dict[str, Model]:
+    """Return the built-in models and those of the configured folders, by name."""
+    models = dict(read_builtin_models())
+    for folder in config.model_folders:
+        model = read_package(folder)
+        models[model.identity.name] = model
+    return models
+
+
+def _start_path(
+    config: Config, store: Store, reading: ReadingSteps, delivery: DeliverySteps
+) -> tuple[Engine, Dispatcher]:
+    path = StudyPath(reading, delivery, lambda job: engine.enqueue(job))
+    engine = Engine(engine_url(config.data), path.workflows(), (READ_QUEUE, DELIVER_QUEUE))
+    engine.start()
+    dispatcher = Dispatcher(store, reading, delivery, engine, now)
+    dispatcher.start()
+    return engine, dispatcher
+
+
+def _start_receiver(config: Config, store: Store, dispatcher: Dispatcher) -> Receiver:
+    def on_stored(_study_instance_uid: str, acceptance: Acceptance) -> None:
+        if acceptance is Acceptance.ACCEPTED:
+            dispatcher.wake()
+
+    options = ReceiverOptions(
+        aet=config.aet,
+        host=config.dicom_host,
+        port=config.dicom_port,
+        allowed_aets=config.allowed_aets,
+        maximum_associations=config.maximum_associations,
+    )
+    try:
+        return start_receiver(options, store, on_stored)
+    except OSError as error:
+        raise ConfigError("The DICOM port is taken: choose another.", port=config.dicom_port) from error
+
+
+def _make_web(store: Store, models: dict[str, Model], dispatcher: Dispatcher) -> FastAPI:
+    def retry(delivery_id: int) -> None:
+        store.deliveries.retry(delivery_id, now())
+        dispatcher.wake(sweep=True)
+
+    return create_web(store, models, on_retry=retry)
+
+
+def _serve_web(config: Config, web: FastAPI) -> tuple[uvicorn.Server, threading.Thread, str]:
+    server = uvicorn.Server(
+        uvicorn.Config(
+            web, host=config.http_host, port=config.http_port, log_level="warning", access_log=False
+        )
+    )
+    # Signals belong to the command line.
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.run, name="web", daemon=True)
+    thread.start()
+    _await_started(server, thread, config)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    return server, thread, f"http://{config.http_host}:{port}/"
+
+
+def _await_started(server: uvicorn.Server, thread: threading.Thread, config: Config) -> None:
+    pause = threading.Event()
+    waited_s = 0.0
+    while not server.started:
+        if not thread.is_alive() or waited_s > START_TIMEOUT_S:
+            raise ConfigError("The port of the pages is taken: choose another.", port=config.http_port)
+        pause.wait(0.02)
+        waited_s += 0.02

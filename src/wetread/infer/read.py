@@ -1,0 +1,70 @@
+"""Read one series: files > volume > guard > reader > Reading.
+
+In: a ReadJob.  Out: a Reading, and the volume it was made from.
+Never: a reading of images that the guard refuses.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+
+from wetread.domain.model import Model
+from wetread.domain.problem import Problem, RefusedImages
+from wetread.domain.reading import Reading
+from wetread.domain.volume import Volume
+from wetread.errors import InvalidPackage
+from wetread.imaging.guard import check_pixels
+from wetread.imaging.volume import read_volume
+from wetread.infer.job import ReadJob, make_unread
+from wetread.infer.request import ReadRequest
+
+Reader = Callable[[ReadRequest], Reading]
+
+
+def read_job(job: ReadJob) -> tuple[Reading, Volume | None]:
+    """Read the series of a job; what the images lack becomes a Reading that says so."""
+    try:
+        volume, problems = read_volume(job.series)
+    except RefusedImages as error:
+        return make_unread(job, *error.problems), None
+    problems = (*problems, *check_pixels(volume, job.model.eligibility))
+    return read_volume_with(job, volume, problems), volume
+
+
+def read_volume_with(job: ReadJob, volume: Volume, problems: tuple[Problem, ...]) -> Reading:
+    """Run the reader of a job's model on a volume, unless a problem refuses."""
+    if any(problem.refuses for problem in problems):
+        return make_unread(job, *problems)
+    request = ReadRequest(
+        study_instance_uid=job.study_instance_uid,
+        series_instance_uid=job.series.series_instance_uid,
+        revision=job.revision,
+        model=job.model,
+        volume=volume,
+        problems=problems,
+        made_at=job.made_at,
+        predecessor_digest=job.predecessor_digest,
+    )
+    return load_reader(job.model)(request)
+
+
+def load_reader(model: Model) -> Reader:
+    """Import the reader that a package's entry point names.
+
+    Raises
+    ------
+    InvalidPackage
+        If there is no such function.
+    """
+    if model.folder and model.folder not in sys.path:
+        sys.path.insert(0, model.folder)
+    module_name, _, function_name = model.runtime.entry.partition(":")
+    try:
+        reader: Reader = getattr(importlib.import_module(module_name), function_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InvalidPackage(
+            "The package names an entry point that is not there.", entry=model.runtime.entry
+        ) from error
+    return reader

@@ -1,0 +1,117 @@
+"""The steps that deliver: send, verify, when to try again.
+
+In: a study's UID, a revision, a destination's name.  Out: the state of each document, in the store.
+Never: "sent" without an acknowledgement; another try at what was refused for good.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from wetread.deliver import Outcome, send_documents, verify_documents
+from wetread.deliver.destination import Destination, Verify
+from wetread.deliver.retry import delay_s
+from wetread.domain.document import Document
+from wetread.domain.problem import ProblemCode
+from wetread.domain.progress import DeliveryState
+from wetread.steps.journal import Journal
+from wetread.store import Store
+from wetread.store.deliveries import DeliveryRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverySteps:
+    """What delivering works with."""
+
+    store: Store
+    destinations: Mapping[str, Destination]
+    clock: Callable[[], datetime]
+
+    @property
+    def journal(self) -> Journal:
+        """Where the steps note what they did."""
+        return Journal(self.store.history, self.clock)
+
+    def needs_delivery(self, study: str, revision: int, destination: str) -> bool:
+        """Tell whether a configured destination still lacks something of a revision."""
+        target = self.destinations.get(destination)
+        return target is not None and bool(self._lacking(study, revision, target))
+
+    def send(self, study: str, revision: int, destination: str) -> None:
+        """Send what waits; each document's outcome is kept."""
+        target = self.destinations[destination]
+        self._try(send_documents, self._rows(study, revision, target, DeliveryState.WAITING), target)
+
+    def verify(self, study: str, revision: int, destination: str) -> None:
+        """Ask the destination for what it acknowledged; what it lacks waits to be sent again."""
+        target = self.destinations[destination]
+        if target.verify is not Verify.NONE:
+            self._try(verify_documents, self._rows(study, revision, target, DeliveryState.SENT), target)
+
+    def next_try_s(self, study: str, revision: int, destination: str) -> float | None:
+        """Return when to try again, in s; None when nothing is left or the tries are used up."""
+        lacking = self._lacking(study, revision, self.destinations[destination])
+        if not lacking:
+            return None
+        attempts = max(1, *(row.attempts for row in lacking))
+        wait_s = delay_s(attempts, key=f"{study}/{destination}")
+        if wait_s is None:
+            self._give_up(lacking)
+        return wait_s
+
+    def _try(
+        self,
+        act: Callable[[Destination, list[Document]], list[Outcome]],
+        rows: list[DeliveryRow],
+        target: Destination,
+    ) -> None:
+        if not rows:
+            return
+        documents = [self._document(row) for row in rows]
+        outcomes = act(target, documents)
+        for row, outcome in zip(rows, outcomes, strict=True):
+            self.store.deliveries.record(row.id, outcome.state, self.clock(), outcome.code, outcome.message)
+        self._note(rows[0], outcomes)
+
+    def _note(self, row: DeliveryRow, outcomes: list[Outcome]) -> None:
+        counts = Counter(outcome.state.value for outcome in outcomes)
+        words = f"{row.destination}: " + ", ".join(f"{count} {state}" for state, count in counts.items())
+        bad = [outcome for outcome in outcomes if outcome.code]
+        if not bad:
+            self.journal.note(row.study_instance_uid, row.revision, "deliver", f"{words}.")
+            return
+        message = f"{words}. {bad[0].message}"
+        self.journal.problem(row.study_instance_uid, row.revision, "deliver", message, bad[0].code)
+
+    def _give_up(self, rows: list[DeliveryRow]) -> None:
+        for row in rows:
+            self.store.deliveries.record(
+                row.id, DeliveryState.FAILED, self.clock(), row.problem_code, row.message
+            )
+        first = rows[0]
+        message = f"{first.destination}: given up after {first.attempts} tries. Mend the cause, then retry."
+        self.journal.problem(
+            first.study_instance_uid,
+            first.revision,
+            "deliver",
+            message,
+            ProblemCode.DELIVERY_FAILED.value,
+        )
+
+    def _lacking(self, study: str, revision: int, target: Destination) -> list[DeliveryRow]:
+        states = [DeliveryState.WAITING]
+        if target.verify is not Verify.NONE:
+            states.append(DeliveryState.SENT)
+        return self._rows(study, revision, target, *states)
+
+    def _rows(
+        self, study: str, revision: int, target: Destination, *states: DeliveryState
+    ) -> list[DeliveryRow]:
+        rows = self.store.deliveries.list_for(study, revision, target.name)
+        return [row for row in rows if row.state in states]
+
+    def _document(self, row: DeliveryRow) -> Document:
+        return self.store.readings.load_document(self.store.readings.get_document(row.document_id))

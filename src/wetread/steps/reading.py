@@ -1,0 +1,222 @@
+"""The steps that read a revision: match, infer, compose, address, finish.
+
+In: a study's UID and a revision.  Out: rows in the store, and what the next step needs, as JSON.
+Never: a second Reading for the same images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from wetread.compose import DocumentReference, compose, read_source
+from wetread.deliver.destination import Destination
+from wetread.domain.document import Document, DocumentKind
+from wetread.domain.model import Model
+from wetread.domain.problem import ProblemCode
+from wetread.domain.progress import StudyState
+from wetread.domain.reading import Outcome, Priority, Reading
+from wetread.domain.study import Study
+from wetread.infer.job import ReadJob
+from wetread.infer.scratch import find_volume
+from wetread.match import Match, Rule, find_rule, match_study
+from wetread.steps.journal import Journal
+from wetread.store import Store
+from wetread.store.readings import ReadingRow
+
+#: All kinds are kept for the pages, whatever the destinations want.
+KINDS = tuple(DocumentKind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingSteps:
+    """What reading works with."""
+
+    store: Store
+    models: Mapping[str, Model]
+    rules: tuple[Rule, ...]
+    destinations: Mapping[str, Destination]
+    #: Runs a model, in a process of its own.
+    run_job: Callable[[ReadJob], Reading]
+    clock: Callable[[], datetime]
+    #: Quiet period where no rule sets one.
+    default_quiet_s: float
+
+    @property
+    def journal(self) -> Journal:
+        """Where the steps note what they did."""
+        return Journal(self.store.history, self.clock)
+
+    def quiet_s(self, study: str) -> float:
+        """Return how long a study must be quiet before it is complete."""
+        rule = self._rule(study)
+        return rule.quiet_s if rule is not None and rule.quiet_s is not None else self.default_quiet_s
+
+    def urgency(self, study: str) -> Priority:
+        """Return the urgency with which a study waits for its models."""
+        rule = self._rule(study)
+        return rule.urgency if rule is not None else Priority.ROUTINE
+
+    def match(self, study: str, revision: int) -> list[dict[str, str]]:
+        """Decide which models read which series; the whole decision is kept for ``explain``."""
+        match = match_study(self._study(study, revision), self.models, self.rules)
+        self.store.studies.save_match(study, revision, match.to_json())
+        note = self.journal.note if match.chosen else self.journal.problem
+        note(study, revision, "match", _match_sentence(match))
+        return [{"model": one.model, "series": one.series_instance_uid} for one in match.chosen]
+
+    def infer(self, study: str, revision: int, model_name: str, series_uid: str) -> None:
+        """Run one model on one series; the Reading is kept, read or not."""
+        model = self.models[model_name]
+        series = self._study(study, revision).get_series(series_uid)
+        earlier = self._earlier(study, revision, model_name)
+        uids = {instance.sop_instance_uid for instance in series.instances}
+        if earlier and self._covers(earlier[-1], model, uids):
+            self.journal.note(study, revision, "infer", "The images that were read are unchanged: it stands.")
+            return
+        job = ReadJob(
+            study_instance_uid=study,
+            revision=revision,
+            series=series,
+            model=model,
+            made_at=self.clock(),
+            # Only what was read has documents that can be superseded.
+            predecessor_digest=next((row.digest for row in reversed(earlier) if _is_read(row)), ""),
+            volume_path=self._volume_path(study, revision, model_name),
+        )
+        row = self.store.readings.save(self.run_job(job))
+        note = self.journal.note if _is_read(row) else self.journal.problem
+        note(study, revision, "infer", _reading_sentence(row))
+
+    def list_readings(self, study: str, revision: int) -> list[int]:
+        """Return the row numbers of the revision's Readings."""
+        rows = self.store.readings.list_for_study(study)
+        return [row.id for row in rows if row.revision == revision]
+
+    def compose(self, reading_id: int) -> None:
+        """Compose the documents of one Reading."""
+        row = self.store.readings.get(reading_id)
+        reading = self.store.readings.load(row.digest)
+        study = self._study(row.study_instance_uid, row.revision)
+        series = study.get_series(reading.series_instance_uid)
+        path = self._volume_path(row.study_instance_uid, row.revision, row.model_name)
+        volume = find_volume(reading, series, path)
+        source = read_source(series, volume, predecessors=self._predecessors(reading))
+        documents = compose(reading, source, KINDS)
+        self.store.readings.save_documents(reading_id, documents)
+        path.unlink(missing_ok=True)
+        self.journal.note(row.study_instance_uid, row.revision, "compose", _documents_sentence(documents))
+
+    def address(self, study: str, revision: int) -> list[str]:
+        """Note what goes where; returns the destinations that get something.
+
+        Nothing goes out while newer images wait to be read: the next revision will go.
+        """
+        row = self.store.studies.find(study)
+        if row is None or row.instance_count > row.covered_count or row.revision != revision:
+            message = "Not delivered: more images arrived, they are read first."
+            self.journal.note(study, revision, "deliver", message)
+            return []
+        documents = [
+            document
+            for reading_id in self.list_readings(study, revision)
+            for document in self.store.readings.list_documents(reading_id)
+        ]
+        addressed = []
+        for destination in self.destinations.values():
+            wanted = [document.id for document in documents if document.kind in destination.kinds]
+            self.store.deliveries.plan(study, revision, wanted, destination.name, self.clock())
+            if wanted:
+                addressed.append(destination.name)
+        return addressed
+
+    def finish(self, study: str, revision: int) -> None:
+        """Close the revision with what came out of it."""
+        current = self.store.readings.list_current([study]).get(study, [])
+        state = StudyState.READ if any(_is_read(row) for row in current) else StudyState.NOT_READ
+        self.store.studies.finish_revision(study, revision, state, self.clock())
+
+    def stop(self, study: str, revision: int, code: str) -> None:
+        """Close a revision that could not be read, with the reason."""
+        message = f"The reading stopped ({code}). Send this line to whoever maintains Wetread."
+        self.journal.problem(study, revision, "infer", message, ProblemCode.INTERNAL_ERROR.value)
+        self.finish(study, revision)
+
+    def _rule(self, study: str) -> Rule | None:
+        # One image is enough to ask; ``match`` looks at all of them.
+        held = self.store.studies.load(study, limit=1)
+        return find_rule(held, self.rules) if held is not None else None
+
+    def _study(self, study: str, revision: int) -> Study:
+        begun = self.store.studies.get_revision(study, revision)
+        held = self.store.studies.load(study, limit=begun.instance_count, revision=revision)
+        if held is None:
+            raise KeyError(study)
+        return held
+
+    def _volume_path(self, study: str, revision: int, model_name: str) -> Path:
+        return self.store.scratch.path(f"{study} {revision} {model_name}")
+
+    def _earlier(self, study: str, revision: int, model_name: str) -> list[ReadingRow]:
+        return [
+            row
+            for row in self.store.readings.list_for_study(study)
+            if row.model_name == model_name and row.revision < revision
+        ]
+
+    def _covers(self, row: ReadingRow, model: Model, sop_instance_uids: set[str]) -> bool:
+        """Tell whether a Reading was made by this very model from these very images."""
+        if not _is_read(row):
+            return False
+        reading = self.store.readings.load(row.digest)
+        return (
+            reading.model == model.identity
+            and reading.grid is not None
+            and set(reading.grid.sop_instance_uids) == sop_instance_uids
+        )
+
+    def _predecessors(self, reading: Reading) -> tuple[DocumentReference, ...]:
+        if not reading.predecessor_digest:
+            return ()
+        rows = self.store.readings.list_for_study(reading.study_instance_uid)
+        held = [row for row in rows if row.digest == reading.predecessor_digest]
+        return tuple(
+            DocumentReference(
+                kind=document.kind,
+                sop_class_uid=document.sop_class_uid,
+                sop_instance_uid=document.sop_instance_uid,
+                series_instance_uid=document.series_instance_uid,
+            )
+            for row in held
+            for document in self.store.readings.list_documents(row.id)
+        )
+
+
+def _is_read(row: ReadingRow) -> bool:
+    return row.outcome is Outcome.READ
+
+
+def _match_sentence(match: Match) -> str:
+    if not match.chosen:
+        return "No model reads this study; the page tells for each why not."
+    return " ".join(f"{one.model}: {one.reason}" for one in match.chosen)
+
+
+def _reading_sentence(row: ReadingRow) -> str:
+    name = f"{row.model_name} {row.model_version}"
+    if not _is_read(row):
+        return f"{name}: not read, because: {row.problems[0]['message']}"
+    if not row.finding_count:
+        return f"{name}: read, nothing found."
+    reasons = f" {'; '.join(row.reasons)}." if row.reasons else ""
+    plural = "" if row.finding_count == 1 else "s"
+    return f"{name}: {row.finding_count} finding{plural}, {row.priority.value}.{reasons}"
+
+
+def _documents_sentence(documents: tuple[Document, ...]) -> str:
+    counts: dict[str, int] = {}
+    for document in documents:
+        counts[document.kind.value.upper()] = counts.get(document.kind.value.upper(), 0) + 1
+    return "Composed " + ", ".join(f"{count} {kind}" for kind, count in counts.items()) + "."
