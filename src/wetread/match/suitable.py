@@ -84,6 +84,7 @@ def _judge(
         *stack.problems,
         *_check_coverage(stack, eligibility),
         *_check_rescale(planes),
+        *_note_kernel(series.header, eligibility),
         *_check_patient(series.header, eligibility),
     )
     return planes, stack, problems
@@ -170,6 +171,13 @@ def _check_rescale(planes: tuple[Plane, ...]) -> Iterator[Problem]:
             f"Rescale Slope or Intercept is missing or no number in {missing} of {len(planes)} images,"
             " so that they cannot be read as Hounsfield units: send the original CT images.",
         )
+
+
+def _note_kernel(header: Header, eligibility: Eligibility) -> Iterator[Problem]:
+    kernel, wanted = _kernel(header), eligibility.preferred_kernels
+    if kernel and wanted and not any(one.casefold() in kernel.casefold() for one in wanted):
+        message = f"The kernel {kernel} is none that the model wants: a series with another goes first."
+        yield Problem(code=ProblemCode.UNSUITABLE_KERNEL, message=message, refuses=False)
 
 
 def _check_patient(header: Header, eligibility: Eligibility) -> Iterator[Problem]:
