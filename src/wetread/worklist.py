@@ -8,7 +8,8 @@ triage by urgency raised the longest wait from 890 to 1293 min, a limit on waiti
 to 979 min (Baltruschat et al. 2021, PMC8128725). Here urgency is therefore a *head start*, counted
 in time: a study ranks as if it had arrived that much earlier. From this follows:
 
-* stat stays before routine until routine has waited ``stat`` - ``score_span`` (a day) longer;
+* stat stays before routine until routine has waited ``stat`` - ``score_span`` (three days) longer:
+  the routine studies of a weekend must not stand before Monday's first pneumothorax;
 * only what arrives within ``stat`` + ``score_span`` after a study can ever come before it:
   nothing starves, whatever arrives;
 * the order does not depend on ``now``: rows move only when something happened.
@@ -28,8 +29,10 @@ from wetread.domain.reading import Priority
 class HeadStarts:
     """How much earlier a study ranks than it arrived."""
 
-    stat: timedelta = timedelta(hours=24, minutes=30)
-    urgent: timedelta = timedelta(hours=6)
+    #: Outlasts a weekend, Friday 17:00 to Monday 08:00.
+    stat: timedelta = timedelta(hours=72, minutes=30)
+    #: Outlasts a night.
+    urgent: timedelta = timedelta(hours=24)
     #: Nobody has looked yet, or no model could: before what was read and is routine.
     unread: timedelta = timedelta(hours=1)
     #: Most that the score (0 to 1) adds within a priority.

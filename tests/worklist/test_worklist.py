@@ -89,20 +89,20 @@ def test_higher_priority_at_equal_wait_comes_first(one, priority, score) -> None
     assert order(one, other)[0] == "0"
 
 
-@given(scores, scores, st.timedeltas(timedelta(0), timedelta(hours=23, minutes=29)))
-def test_stat_stays_before_routine_for_a_day(stat_score, routine_score, waited) -> None:
+@given(scores, scores, st.timedeltas(timedelta(0), timedelta(hours=71, minutes=59)))
+def test_stat_stays_before_routine_for_three_days(stat_score, routine_score, waited) -> None:
     routine = make_entry("0", waiting=waited, score=routine_score)
     stat = make_entry("1", waiting=timedelta(0), priority=Priority.STAT, score=stat_score)
     assert order(routine, stat) == ["1", "0"]
 
 
 def test_beyond_the_longest_wait_routine_comes_before_stat() -> None:
-    routine = make_entry("0", waiting=timedelta(hours=25, minutes=1))
+    routine = make_entry("0", waiting=timedelta(hours=73, minutes=1))
     stat = make_entry("1", waiting=timedelta(0), priority=Priority.STAT, score=1.0)
     ranked = rank([stat, routine], NOW)
     assert ranked[0].entry == routine
     assert ranked[0].raised_to is Priority.STAT
-    assert ranked[0].reasons == ("waiting 1 d 1 h: raised to stat",)
+    assert ranked[0].reasons == ("waiting 3 d 1 h: raised to stat",)
 
 
 def test_raised_means_before_every_newcomer_of_that_priority() -> None:

@@ -50,6 +50,8 @@ class Line:
     accession_number: str
     study_description: str
     study_date: str
+    #: The same, as ``"today"`` where it is.
+    study_day: str
     modalities: tuple[str, ...]
     instance_count: int
     state: str
@@ -134,6 +136,7 @@ def to_line(ranked: Ranked, row: StudyRow, deliveries: DeliveryCounts, now: date
         accession_number=row.accession_number,
         study_description=row.study_description,
         study_date=words.format_date(row.study_date),
+        study_day=words.format_day(row.study_date, now),
         modalities=row.modalities,
         instance_count=row.instance_count,
         state=entry.state.value,

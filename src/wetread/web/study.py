@@ -6,6 +6,7 @@ Never: masks; numbers of a superseded Reading beside those of the newest.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,7 +22,7 @@ from wetread.store.deliveries import DeliveryRow
 from wetread.store.readings import DocumentRow, ReadingRow
 from wetread.store.studies import RevisionRow, StudyRow
 from wetread.web import words
-from wetread.web.listing import Line, list_lines, lone_line
+from wetread.web.listing import DeliveryMark, Line, describe_deliveries, list_lines, lone_line
 from wetread.web.match_view import ModelMatch, match_views
 from wetread.web.tables import Table, finding_tables, region_table
 
@@ -92,10 +93,8 @@ class DeliveryView:
     """One document at one destination."""
 
     id: int
-    destination: str
     title: str
     kind: str
-    revision: int
     state: str
     state_words: str
     level: str
@@ -104,6 +103,17 @@ class DeliveryView:
     message: str
     updated_at: str
     is_retryable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryGroup:
+    """What one destination gets of one revision."""
+
+    revision: int
+    #: False: a newer revision has taken its place.
+    is_newest: bool
+    mark: DeliveryMark
+    documents: tuple[DeliveryView, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +154,8 @@ class StudyView:
     readings: tuple[ReadingView, ...]
     models: tuple[ModelMatch, ...]
     match_revision: int
-    deliveries: tuple[DeliveryView, ...]
+    #: Newest revision first.
+    deliveries: tuple[DeliveryGroup, ...]
     revisions: tuple[RevisionView, ...]
     events: tuple[EventView, ...]
 
@@ -175,7 +186,7 @@ class StudyViews:
             readings=tuple(self._reading(one, documents[one.id]) for one in standing),
             models=match_views(matched.match if matched else None, self._models),
             match_revision=matched.revision if matched else 0,
-            deliveries=_deliveries(store.deliveries.list_for_study(uid), documents),
+            deliveries=_delivery_groups(store.deliveries.list_for_study(uid), documents),
             revisions=tuple(_revision(one, rows) for one in revisions),
             events=tuple(
                 EventView(
@@ -244,18 +255,28 @@ def _views(documents: list[DocumentRow], kind: DocumentKind) -> tuple[DocumentVi
     return tuple(DocumentView(id=one.id, title=one.title) for one in chosen)
 
 
-def _deliveries(
+def _delivery_groups(
     rows: list[DeliveryRow], documents: Mapping[int, list[DocumentRow]]
-) -> tuple[DeliveryView, ...]:
+) -> tuple[DeliveryGroup, ...]:
     by_id = {one.id: one for listed in documents.values() for one in listed}
-    ordered = sorted(rows, key=lambda one: (-one.revision, one.destination, one.id))
-    return tuple(_delivery(one, by_id.get(one.document_id)) for one in ordered)
+    grouped: dict[tuple[int, str], list[DeliveryRow]] = {}
+    for row in sorted(rows, key=lambda one: (-one.revision, one.destination, one.id)):
+        grouped.setdefault((row.revision, row.destination), []).append(row)
+    newest = max((row.revision for row in rows), default=0)
+    return tuple(
+        DeliveryGroup(
+            revision=revision,
+            is_newest=revision == newest,
+            mark=describe_deliveries(destination, Counter(one.state for one in members)),
+            documents=tuple(_delivery(one, by_id.get(one.document_id)) for one in members),
+        )
+        for (revision, destination), members in grouped.items()
+    )
 
 
 def _delivery(row: DeliveryRow, document: DocumentRow | None) -> DeliveryView:
     shared: dict[str, Any] = {
-        name: getattr(row, name)
-        for name in ("id", "destination", "revision", "attempts", "problem_code", "message")
+        name: getattr(row, name) for name in ("id", "attempts", "problem_code", "message")
     }
     return DeliveryView(
         **shared,

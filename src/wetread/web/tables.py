@@ -21,6 +21,8 @@ class Column:
     unit: str = ""
     #: Numbers stand right, words left.
     is_number: bool = False
+    #: Sentences need room.
+    is_long: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,8 @@ class Table:
     """Cells as they are shown."""
 
     caption: str
+    #: True where the rows are findings to be counted.
+    is_list: bool
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
 
@@ -52,6 +56,7 @@ def region_table(
     names = _used_names([measurements for _, measurements in rows])
     return Table(
         caption=caption,
+        is_list=False,
         columns=(Column(title="Part"), *_columns(names)),
         rows=tuple((label, *_cells(names, measurements)) for label, measurements in rows),
     )
@@ -63,10 +68,10 @@ def _finding_table(label: str, members: Sequence[tuple[int, Finding]]) -> Table:
     has_type = any(finding.texture for finding in findings)
     has_probability = any(finding.probability is not None for finding in findings)
     has_prior = any(finding.prior for finding in findings)
-    columns = [Column(title="No.", is_number=True), Column(title="Side")]
+    columns = [Column(title="No."), Column(title="Side")]
     columns += [Column(title="Type")] * has_type
     columns += _columns(names)
-    columns += [Column(title="Change since prior")] * has_prior
+    columns += [Column(title="Change since prior", is_long=True)] * has_prior
     columns += [Column(title="Probability", unit="%", is_number=True)] * has_probability
     rows = []
     for number, finding in members:
@@ -76,7 +81,7 @@ def _finding_table(label: str, members: Sequence[tuple[int, Finding]]) -> Table:
         row += [_change(finding)] * has_prior
         row += ["" if finding.probability is None else f"{finding.probability:.0%}"[:-1]] * has_probability
         rows.append(tuple(row))
-    return Table(caption=label.capitalize(), columns=tuple(columns), rows=tuple(rows))
+    return Table(caption=_capitalize(label), is_list=True, columns=tuple(columns), rows=tuple(rows))
 
 
 def _used_names(measurements: Sequence[Mapping[str, float]]) -> list[str]:

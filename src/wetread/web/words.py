@@ -28,6 +28,13 @@ def format_date(text: str) -> str:
     return day.isoformat() if day else text
 
 
+def format_day(text: str, now: datetime) -> str:
+    """Return a DA value as ``"today"`` or ``"yesterday"`` (local time), earlier ones like ``format_date``."""
+    day = parse_date(text)
+    days_ago = (now.astimezone().date() - day).days if day else None
+    return {0: "today", 1: "yesterday"}.get(days_ago if days_ago is not None else -1, format_date(text))
+
+
 def parse_date(text: str) -> date | None:
     """Return a DA value, None where it is none."""
     try:
