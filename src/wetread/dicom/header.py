@@ -44,6 +44,7 @@ _MAX_ELEMENT_BYTES = 16 * 2**20
 _MAX_INFLATED_BYTES = 2**30
 _MAX_ELEMENTS = 10_000
 _MAX_ITEMS = 64
+_SHORTEST_ELEMENT = 8
 
 # What pydicom raises on bytes that are no data set; anything else is a bug of ours.
 _PARSER_ERRORS = (
@@ -248,10 +249,17 @@ def _iter_elements(source: _Source) -> Iterator[Element]:
         stop_when=lambda tag, _vr, _length: int(tag) in _PIXEL_TAGS,
         defer_size=_MAX_ELEMENT_BYTES,
     )
+    end = 0
     for element in elements:
-        if isinstance(element, RawDataElement) and element.value_tell + element.length > source.size + 1:
+        end = element.value_tell + element.length if isinstance(element, RawDataElement) else 0
+        if end > source.size + 1:
             raise UnreadableInstance("The file ends inside its header: send it again")
         yield element
+    # Less than an element's tag and length is left: a cut, unless a device padded the file.
+    if end and 0 < source.size - end < _SHORTEST_ELEMENT:
+        source.file.seek(end)
+        if source.file.read().strip(b"\0"):
+            raise UnreadableInstance("The file ends inside its header: send it again")
 
 
 def _with_charsets(encoding: Encoding, names: Plain) -> Encoding:
@@ -276,7 +284,7 @@ def _name(element: Element) -> tuple[str, str]:
     """Return keyword and VR; ``""`` for what headers leave out."""
     tag = int(element.tag)
     group = tag >> 16
-    if group % 2 or group in {0x0000, 0x0002} or 0x5000 <= group <= 0x60FF or tag & 0xFFFF == 0:
+    if group % 2 or group in {0x0000, 0x0002} or group & 0xFF00 in {0x5000, 0x6000} or tag & 0xFFFF == 0:
         return "", ""
     keyword = keyword_for_tag(tag)
     vr = str(element.VR or "UN")
