@@ -110,7 +110,7 @@ def analyze(
     settings = read_config(config) if config else Config()
     analysis = Analysis(models=read_builtin_models(), rules=settings.rules)
     with console.status("Reading the images ..."):
-        entries = analyze_path(path, out, analysis)
+        entries = analyze_path(path.resolve(), out.resolve(), analysis)
     for entry in entries:
         show_entry(entry)
     console.print(f"Written to {out}")

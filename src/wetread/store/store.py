@@ -76,6 +76,8 @@ def open_store(data: Path, database_url: str = "") -> Store:
     database_url
         SQLAlchemy URL; ``""`` means SQLite in ``data/index.sqlite``.
     """
+    # Absolute: other processes with another working folder get paths from us.
+    data = data.resolve()
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     incoming = data / "incoming"
     incoming.mkdir(exist_ok=True)
