@@ -20,7 +20,7 @@ from wetread.domain.model import Model
 from wetread.store import Store
 from wetread.web.api import make_api
 from wetread.web.documents import make_documents
-from wetread.web.guard import LOOPBACK_HOSTS, Guard
+from wetread.web.guard import LOOPBACK_HOSTS, NO_STORE, SECURITY_HEADERS, Guard
 from wetread.web.live import Pulse
 from wetread.web.pages import make_pages
 from wetread.web.site import Site, load_templates
@@ -83,13 +83,15 @@ def create_web(
 
 
 def _add_error_pages(app: FastAPI, site: Site) -> None:
+    # Starlette answers a bug outside of all middleware: the headers must come from here.
+    headers = SECURITY_HEADERS | {"Cache-Control": NO_STORE}
+
     def answer(request: Request, status: int) -> Response:
         phrase = HTTPStatus(status).phrase
         if request.url.path.startswith(("/api/", "/health")):
-            return JSONResponse({"error": phrase}, status)
-        return HTMLResponse(
-            site.templates.get_template("error.html").render(status=status, phrase=phrase), status
-        )
+            return JSONResponse({"error": phrase}, status, headers=headers)
+        page = site.templates.get_template("error.html").render(status=status, phrase=phrase)
+        return HTMLResponse(page, status, headers=headers)
 
     @app.exception_handler(HTTPException)
     def http_error(request: Request, error: HTTPException) -> Response:

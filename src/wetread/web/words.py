@@ -15,11 +15,17 @@ _MONTHS_BELOW_YEARS = 2
 
 
 def format_name(person_name: str) -> str:
-    """Return a PN value (PS3.5 section 6.2) for people, e.g. ``"Doe, Jane Ann"``."""
-    parts = [part.strip() for part in person_name.split("=")[0].split("^")]
-    family, given = parts[0], " ".join(part for part in parts[1:3] if part)
-    name = f"{family}, {given}" if family and given else family or given
-    return name or "no name"
+    """Return a PN value (PS3.5 section 6.2) for people, e.g. ``"Yamada, Tarou (山田, 太郎)"``."""
+    groups = [_format_group(group) for group in person_name.split("=")]
+    names = [name for name in groups[:2] if name]
+    if not names:
+        return "no name"
+    return f"{names[0]} ({names[1]})" if len(names) > 1 else names[0]
+
+
+def _format_group(group: str) -> str:
+    parts = [part.strip() for part in group.split("^")]
+    return join_words([parts[0], join_words(parts[1:3], " ")], ", ")
 
 
 def format_date(text: str) -> str:
