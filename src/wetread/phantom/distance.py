@@ -15,6 +15,8 @@ import numpy.typing as npt
 Float = npt.NDArray[np.floating[Any]]
 
 REACH_MM = 15.0
+#: Stands for "out of reach" until distances are cut off; far from REACH_MM, so that fillets leave it alone.
+_FAR_MM = 60.0
 
 
 def smooth_min(first: Float, second: Float, radius_mm: float) -> Float:
@@ -30,12 +32,19 @@ def smooth_max(first: Float, second: Float, radius_mm: float) -> Float:
 
 
 def ellipsoid(points: Float, center: npt.ArrayLike, axes_mm: npt.ArrayLike) -> Float:
-    """Return the first-order distance to an ellipsoid with axes along x, y, z."""
-    scaled = (points - np.asarray(center, dtype=np.float32)) / np.asarray(axes_mm, dtype=np.float32)
-    radius = np.sqrt(np.sum(scaled * scaled, axis=-1))
-    slope = np.sqrt(np.sum((scaled / np.asarray(axes_mm, dtype=np.float32)) ** 2, axis=-1))
-    distance: Float = radius * (radius - 1) / np.maximum(slope, np.float32(1e-3))
-    return distance.astype(np.float32)
+    """Return the first-order distance to an ellipsoid with axes along x, y, z, within reach of it."""
+    middle, axes = np.asarray(center, dtype=np.float32), np.asarray(axes_mm, dtype=np.float32)
+    distance = np.full(points.shape[:-1], _FAR_MM, dtype=np.float32)
+    where = _Box(points).around(middle - axes, middle + axes, REACH_MM)
+    if where is None:
+        return distance
+    inverse = 1 / axes
+    scaled = (points[where] - middle) * inverse
+    radius = np.sqrt(np.einsum("...i,...i->...", scaled, scaled))
+    scaled *= inverse
+    slope = np.sqrt(np.einsum("...i,...i->...", scaled, scaled))
+    distance[where] = radius * (radius - 1) / np.maximum(slope, np.float32(1e-3))
+    return distance
 
 
 def superellipse(
@@ -56,7 +65,7 @@ def tube(points: Float, path: npt.ArrayLike, radii_mm: npt.ArrayLike) -> Float:
     """Return the distance to a tube along a polyline, radius linear between its points."""
     knots = np.asarray(path, dtype=np.float32)
     radii = np.broadcast_to(np.asarray(radii_mm, dtype=np.float32), (len(knots),))
-    result = np.full(points.shape[:-1], REACH_MM, dtype=np.float32)
+    result = np.full(points.shape[:-1], _FAR_MM, dtype=np.float32)
     box = _Box(points)
     for start, end, near, far in zip(knots[:-1], knots[1:], radii[:-1], radii[1:], strict=True):
         where = box.around(start, end, REACH_MM + max(near, far))
@@ -78,18 +87,25 @@ class _Box:
     """Finds the part of a (nearly) regular point grid around a segment."""
 
     def __init__(self, points: Float) -> None:
-        # Deformation is gentle, so the corner lines give bounds that hold within a margin.
         self._shape = points.shape[:3]
         self._origin = points[0, 0, 0].astype(float)
         ends = (points[-1, 0, 0], points[0, -1, 0], points[0, 0, -1])
         steps = [(end - self._origin) / max(n - 1, 1) for end, n in zip(ends, self._shape, strict=True)]
         self._inverse = np.linalg.inv(np.stack(steps, axis=1))
         self._step = float(np.linalg.norm(steps[0]))
+        self._bend_mm = self._measure_bend(points, np.stack(steps, axis=1))
+
+    def _measure_bend(self, points: Float, steps: npt.NDArray[np.float64]) -> float:
+        """Return how far points stray from the straight grid that the corners span."""
+        axes = [np.unique(np.linspace(0, count - 1, 12).astype(int)) for count in self._shape]
+        index = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+        straight = self._origin + index @ steps.T
+        return float(np.abs(points[np.ix_(*axes)] - straight).max())
 
     def around(self, start: Float, end: Float, margin_mm: float) -> tuple[slice, ...] | None:
         corners = np.stack([start, end]).astype(float) - self._origin
         index = corners @ self._inverse.T
-        margin = (margin_mm + 25.0) / self._step
+        margin = (margin_mm + 1.3 * self._bend_mm) / self._step + 2
         low = np.maximum(np.floor(index.min(axis=0) - margin).astype(int), 0)
         high = np.minimum(np.ceil(index.max(axis=0) + margin).astype(int) + 1, self._shape)
         if np.any(low >= high):

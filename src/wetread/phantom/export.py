@@ -159,8 +159,9 @@ def _add_acquisition(ds: Dataset, options: PhantomOptions, number: int, instance
     ds.Exposure = max(1, round(scanner.dose_mgy * _MAS_PER_MGY))
     ds.ExposureTime = 500
     ds.XRayTubeCurrent = 2 * int(ds.Exposure)
-    ds.CTDIvol = float(scanner.dose_mgy)
-    ds.CTDIPhantomTypeCodeSequence = [_body_phantom()]
+    if scanner.dose_mgy > 0:
+        ds.CTDIvol = float(scanner.dose_mgy)
+        ds.CTDIPhantomTypeCodeSequence = [_body_phantom()]
     ds.ConvolutionKernel = _KERNEL_NAMES[scanner.kernel]
     ds.SliceThickness = f"{scanner.thickness_mm:g}"
     ds.SpacingBetweenSlices = f"{scanner.step_mm:g}"
