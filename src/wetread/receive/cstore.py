@@ -20,7 +20,6 @@ Status (PS3.4 B.2.3 Table B.2-1, PS3.7 Annex C):
 from __future__ import annotations
 
 import logging
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,17 +27,17 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any, cast
 
-from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from wetread.dicom.header import read_instance
+from wetread.dicom.header import is_uid, read_instance
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import Acceptance
 from wetread.domain.study import Instance
 from wetread.errors import InputError, StorageError, UnreadableInstance, UnsafeBinding
+from wetread.receive.dimse import StoreAnswer, StoreRequest
 from wetread.receive.notes import Notes
-from wetread.receive.spool import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Spool, Spools
+from wetread.receive.spool import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Spools
 from wetread.receive.transport import QuickServer
 from wetread.store import Store
 from wetread.store.blobs import storage_error
@@ -47,8 +46,6 @@ from wetread.store.intake import Arrived
 logger = logging.getLogger(__name__)
 
 OnStored = Callable[[str, Acceptance], None]
-
-_UID = re.compile(r"[0-9.]{1,64}")
 
 SUCCESS = 0x0000
 PROCESSING_FAILURE = 0x0110
@@ -131,6 +128,7 @@ def start_receiver(options: ReceiverOptions, store: Store, on_stored: OnStored |
         evt_handlers=scp.handlers,
         server_class=QuickServer,
         spools=scp.spools,
+        on_store=scp.on_store,
     )
     entity._servers.append(server)
     thread = threading.Thread(target=server.serve_forever, name="receive-cstore", daemon=True)
@@ -168,41 +166,33 @@ class _StorageScp:
         self.on_stored = on_stored
         self.spools = Spools(store.intake.incoming)
         self.handlers: list[tuple[Any, ...]] = [
-            (evt.EVT_C_STORE, self.on_store),
             (evt.EVT_REJECTED, self.on_rejected),
             (evt.EVT_ABORTED, self.on_aborted),
         ]
 
-    def on_store(self, event: Any) -> Dataset:
-        """Store an instance and say what became of it."""
-        spool = cast(Spool, event.request.DataSet)
-        source = _printable(event.assoc.requestor.ae_title)
+    def on_store(self, request: StoreRequest) -> StoreAnswer:
+        """Store an instance and say what became of it; called in the association's own thread."""
+        source = _printable(request.calling_aet)
         try:
-            spool.finish()
-            acceptance, instance = self._take(event, spool, source)
+            acceptance, instance = self._take(request, source)
             if self.on_stored is not None:
                 self.on_stored(instance.study_instance_uid, acceptance)
-            status = _status(SUCCESS)
         except Refusal as refusal:
             self.notes.problem(refusal.message, refusal.code, source, refusal.study_instance_uid)
-            status = _status(refusal.status, refusal.message)
+            return StoreAnswer(status=refusal.status, comment=refusal.message)
         except Exception as error:  # the one place where a bug becomes a status
             logger.exception("C-STORE failed")
-            self.notes.problem(
-                f"An instance was not stored: {type(error).__name__}.", ProblemCode.INTERNAL_ERROR, source
-            )
-            status = _status(PROCESSING_FAILURE, "Processing failure")
-        finally:
-            self.spools.discard(spool)
-        return status
+            message = f"An instance was not stored: {type(error).__name__}."
+            self.notes.problem(message, ProblemCode.INTERNAL_ERROR, source)
+            return StoreAnswer(status=PROCESSING_FAILURE, comment="Processing failure")
+        return StoreAnswer(status=SUCCESS)
 
-    def _take(self, event: Any, spool: Spool, source: str) -> tuple[Acceptance, Instance]:
-        instance = _read(spool)
-        _check_uids(instance, event.request)
+    def _take(self, request: StoreRequest, source: str) -> tuple[Acceptance, Instance]:
+        instance = _read(request)
         arrived = Arrived(
             instance=instance,
-            content_digest=spool.digest,
-            size=spool.size,
+            content_digest=request.spool.digest,
+            size=request.spool.size,
             received_at=datetime.now(UTC),
             source=source,
         )
@@ -244,15 +234,24 @@ class _StorageScp:
         )
 
 
-def _read(spool: Spool) -> Instance:
+def _read(request: StoreRequest) -> Instance:
+    spool = request.spool
     if spool.error is not None:
         raise _disk_refusal(storage_error(spool.error))
+    if not is_uid(request.sop_instance_uid):
+        message = "The SOP Instance UID is not a UID."
+        raise Refusal(status=INVALID_INSTANCE_UID, code=ProblemCode.UNREADABLE_INSTANCE, message=message)
     if not spool.size:
         raise _unreadable(UnreadableInstance("The C-STORE request has no data set."))
     try:
-        return read_instance(spool.path)
+        instance = read_instance(spool.path)
     except InputError as error:
         raise _unreadable(error) from error
+    named = (request.sop_instance_uid, request.sop_class_uid)
+    if (instance.sop_instance_uid, instance.sop_class_uid) != named:
+        message = "The data set has another SOP Instance or Class UID than the request."
+        raise Refusal(status=NO_MATCH, code=ProblemCode.UNREADABLE_INSTANCE, message=message)
+    return instance
 
 
 def _accept(store: Store, arrived: Arrived) -> Acceptance:
@@ -260,21 +259,6 @@ def _accept(store: Store, arrived: Arrived) -> Acceptance:
         return store.intake.accept(arrived)
     except StorageError as error:
         raise _disk_refusal(error, arrived.instance.study_instance_uid) from error
-
-
-def _check_uids(instance: Instance, request: Any) -> None:
-    uid = instance.study_instance_uid
-    if (instance.sop_instance_uid, instance.sop_class_uid) != (
-        str(request.AffectedSOPInstanceUID),
-        str(request.AffectedSOPClassUID),
-    ):
-        message = "The data set has another SOP Instance or Class UID than the request."
-        raise Refusal(status=NO_MATCH, code=ProblemCode.UNREADABLE_INSTANCE, message=message)
-    if not _UID.fullmatch(instance.sop_instance_uid):
-        message = "The SOP Instance UID is not a UID."
-        raise Refusal(status=INVALID_INSTANCE_UID, code=ProblemCode.UNREADABLE_INSTANCE, message=message)
-    if not (_UID.fullmatch(uid) and _UID.fullmatch(instance.series_instance_uid)):
-        raise _unreadable(UnreadableInstance("The Study or Series Instance UID is not a UID."))
 
 
 def _unreadable(error: InputError) -> Refusal:
@@ -288,14 +272,6 @@ def _disk_refusal(error: StorageError, study_instance_uid: str = "") -> Refusal:
         message=error.message,
         study_instance_uid=study_instance_uid,
     )
-
-
-def _status(code: int, comment: str = "") -> Dataset:
-    status = Dataset()
-    status.Status = code
-    if comment:
-        status.ErrorComment = comment[:64]  # (0000,0902) is LO
-    return status
 
 
 def _printable(ae_title: str | None) -> str:

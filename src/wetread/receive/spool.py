@@ -12,28 +12,22 @@ import os
 import secrets
 import struct
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from wetread import __version__
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-#: Root of the UIDs that name this implementation: PS3.5 B.2, derived from a UUID.
+#: Names this implementation (PS3.7 D.3.3.2); derived from a UUID (PS3.5 B.2).
 IMPLEMENTATION_CLASS_UID = "2.25.279426617338126514617337128904517716337"
 IMPLEMENTATION_VERSION_NAME = f"WETREAD_{__version__}"[:16]
-
-#: A message that is no C-STORE has no business to be larger.
-_OTHER_MESSAGE_LIMIT = 1 << 20
 
 
 def encode_file_meta(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
     """Return preamble, prefix and File Meta Information (PS3.10 7.1) of an instance."""
     elements = b"".join(
         (
-            _long_element(0x0001, b"OB", b"\x00\x01"),
+            struct.pack("<HH2sHI", 0x0002, 0x0001, b"OB", 0, 2) + b"\x00\x01",
             _element(0x0002, b"UI", sop_class_uid, b"\0"),
             _element(0x0003, b"UI", sop_instance_uid, b"\0"),
             _element(0x0010, b"UI", transfer_syntax_uid, b"\0"),
@@ -51,49 +45,36 @@ def _element(number: int, vr: bytes, text: str, padding: bytes) -> bytes:
     return struct.pack("<HH2sH", 0x0002, number, vr, len(value)) + value
 
 
-def _long_element(number: int, vr: bytes, value: bytes) -> bytes:
-    return struct.pack("<HH2sHI", 0x0002, number, vr, 0, len(value)) + value
-
-
-class Spool(io.BytesIO):
-    """A data set being received; it stands where pynetdicom would keep it in memory.
+class Spool:
+    """A data set being received.
 
     Errors of the disk are kept and not raised: the association must live to answer with them.
     """
 
-    def __init__(self, folder: Path, begin: Callable[[], bytes | None]) -> None:
-        super().__init__()
+    def __init__(self, folder: Path, meta: bytes) -> None:
         self.path = folder / f"{secrets.token_hex(16)}.part"
         self.error: OSError | None = None
+        #: Bytes of the data set so far.
         self.size = 0
-        self._begin = begin
         self._digest = hashlib.sha256()
         self._file: io.FileIO | None = None
-        self._begun = False
-        self._in_memory = False
+        try:
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            self._file = io.FileIO(descriptor, "wb")
+        except OSError as error:
+            self.error = error
+        self._write(memoryview(meta))
 
     @property
     def digest(self) -> str:
         """sha256 over the encoded data set, without preamble and file meta."""
         return self._digest.hexdigest()
 
-    @property
-    def has_file(self) -> bool:
-        """Whether it holds a data set that goes to disk."""
-        return self._begun and not self._in_memory
-
-    def write(self, data: Any, /) -> int:
+    def write(self, fragment: memoryview) -> None:
         """Take the next fragment."""
-        if not self._begun:
-            self._start()
-        if self._in_memory:
-            if self.tell() + len(data) > _OTHER_MESSAGE_LIMIT:
-                raise ValueError("A message that is no C-STORE is too large.")
-            return super().write(data)
-        self._digest.update(data)
-        self.size += len(data)
-        self._write(data)
-        return len(data)
+        self._digest.update(fragment)
+        self.size += len(fragment)
+        self._write(fragment)
 
     def finish(self) -> None:
         """Close the file; it stays where it is."""
@@ -106,23 +87,9 @@ class Spool(io.BytesIO):
         self.finish()
         self.path.unlink(missing_ok=True)
 
-    def _start(self) -> None:
-        self._begun = True
-        meta = self._begin()
-        if meta is None:
-            self._in_memory = True
-            return
-        try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-            self._file = io.FileIO(os.open(self.path, flags, 0o600), "wb")
-        except OSError as error:
-            self.error = error
-        self._write(meta)
-
-    def _write(self, data: bytes) -> None:
+    def _write(self, rest: memoryview) -> None:
         if self._file is None or self.error is not None:
             return
-        rest = memoryview(data)
         try:
             while rest:
                 rest = rest[self._file.write(rest) or 0 :]
@@ -138,17 +105,17 @@ class Spools:
     _open: dict[Spool, Callable[[], bool]] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def open(self, begin: Callable[[], bytes | None], is_alive: Callable[[], bool]) -> Spool:
+    def open(self, meta: bytes, is_alive: Callable[[], bool]) -> Spool:
         """Return a new spool.
 
         Parameters
         ----------
-        begin
-            Asked at the first fragment: the bytes before the data set, None to stay in memory.
+        meta
+            What stands before the data set.
         is_alive
             Whether the association that fills it still lives.
         """
-        spool = Spool(self.folder, begin)
+        spool = Spool(self.folder, meta)
         with self._lock:
             self._open[spool] = is_alive
         return spool
@@ -158,11 +125,6 @@ class Spools:
         with self._lock:
             self._open.pop(spool, None)
         spool.discard()
-
-    def forget(self, spool: Spool) -> None:
-        """Drop a spool that has no file."""
-        with self._lock:
-            self._open.pop(spool, None)
 
     def sweep(self) -> None:
         """Discard what broken associations left."""

@@ -1,6 +1,6 @@
 """Make pynetdicom's acceptor quick and bounded.
 
-In: an accepted connection.  Out: an association with our socket, queues and spool.
+In: an accepted connection.  Out: an association with our socket, queues and message handling.
 Never: polling while data waits; a PDU without a size limit or a deadline; patches of pynetdicom's modules.
 
 pynetdicom's two threads per association look every millisecond whether something is to be done, and
@@ -16,14 +16,13 @@ import queue
 import select
 import socket
 import time
-from typing import Any, cast
+from typing import Any
 
 from pynetdicom import _config
-from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
-from wetread.receive.spool import Spools, encode_file_meta
+from wetread.receive.dimse import NudgingQueue, OnStore, StoringDimse
+from wetread.receive.spool import Spools
 
 # Formatting a log line for every PDU and message costs more than receiving it, and would name patients.
 _config.LOG_HANDLER_LEVEL = "none"
@@ -34,7 +33,6 @@ _config.UNRESTRICTED_STORAGE_SERVICE = True
 PDU_LIMIT = 4 << 20
 #: How long a thread waits before it looks at timers.
 _WAIT_S = 0.05
-_MESSAGE_WAIT_S = 0.005
 
 
 class QuickSocket(AssociationSocket):
@@ -122,46 +120,6 @@ class WakingQueue(queue.Queue[Any]):
         self._quick.wake()
 
 
-class WaitingQueue(queue.Queue[Any]):
-    """Received messages; a look without blocking waits a little, for a message to wake it."""
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """Return the next message."""
-        return super().get(True, timeout if block else _MESSAGE_WAIT_S)
-
-
-class SpoolingDimse(DIMSEServiceProvider):
-    """Messages whose data sets go to disk while they arrive."""
-
-    def __init__(self, assoc: Any, spools: Spools) -> None:
-        super().__init__(assoc)
-        self.msg_queue = WaitingQueue()
-        self._spools = spools
-
-    def receive_primitive(self, primitive: Any) -> None:
-        """Take the next fragments."""
-        if self.message is None:
-            message = DIMSEMessage()
-            self._spool = self._spools.open(lambda: self._begin(message), self.assoc.dul.is_alive)
-            message.data_set = self._spool
-            self.message = message
-        super().receive_primitive(primitive)
-        is_complete = cast("DIMSEMessage | None", self.message) is None
-        if is_complete and not self._spool.has_file:
-            self._spools.forget(self._spool)
-
-    def _begin(self, message: DIMSEMessage) -> bytes | None:
-        if not isinstance(message, C_STORE_RQ):
-            return None
-        command = message.command_set
-        context = self.assoc._accepted_cx[cast(int, message.context_id)]
-        return encode_file_meta(
-            str(command.AffectedSOPClassUID or ""),
-            str(command.AffectedSOPInstanceUID or ""),
-            str(context.transfer_syntax[0]),
-        )
-
-
 class QuickHandler(RequestHandler):
     """Sets up the association of a new connection."""
 
@@ -174,7 +132,9 @@ class QuickHandler(RequestHandler):
         assoc.dul.event_queue.get_nowait()
         quick = QuickSocket(assoc, self.request, timeout_s)
         assoc.dul.socket = quick
-        assoc.dimse = SpoolingDimse(assoc, self.server.spools)
+        dimse = StoringDimse(assoc, self.server.spools, self.server.on_store)
+        assoc.dimse = dimse
+        assoc.dul.to_user_queue = NudgingQueue(dimse.waiting)
         assoc.dul.to_provider_queue = WakingQueue(quick)
         # ``ready`` waits; the loop around it must not sleep as well.
         assoc.dul._run_loop_delay = 0
@@ -187,8 +147,9 @@ class QuickServer(ThreadedAssociationServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, *arguments: Any, spools: Spools, **options: Any) -> None:
+    def __init__(self, *arguments: Any, spools: Spools, on_store: OnStore, **options: Any) -> None:
         self.spools = spools
+        self.on_store = on_store
         options["request_handler"] = QuickHandler
         super().__init__(*arguments, **options)
 
