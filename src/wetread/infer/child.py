@@ -25,18 +25,27 @@ def main(folder: Path) -> int:
     job: ReadJob = from_jsonable(ReadJob, json.loads((folder / JOB).read_text()))
     _limit_memory(job.model.runtime.memory_mb)
     try:
-        reading, volume = read_job(job)
+        _answer(job, folder)
     except Exception as error:  # noqa: BLE001 - the boundary: whatever a model raises becomes a coded problem
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(frame.filename).name}:{frame.lineno}"
-        (folder / FAILURE).write_text(json.dumps({"type": type(error).__name__, "where": where}))
+        failure = {
+            "type": type(error).__name__,
+            "code": getattr(error, "code", ""),
+            "where": f"{Path(frame.filename).name}:{frame.lineno}",
+        }
+        (folder / FAILURE).write_text(json.dumps(failure, default=str))
         return 1
+    return 0
+
+
+def _answer(job: ReadJob, folder: Path) -> None:
+    reading, volume = read_job(job)
+    data = pack_reading(reading)
     if job.volume_path is not None and volume is not None:
         write_voxels(job.volume_path, volume)
     part = folder / f"{RESULT}.part"
-    part.write_bytes(pack_reading(reading))
+    part.write_bytes(data)
     part.replace(folder / RESULT)
-    return 0
 
 
 def _limit_memory(memory_mb: int) -> None:

@@ -104,6 +104,8 @@ def _crash(folder: Path, job: ReadJob, returncode: int) -> Problem:
         memory_mb = job.model.runtime.memory_mb
         if what["type"] == "MemoryError":
             return _problem(ProblemCode.MODEL_CRASHED, job, f"needed more than its limit of {memory_mb} MB")
-        return _problem(ProblemCode.MODEL_CRASHED, job, f"stopped with {what['type']} at {what['where']}")
+        known = what["code"] in {ProblemCode.INVALID_OUTPUT, ProblemCode.INVALID_PACKAGE}
+        code = ProblemCode(what["code"]) if known else ProblemCode.MODEL_CRASHED
+        return _problem(code, job, f"stopped with {what['type']} at {what['where']}")
     reason = f"signal {-returncode}" if returncode < 0 else f"exit status {returncode}"
     return _problem(ProblemCode.MODEL_CRASHED, job, f"ended with {reason}")

@@ -14,7 +14,7 @@ from wetread.domain.model import Model
 from wetread.domain.problem import Problem, RefusedImages
 from wetread.domain.reading import Reading
 from wetread.domain.volume import Volume
-from wetread.errors import InvalidPackage
+from wetread.errors import InvalidOutput, InvalidPackage
 from wetread.imaging.guard import check_pixels
 from wetread.imaging.volume import read_volume
 from wetread.infer.job import ReadJob, make_unread
@@ -34,7 +34,13 @@ def read_job(job: ReadJob) -> tuple[Reading, Volume | None]:
 
 
 def read_volume_with(job: ReadJob, volume: Volume, problems: tuple[Problem, ...]) -> Reading:
-    """Run the reader of a job's model on a volume, unless a problem refuses."""
+    """Run the reader of a job's model on a volume, unless a problem refuses.
+
+    Raises
+    ------
+    InvalidPackage, InvalidOutput
+        If the package names no reader, or the reader gives no Reading.
+    """
     if any(problem.refuses for problem in problems):
         return make_unread(job, *problems)
     request = ReadRequest(
@@ -47,7 +53,10 @@ def read_volume_with(job: ReadJob, volume: Volume, problems: tuple[Problem, ...]
         made_at=job.made_at,
         predecessor_digest=job.predecessor_digest,
     )
-    return load_reader(job.model)(request)
+    reading = load_reader(job.model)(request)
+    if not isinstance(reading, Reading):
+        raise InvalidOutput("The reader gave no Reading.", entry=job.model.runtime.entry)
+    return reading
 
 
 def load_reader(model: Model) -> Reader:
