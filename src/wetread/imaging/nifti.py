@@ -66,9 +66,8 @@ def read_nifti_volume(path: Path) -> Volume:
         ) from error
     voxels = voxels.reshape(voxels.shape[:3])
     voxels, affine = _to_dicom_axes(voxels, _RAS_TO_LPS @ np.array(image.affine, dtype=np.float64))
-    exact = np.issubdtype(voxels.dtype, np.integer) or _is_whole(voxels)
     return Volume(
-        voxels=np.ascontiguousarray(voxels, dtype=np.int16 if exact else np.float32),
+        voxels=np.ascontiguousarray(voxels, dtype=np.int16 if _is_whole(voxels) else np.float32),
         grid=grid_from_affine(affine, (voxels.shape[0], voxels.shape[1], voxels.shape[2])),
     )
 
@@ -186,7 +185,7 @@ def _is_whole(voxels: Array) -> bool:
         np.isfinite(voxels).all()
         and voxels.min() >= limits.min
         and voxels.max() <= limits.max
-        and (voxels == np.round(voxels)).all()
+        and (voxels.dtype.kind in "iu" or (voxels == np.round(voxels)).all())
     )
 
 
