@@ -104,8 +104,10 @@ class Ward:
         self.store.deliveries.plan(uid, row.revision, ids, destination, NOW)
         return [one.id for one in self.store.deliveries.list_for(uid, row.revision, destination)]
 
-    def note(self, uid: str, stage: str, message: str) -> None:
-        self.store.history.add(Event(study_instance_uid=uid, at=NOW, stage=stage, message=message))
+    def note(self, uid: str, stage: str, message: str, level: str = "info") -> None:
+        self.store.history.add(
+            Event(study_instance_uid=uid, at=NOW, stage=stage, message=message, level=level)
+        )
 
 
 def make_match(uid: str) -> dict:

@@ -71,6 +71,8 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def browser(chromium: Browser) -> Browser:
+    # Leave the page of the test before, whose server is gone.
+    chromium.open("about:blank")
     chromium.complaints.clear()
     return chromium
 

@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 
 from fastapi.testclient import TestClient
 
-from tests.web.conftest import EVIL, NOW, ORIGIN, PDF, Ward, make_png
-from wetread.domain.progress import DeliveryState
+from tests.web.conftest import EVIL, NOW, ORIGIN, PDF, Ward, make_match, make_png
+from wetread.domain.progress import DeliveryState, StudyState
 from wetread.domain.reading import Triage
 
 FORM = {"Origin": ORIGIN}
@@ -229,3 +229,32 @@ def test_the_json_says_the_same(ward: Ward, client: TestClient, stat: Triage) ->
 
 def test_an_empty_list_says_what_to_do(client: TestClient) -> None:
     assert "Send one by C-STORE" in look(client, "/").text
+
+
+def test_a_study_that_no_model_reads_says_why(ward: Ward, client: TestClient) -> None:
+    problem = {"code": "no-suitable-series", "message": "None of 2 series can be read.", "refuses": True}
+    model = {
+        "name": "chest-ct",
+        "chosen_series": "",
+        "rule": "chest",
+        "reason": "Not read",
+        "problems": [problem],
+    }
+    key = ward.send("1.2.1")
+    ward.begin("1.2.1")
+    ward.store.studies.save_match("1.2.1", 1, {"models": [model]})
+    ward.store.studies.finish_revision("1.2.1", 1, StudyState.NOT_READ, NOW)
+    assert "None of 2 series can be read." in look(client, "/").text
+    page = look(client, f"/studies/{key}")
+    assert "not read, because: None of 2 series can be read." in page.text
+    assert "no-suitable-series" in page.text
+
+
+def test_a_reading_that_stopped_says_why(ward: Ward, client: TestClient) -> None:
+    ward.send("1.2.1")
+    ward.begin("1.2.1")
+    ward.store.studies.save_match("1.2.1", 1, make_match("1.2.1"))
+    ward.note("1.2.1", "infer", "The reading stopped.", "problem")
+    ward.store.studies.finish_revision("1.2.1", 1, StudyState.NOT_READ, NOW)
+    (line,) = client.get("/api/studies").json()["studies"]
+    assert line["state_words"] == "not read, because: The reading stopped."

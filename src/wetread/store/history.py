@@ -59,6 +59,19 @@ class History:
         """Return the last events of all studies, newest first."""
         return self._select(limit=limit, newest_first=True)
 
+    def last_problems(self, study_instance_uids: list[str]) -> dict[str, str]:
+        """Return the sentence of each study's last problem, where it had one."""
+        table = schema.event
+        last = (
+            select(func.max(table.c.id))
+            .where(table.c.study_instance_uid.in_(study_instance_uids))
+            .where(table.c.level == "problem")
+            .group_by(table.c.study_instance_uid)
+        )
+        query = select(table.c.study_instance_uid, table.c.message).where(table.c.id.in_(last))
+        with self.engine.connect().execution_options(read_only=True) as connection:
+            return {row.study_instance_uid: row.message for row in connection.execute(query)}
+
     def last_id(self) -> int:
         """Return the number of the newest event: it grows whenever something happened."""
         with self.engine.connect().execution_options(read_only=True) as connection:

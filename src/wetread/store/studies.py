@@ -172,6 +172,20 @@ class Studies:
         """Return a study's revisions, oldest first."""
         return self._revisions(schema.revision.c.study_instance_uid == study_instance_uid)
 
+    def newest_matches(self, study_instance_uids: list[str]) -> dict[str, Mapping[str, Any]]:
+        """Return what ``match`` decided for the newest revision of each study that has got so far."""
+        table = schema.revision
+        newest = (table.c.study_instance_uid == schema.study.c.study_instance_uid) & (
+            table.c.revision == schema.study.c.revision
+        )
+        query = (
+            select(table.c.study_instance_uid, table.c.match)
+            .join(schema.study, newest)
+            .where(table.c.study_instance_uid.in_(study_instance_uids))
+        )
+        with self._reading() as connection:
+            return {uid: match for uid, match in connection.execute(query) if match is not None}
+
     def get_revision(self, study_instance_uid: str, revision: int) -> RevisionRow:
         """Return one revision, or raise KeyError."""
         for row in self.list_revisions(study_instance_uid):

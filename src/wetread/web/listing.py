@@ -16,6 +16,7 @@ from wetread.store import Store
 from wetread.store.readings import ReadingRow
 from wetread.store.studies import StudyRow
 from wetread.web import words
+from wetread.web.match_view import why_not_read
 from wetread.worklist import PRIORITIES, Entry, Ranked, describe_duration, rank
 
 DeliveryCounts = Mapping[str, Mapping[DeliveryState, int]]
@@ -85,29 +86,35 @@ class Line:
 def list_lines(store: Store, now: datetime, *, is_reported: bool = False) -> tuple[Line, ...]:
     """Return the waiting (or the reported) studies, most urgent first."""
     rows = store.studies.list_reported() if is_reported else store.studies.list_waiting()
-    uids = [row.study_instance_uid for row in rows]
-    readings = store.readings.list_current(uids)
-    deliveries = store.deliveries.count_by_study(uids)
+    return make_lines(store, rows, now)
+
+
+def make_lines(store: Store, rows: Sequence[StudyRow], now: datetime) -> tuple[Line, ...]:
+    """Return these studies ranked among themselves."""
     by_uid = {row.study_instance_uid: row for row in rows}
-    ranked = rank([to_entry(row, readings.get(row.study_instance_uid, [])) for row in rows], now)
+    readings = store.readings.list_current(list(by_uid))
+    deliveries = store.deliveries.count_by_study(list(by_uid))
+    stopped = _why_stopped(store, [uid for uid, row in by_uid.items() if row.state is StudyState.NOT_READ])
+    entries = [to_entry(row, readings.get(uid, []), stopped.get(uid, "")) for uid, row in by_uid.items()]
     return tuple(
         to_line(one, by_uid[uid], deliveries.get(uid, {}), now)
-        for one in ranked
+        for one in rank(entries, now)
         for uid in (one.entry.study_instance_uid,)
     )
 
 
-def lone_line(store: Store, row: StudyRow, now: datetime) -> Line:
-    """Return the line of a study that is too old to be listed."""
-    uid = row.study_instance_uid
-    entry = to_entry(row, store.readings.list_current([uid]).get(uid, []))
-    return to_line(rank([entry], now)[0], row, store.deliveries.count_by_study([uid]).get(uid, {}), now)
+def _why_stopped(store: Store, uids: list[str]) -> dict[str, str]:
+    """Return why no Reading says more: no model was chosen, or the history's last problem."""
+    if not uids:
+        return {}
+    chosen = {uid: why_not_read(match) for uid, match in store.studies.newest_matches(uids).items()}
+    return store.history.last_problems(uids) | {uid: why for uid, why in chosen.items() if why}
 
 
-def to_entry(row: StudyRow, readings: Sequence[ReadingRow]) -> Entry:
+def to_entry(row: StudyRow, readings: Sequence[ReadingRow], why_stopped: str = "") -> Entry:
     """Join the standing Readings of a study: the most urgent decides, reasons and problems add up."""
     by_urgency = sorted(readings, key=lambda one: (PRIORITIES.index(one.priority), -one.score, one.id))
-    problems = [problem for one in _by_outcome(by_urgency) for problem in one.problems]
+    messages = [str(problem["message"]) for one in _by_outcome(by_urgency) for problem in one.problems]
     return Entry(
         study_instance_uid=row.study_instance_uid,
         state=row.state,
@@ -115,7 +122,7 @@ def to_entry(row: StudyRow, readings: Sequence[ReadingRow]) -> Entry:
         score=min(max(by_urgency[0].score, 0.0), 1.0) if by_urgency else 0.0,
         reasons=tuple(dict.fromkeys(reason for one in by_urgency for reason in one.reasons)),
         waiting_since=datetime.fromtimestamp(row.first_received_at, UTC),
-        problems=tuple(dict.fromkeys(str(problem["message"]) for problem in problems)),
+        problems=tuple(dict.fromkeys(messages)) or tuple(filter(None, [why_stopped])),
         finding_count=sum(one.finding_count for one in readings),
         is_reread=bool(readings) and row.state in (StudyState.ARRIVING, StudyState.READING),
     )

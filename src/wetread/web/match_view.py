@@ -19,6 +19,8 @@ class SeriesMatch:
 
     description: str
     is_chosen: bool
+    #: Why a suitable one stands where it does.
+    reason: str
     #: (code, sentence) each.
     problems: tuple[tuple[str, str], ...]
 
@@ -31,6 +33,9 @@ class ModelMatch:
     title: str
     #: True: it ran on the chosen series.
     is_chosen: bool
+    #: Name of the rule that asked for it, ``""`` where none did.
+    rule: str
+    #: Why it was chosen; ``""`` where ``problems`` say why not.
     reason: str
     problems: tuple[tuple[str, str], ...]
     series: tuple[SeriesMatch, ...]
@@ -45,6 +50,7 @@ def match_views(match: Mapping[str, Any] | None, models: Mapping[str, Model]) ->
             name=name,
             title=model.title,
             is_chosen=False,
+            rule="",
             reason="Not considered yet." if match is None else "Not registered when this study was read.",
             problems=(),
             series=(),
@@ -55,15 +61,26 @@ def match_views(match: Mapping[str, Any] | None, models: Mapping[str, Model]) ->
     return (*decided, *silent)
 
 
+def why_not_read(match: Mapping[str, Any]) -> str:
+    """Return why no model was chosen, ``""`` where one was: of the first that a rule asked for."""
+    models = match_views(match, {})
+    if not models or any(model.is_chosen for model in models):
+        return ""
+    asked = next((model for model in models if model.rule), models[0])
+    return " ".join(message for _, message in asked.problems[:2]) or asked.reason
+
+
 def _model(plain: Mapping[str, Any], models: Mapping[str, Model]) -> ModelMatch:
     name = _text(plain, "name") or _text(plain, "model")
     chosen = _text(plain, "chosen_series")
+    problems = _problems(plain)
     return ModelMatch(
         name=name,
         title=models[name].title if name in models else name,
         is_chosen=bool(chosen),
-        reason=_text(plain, "reason"),
-        problems=_problems(plain),
+        rule=_text(plain, "rule"),
+        reason="" if problems and not chosen else _text(plain, "reason"),
+        problems=problems,
         series=tuple(_series(one, chosen) for one in _items(plain, "series")),
     )
 
@@ -73,6 +90,7 @@ def _series(plain: Mapping[str, Any], chosen: str) -> SeriesMatch:
     return SeriesMatch(
         description=_text(plain, "description") or "no description",
         is_chosen=bool(chosen) and uid == chosen,
+        reason=_text(plain, "reason"),
         problems=_problems(plain),
     )
 

@@ -22,7 +22,7 @@ from wetread.store.deliveries import DeliveryRow
 from wetread.store.readings import DocumentRow, ReadingRow
 from wetread.store.studies import RevisionRow, StudyRow
 from wetread.web import words
-from wetread.web.listing import DeliveryMark, Line, describe_deliveries, list_lines, lone_line
+from wetread.web.listing import DeliveryMark, Line, describe_deliveries, list_lines, make_lines
 from wetread.web.match_view import ModelMatch, match_views
 from wetread.web.tables import Table, finding_tables, region_table
 
@@ -179,7 +179,7 @@ class StudyViews:
         revisions = store.studies.list_revisions(uid)
         matched = max((one for one in revisions if one.match), key=lambda one: one.revision, default=None)
         return StudyView(
-            line=lone_line(store, row, now) if place is None else lines[place],
+            line=make_lines(store, [row], now)[0] if place is None else lines[place],
             listed_count=len(lines),
             previous_key=lines[place - 1].key if place else "",
             next_key=lines[place + 1].key if place is not None and place + 1 < len(lines) else "",
