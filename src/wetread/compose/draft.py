@@ -21,8 +21,6 @@ class Picture:
     """A key image: what is shown, and which image it was taken from."""
 
     title: str
-    #: PNG file.
-    png: bytes
     #: 8-bit RGB, row by row.
     rgb: bytes
     width: int

@@ -73,8 +73,11 @@ def new_dataset(draft: Draft, kind: DocumentKind, ordinal: int, sop_class_uid: s
     return ds
 
 
-def finish(ds: Dataset, kind: DocumentKind, title: str) -> Document:
-    """Return the data set as a document: a Part 10 file, Explicit VR Little Endian."""
+def finish(ds: Dataset, kind: DocumentKind, title: str, tail: bytes = b"") -> Document:
+    """Return the data set as a document: a Part 10 file, Explicit VR Little Endian.
+
+    ``tail`` holds encoded elements whose tags come after all of the data set's.
+    """
     ds.file_meta = FileMetaDataset()
     ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
     ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
@@ -90,7 +93,7 @@ def finish(ds: Dataset, kind: DocumentKind, title: str) -> Document:
         sop_class_uid=str(ds.SOPClassUID),
         series_instance_uid=str(ds.SeriesInstanceUID),
         title=title,
-        data=buffer.getvalue(),
+        data=buffer.getvalue() + tail,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from PIL import Image as PilImage
+from reportlab import rl_config
 from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
@@ -82,7 +83,7 @@ def compose_pdf(draft: Draft) -> tuple[Document, ...]:
 
 def render_pdf(draft: Draft) -> bytes:
     """Return the report as a PDF file of A4 pages."""
-    _register_fonts()
+    _prepare()
     buffer = io.BytesIO()
     template = SimpleDocTemplate(
         buffer,
@@ -113,7 +114,9 @@ def render_pdf(draft: Draft) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def _register_fonts() -> None:
+def _prepare() -> None:
+    """Set reportlab up: fonts, and streams as bytes (as text they cost a quarter of the size and time)."""
+    rl_config.useA85 = 0
     pdfmetrics.registerFont(TTFont(_FONT, "Vera.ttf"))
     pdfmetrics.registerFont(TTFont(_BOLD, "VeraBd.ttf"))
     pdfmetrics.registerFontFamily(_FONT, normal=_FONT, bold=_BOLD, italic=_FONT, boldItalic=_BOLD)

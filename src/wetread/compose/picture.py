@@ -1,11 +1,10 @@
 """Key images: the slice that shows a finding best, marked; and an overview of the chest.
 
-In: a draft with a volume.  Out: PNG and RGB pictures.  Never: the patient's name (the header says it).
+In: a draft with a volume.  Out: RGB pictures.  Never: the patient's name (the header says it).
 """
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -325,11 +324,8 @@ def _foot(draw: ImageDraw.ImageDraw, draft: Draft) -> None:
 
 
 def _picture(image: Image.Image, title: str, plane: int | None) -> Picture:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=3)
     return Picture(
         title=title,
-        png=buffer.getvalue(),
         rgb=image.tobytes(),
         width=image.width,
         height=image.height,

@@ -5,6 +5,9 @@ In: a draft with pictures.  Out: one RGB image for each.  Never: other pixels th
 
 from __future__ import annotations
 
+import io
+
+from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
@@ -29,7 +32,7 @@ def compose_sc(draft: Draft) -> tuple[Document, ...]:
 def compose_png(draft: Draft) -> tuple[Document, ...]:
     """Return each picture as PNG."""
     return tuple(
-        draft.plain_document(DocumentKind.PNG, ordinal, picture.title, picture.png)
+        draft.plain_document(DocumentKind.PNG, ordinal, picture.title, _encode_png(picture))
         for ordinal, picture in enumerate(draft.pictures, start=1)
     )
 
@@ -53,6 +56,14 @@ def _secondary_capture(draft: Draft, ordinal: int, picture: Picture) -> Document
     ds.PixelData = picture.rgb + b"\0" * (len(picture.rgb) % 2)
     ds["PixelData"].VR = "OB"
     return header.finish(ds, DocumentKind.SC, picture.title)
+
+
+def _encode_png(picture: Picture) -> bytes:
+    buffer = io.BytesIO()
+    image = Image.frombytes("RGB", (picture.width, picture.height), picture.rgb)
+    # Level 1: a fifth larger than level 6 and three times as fast.
+    image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
 
 
 def _source_item(draft: Draft, plane: int) -> Dataset:

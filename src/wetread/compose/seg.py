@@ -15,6 +15,7 @@ from pydicom.sequence import Sequence
 
 from wetread.compose import header
 from wetread.compose.draft import Draft
+from wetread.compose.frames import SegmentFrame, encode_frames
 from wetread.compose.uid import derive_uid
 from wetread.domain import code
 from wetread.domain.code import Code
@@ -24,8 +25,6 @@ from wetread.domain.mask import Mask
 
 SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
 
-_SEGMENTATION = Code(value="113076", scheme="DCM", meaning="Segmentation")
-_SOURCE_IMAGE = Code(value="121322", scheme="DCM", meaning="Source image for image processing operation")
 _ARTIFICIAL_INTELLIGENCE = Code(value="123110", scheme="DCM", meaning="Artificial Intelligence")
 
 # CIE L*a*b*: lungs are two calm blues, air where none belongs is red, other things go round the wheel.
@@ -50,11 +49,10 @@ def compose_seg(draft: Draft) -> tuple[Document, ...]:
     ds.SegmentSequence = Sequence([_segment_item(segment, draft) for segment in draft.reading.segments])
     _add_dimensions(ds, draft)
     _add_shared_groups(ds, draft)
-    _add_per_frame_groups(ds, draft, frames)
     _add_references(ds, draft, frames)
-    ds.PixelData = pack_frames([segment.mask for segment in draft.reading.segments])
-    ds["PixelData"].VR = "OB"
-    return (header.finish(ds, DocumentKind.SEG, "Segmentation"),)
+    bits = pack_frames([segment.mask for segment in draft.reading.segments])
+    tail = encode_frames(_segment_frames(draft, frames), bits)
+    return (header.finish(ds, DocumentKind.SEG, "Segmentation", tail),)
 
 
 def pack_frames(masks: list[Mask]) -> bytes:
@@ -191,48 +189,26 @@ def _add_shared_groups(ds: Dataset, draft: Draft) -> None:
     ds.SharedFunctionalGroupsSequence = Sequence([shared])
 
 
-def _add_per_frame_groups(ds: Dataset, draft: Draft, frames: list[tuple[Segment, int]]) -> None:
-    shown = {plane: index for index, plane in enumerate(sorted({plane for _, plane in frames}), start=1)}
-    # Items are the same for all segments of a plane: made once, they save half of the time.
-    positions = {plane: _position_sequence(draft, plane) for plane in shown}
-    derivations = {plane: _derivation_sequence(draft, plane) for plane in shown}
-    identities = {segment.number: _identification_sequence(segment) for segment, _ in frames}
-    items = []
-    for segment, plane in frames:
-        content = Dataset()
-        content.DimensionIndexValues = [segment.number, shown[plane]]
-        item = Dataset()
-        item.DerivationImageSequence = derivations[plane]
-        item.FrameContentSequence = Sequence([content])
-        item.PlanePositionSequence = positions[plane]
-        item.SegmentIdentificationSequence = identities[segment.number]
-        items.append(item)
-    ds.PerFrameFunctionalGroupsSequence = Sequence(items)
+def _segment_frames(draft: Draft, frames: list[tuple[Segment, int]]) -> list[SegmentFrame]:
+    planes = sorted({plane for _, plane in frames})
+    shown = {plane: index for index, plane in enumerate(planes, start=1)}
+    positions = {plane: _position(draft, plane) for plane in planes}
+    return [
+        SegmentFrame(
+            segment_number=segment.number,
+            position_index=shown[plane],
+            position=positions[plane],
+            source=draft.source.planes[plane],
+        )
+        for segment, plane in frames
+    ]
 
 
-def _position_sequence(draft: Draft, plane: int) -> Sequence:
-    item = Dataset()
+def _position(draft: Draft, plane: int) -> tuple[str, str, str]:
+    """Return the image's own position, so that viewers which compare numbers find it."""
     place = draft.source.planes[plane].position_lps_mm
-    place = place or tuple(draft.grid.to_lps_mm((plane, 0, 0)).tolist())
-    item.ImagePositionPatient = [header.decimal(value) for value in place]
-    return Sequence([item])
-
-
-def _derivation_sequence(draft: Draft, plane: int) -> Sequence:
-    source = draft.source.planes[plane]
-    image = header.plane_item(source)
-    image.PurposeOfReferenceCodeSequence = header.code_sequence(_SOURCE_IMAGE)
-    image.SpatialLocationsPreserved = "YES"
-    item = Dataset()
-    item.SourceImageSequence = Sequence([image])
-    item.DerivationCodeSequence = header.code_sequence(_SEGMENTATION)
-    return Sequence([item])
-
-
-def _identification_sequence(segment: Segment) -> Sequence:
-    item = Dataset()
-    item.ReferencedSegmentNumber = segment.number
-    return Sequence([item])
+    x, y, z = place if place is not None else draft.grid.to_lps_mm((plane, 0, 0)).tolist()
+    return header.decimal(x), header.decimal(y), header.decimal(z)
 
 
 def _add_references(ds: Dataset, draft: Draft, frames: list[tuple[Segment, int]]) -> None:
