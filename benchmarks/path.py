@@ -79,8 +79,8 @@ def main() -> None:
         folder = Path(name) / "service"
         folder.mkdir()
         config = (
-            f"[study]\nquiet_s = {QUIET_S}\n[[destinations]]\nname = 'pacs'\naet = '{orthanc.aet}'\n"
-            f"host = '127.0.0.1'\nport = {orthanc.dicom_port}\n"
+            f"[study]\nquiet_s = {QUIET_S}\n[[destinations]]\nname = 'pacs'\n"
+            f"to = '{orthanc.aet}@127.0.0.1:{orthanc.dicom_port}'\n"
         )
         service = Service(folder=folder, dicom_port=free_port(), http_port=free_port(), config=config)
         service.start()

@@ -29,9 +29,7 @@ def pacs(orthanc: Orthanc, more: str = "") -> str:
     return f"""
 [[destinations]]
 name = "pacs"
-aet = "{orthanc.aet}"
-host = "127.0.0.1"
-port = {orthanc.dicom_port}
+to = "{orthanc.aet}@127.0.0.1:{orthanc.dicom_port}"
 verify = "qido"
 qido_url = "{orthanc.dicomweb_url}"
 {more}

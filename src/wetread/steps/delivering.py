@@ -17,6 +17,7 @@ from wetread.deliver.retry import delay_s
 from wetread.domain.document import Document
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import DeliveryState
+from wetread.errors import PeerUnreachable
 from wetread.steps.journal import Journal
 from wetread.store import Store
 from wetread.store.deliveries import DeliveryRow
@@ -88,9 +89,11 @@ class DeliverySteps:
 
     def _give_up(self, rows: list[DeliveryRow]) -> None:
         for row in rows:
-            self.store.deliveries.record(
-                row.id, DeliveryState.FAILED, self.clock(), row.problem_code, row.message
-            )
+            # What was acknowledged stays so, also where nobody answers whether it is there.
+            if row.state is DeliveryState.WAITING:
+                self.store.deliveries.record(
+                    row.id, DeliveryState.FAILED, self.clock(), row.problem_code, row.message
+                )
         first = rows[0]
         message = f"{first.destination}: given up after {first.attempts} tries. Mend the cause, then retry."
         self.journal.problem(
@@ -102,10 +105,11 @@ class DeliverySteps:
         )
 
     def _lacking(self, study: str, revision: int, target: Destination) -> list[DeliveryRow]:
-        states = [DeliveryState.WAITING]
-        if target.verify is not Verify.NONE:
-            states.append(DeliveryState.SENT)
-        return self._rows(study, revision, target, *states)
+        waiting = self._rows(study, revision, target, DeliveryState.WAITING)
+        if target.verify is Verify.NONE:
+            return waiting
+        sent = self._rows(study, revision, target, DeliveryState.SENT)
+        return waiting + [row for row in sent if _can_still_be_asked(row)]
 
     def _rows(
         self, study: str, revision: int, target: Destination, *states: DeliveryState
@@ -115,3 +119,8 @@ class DeliverySteps:
 
     def _document(self, row: DeliveryRow) -> Document:
         return self.store.readings.load_document(self.store.readings.get_document(row.document_id))
+
+
+def _can_still_be_asked(row: DeliveryRow) -> bool:
+    """Tell whether asking again may help: not where the destination said that it cannot be asked."""
+    return row.problem_code in ("", PeerUnreachable.code) and delay_s(max(1, row.attempts)) is not None
