@@ -51,6 +51,12 @@ def test_a_marked_voxel_keeps_its_place_and_its_mask(tmp_path: Path, affine: np.
     assert np.array_equal(np.asarray(written.dataobj), voxels > 500)
 
 
+def test_what_was_not_scanned_becomes_air(tmp_path: Path) -> None:
+    voxels = np.full((3, 3, 3), 40, np.int16)
+    voxels[0] = -3024
+    assert read_nifti_volume(write(tmp_path / "ct.nii", voxels, np.eye(4))).voxels.min() == -1024
+
+
 def test_without_a_reference_the_grid_gives_the_affine(tmp_path: Path) -> None:
     volume = read_nifti_volume(write(tmp_path / "ct.nii", np.ones((4, 5, 6), np.int16), some_affines()[0]))
     (path,) = write_nifti_masks({"all": Mask.from_array(volume.voxels > 0)}, volume.grid, tmp_path)

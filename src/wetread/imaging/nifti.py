@@ -18,7 +18,7 @@ from nibabel.filebasedimages import ImageFileError
 from wetread.domain.mask import Mask
 from wetread.domain.volume import FloatArray, Grid, Triple, Volume
 from wetread.errors import GeometryError, UnreadableInstance
-from wetread.imaging.volume import MAX_VOXELS
+from wetread.imaging.volume import AIR_HU, MAX_VOXELS, NOT_SCANNED_BELOW_HU
 
 Array = npt.NDArray[Any]
 
@@ -65,6 +65,8 @@ def read_nifti_volume(path: Path) -> Volume:
             "Not a readable NIfTI image: check the file", reason=type(error).__name__
         ) from error
     voxels = voxels.reshape(voxels.shape[:3])
+    if (voxels < NOT_SCANNED_BELOW_HU).any():
+        voxels = np.where(voxels < NOT_SCANNED_BELOW_HU, np.array(AIR_HU, voxels.dtype), voxels)
     voxels, affine = _to_dicom_axes(voxels, _RAS_TO_LPS @ np.array(image.affine, dtype=np.float64))
     return Volume(
         voxels=np.ascontiguousarray(voxels, dtype=np.int16 if _is_whole(voxels) else np.float32),
