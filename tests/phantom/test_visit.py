@@ -145,7 +145,9 @@ def test_emphysema_takes_its_share() -> None:
 
 
 def test_same_options_give_the_same_bytes_and_another_seed_others() -> None:
-    options = PhantomOptions(seed=1, patient=BARE, scanner=SMALL)
+    scanner = dataclasses.replace(SLAB, matrix=96, spacing_mm=3.8)
+    wished = (NoduleOptions(diameter_mm=9.0),)
+    options = PhantomOptions(seed=1, patient=BARE, scanner=scanner, nodules=wished)
     first, again = make_visit(options), make_visit(options)
     other = make_visit(dataclasses.replace(options, seed=9))
     assert np.array_equal(first.volume.voxels, again.volume.voxels)

@@ -35,7 +35,8 @@ def ellipsoid(points: Float, center: npt.ArrayLike, axes_mm: npt.ArrayLike) -> F
     """Return the first-order distance to an ellipsoid with axes along x, y, z, within reach of it."""
     middle, axes = np.asarray(center, dtype=np.float32), np.asarray(axes_mm, dtype=np.float32)
     distance = np.full(points.shape[:-1], _FAR_MM, dtype=np.float32)
-    where = _Box(points).around(middle - axes, middle + axes, REACH_MM)
+    signs = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1], indexing="ij"), axis=-1).reshape(-1, 3)
+    where = _Box(points).around(middle + signs * axes, REACH_MM)
     if where is None:
         return distance
     inverse = 1 / axes
@@ -68,7 +69,7 @@ def tube(points: Float, path: npt.ArrayLike, radii_mm: npt.ArrayLike) -> Float:
     result = np.full(points.shape[:-1], _FAR_MM, dtype=np.float32)
     box = _Box(points)
     for start, end, near, far in zip(knots[:-1], knots[1:], radii[:-1], radii[1:], strict=True):
-        where = box.around(start, end, REACH_MM + max(near, far))
+        where = box.around(np.stack([start, end]), REACH_MM + max(near, far))
         if where is not None:
             np.minimum(result[where], _capsule(points[where], start, end, near, far), out=result[where])
     return result
@@ -102,8 +103,9 @@ class _Box:
         straight = self._origin + index @ steps.T
         return float(np.abs(points[np.ix_(*axes)] - straight).max())
 
-    def around(self, start: Float, end: Float, margin_mm: float) -> tuple[slice, ...] | None:
-        corners = np.stack([start, end]).astype(float) - self._origin
+    def around(self, corners: Float, margin_mm: float) -> tuple[slice, ...] | None:
+        """Return the part of the grid around the hull of points, None if there is none."""
+        corners = corners.astype(float) - self._origin
         index = corners @ self._inverse.T
         margin = (margin_mm + 1.3 * self._bend_mm) / self._step + 2
         low = np.maximum(np.floor(index.min(axis=0) - margin).astype(int), 0)

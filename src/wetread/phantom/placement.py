@@ -163,20 +163,23 @@ def _draw(points: Points, rng: np.random.Generator) -> Points:
 def _find_free(wish: NoduleOptions, reach_mm: float, room: _Room, rng: np.random.Generator) -> _Found:
     lungs = room.lungs
     fits = (lungs.depth_mm > reach_mm + 4.0) & (_hilum_gap(lungs.points) > reach_mm + _HILUM_MM)
-    for center in _draw(lungs.points[fits & _on_side(lungs.points, wish.side)], rng):
-        if room.is_free(center, reach_mm) and room.gap_to_vessels_mm(center) > reach_mm + 1.5:
+    return _first_free(lungs.points[fits & _on_side(lungs.points, wish.side)], reach_mm, room, rng)
+
+
+def _first_free(candidates: Points, reach_mm: float, room: _Room, rng: np.random.Generator) -> _Found:
+    """Return a place clear of seen vessels; a large nodule that finds none may lie on one."""
+    tried = [center for center in _draw(candidates, rng) if room.is_free(center, reach_mm)]
+    for center in tried:
+        if room.gap_to_vessels_mm(center) > reach_mm + 1.5:
             return center, None
-    return None
+    return (tried[0], None) if tried and reach_mm > 12.0 else None
 
 
 def _find_at_pleura(wish: NoduleOptions, reach_mm: float, room: _Room, rng: np.random.Generator) -> _Found:
     lungs = room.lungs
     at_wall = (np.abs(lungs.depth_mm - reach_mm) < 2.5) & (np.abs(lungs.wall_mm - lungs.depth_mm) < 2.0)
     at_wall &= lungs.points[:, 2] > -105.0
-    for center in _draw(lungs.points[at_wall & _on_side(lungs.points, wish.side)], rng):
-        if room.is_free(center, reach_mm) and room.gap_to_vessels_mm(center) > reach_mm + 1.5:
-            return center, None
-    return None
+    return _first_free(lungs.points[at_wall & _on_side(lungs.points, wish.side)], reach_mm, room, rng)
 
 
 def _find_at_vessel(wish: NoduleOptions, reach_mm: float, room: _Room, rng: np.random.Generator) -> _Found:
