@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from functools import lru_cache
 
 _SEXES = {"F": "female", "M": "male", "O": "other"}
 _UNIT_SIGNS = {"mm2": "mm²", "mm3": "mm³", "[hnsf'U]": "HU", "d": "days", "1": ""}
@@ -41,6 +42,7 @@ def format_day(text: str, now: datetime) -> str:
     return {0: "today", 1: "yesterday"}.get(days_ago if days_ago is not None else -1, format_date(text))
 
 
+@lru_cache(4096)
 def parse_date(text: str) -> date | None:
     """Return a DA value, None where it is none."""
     try:
