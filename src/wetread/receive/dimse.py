@@ -108,6 +108,7 @@ class StoringDimse(DIMSEServiceProvider):
         self._on_store = on_store
         self._command = bytearray()
         self._request: StoreRequest | None = None
+        self._next_spool: Spool | None = None
         self._other_size = 0
 
     def receive_primitive(self, primitive: P_DATA) -> None:
@@ -157,8 +158,18 @@ class StoringDimse(DIMSEServiceProvider):
             sop_class_uid=sop_class_uid,
             sop_instance_uid=sop_instance_uid,
             calling_aet=str(self.assoc.requestor.ae_title or ""),
-            spool=self._spools.open(meta, threading.current_thread().is_alive),
+            spool=self._take_spool(meta),
         )
+
+    def _take_spool(self, meta: bytes) -> Spool:
+        spool, self._next_spool = self._next_spool, None
+        if spool is None or spool.error is not None:
+            spool = self._open_spool()
+        spool.begin(meta)
+        return spool
+
+    def _open_spool(self) -> Spool:
+        return self._spools.open(threading.current_thread().is_alive)
 
     def _take_data(self, request: StoreRequest, fragment: memoryview, is_last: bool) -> None:
         request.spool.write(fragment)
@@ -173,6 +184,8 @@ class StoringDimse(DIMSEServiceProvider):
         connection = self.dul.socket
         if connection is not None:
             connection.send(encode_answer(request, answer))
+            # Making a file takes longer than filling it: do it while the sender prepares its next image.
+            self._next_spool = self._open_spool()
 
     def _pass_on(self, context_id: int, value: bytes) -> None:
         self._other_size += len(value)

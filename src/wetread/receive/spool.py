@@ -51,7 +51,7 @@ class Spool:
     Errors of the disk are kept and not raised: the association must live to answer with them.
     """
 
-    def __init__(self, folder: Path, meta: bytes) -> None:
+    def __init__(self, folder: Path) -> None:
         self.path = folder / f"{secrets.token_hex(16)}.part"
         self.error: OSError | None = None
         #: Bytes of the data set so far.
@@ -63,12 +63,15 @@ class Spool:
             self._file = io.FileIO(descriptor, "wb")
         except OSError as error:
             self.error = error
-        self._write(memoryview(meta))
 
     @property
     def digest(self) -> str:
         """sha256 over the encoded data set, without preamble and file meta."""
         return self._digest.hexdigest()
+
+    def begin(self, meta: bytes) -> None:
+        """Write what stands before the data set."""
+        self._write(memoryview(meta))
 
     def write(self, fragment: memoryview) -> None:
         """Take the next fragment."""
@@ -79,6 +82,9 @@ class Spool:
     def finish(self) -> None:
         """Close the file; it stays where it is."""
         if self._file is not None:
+            # The disk begins to write while the header is read: the sync that follows waits half as long.
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             self._file.close()
             self._file = None
 
@@ -105,17 +111,15 @@ class Spools:
     _open: dict[Spool, Callable[[], bool]] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def open(self, meta: bytes, is_alive: Callable[[], bool]) -> Spool:
+    def open(self, is_alive: Callable[[], bool]) -> Spool:
         """Return a new spool.
 
         Parameters
         ----------
-        meta
-            What stands before the data set.
         is_alive
             Whether the association that fills it still lives.
         """
-        spool = Spool(self.folder, meta)
+        spool = Spool(self.folder)
         with self._lock:
             self._open[spool] = is_alive
         return spool
