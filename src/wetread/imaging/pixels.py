@@ -15,10 +15,12 @@ import numpy.typing as npt
 from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
 from pydicom.pixels.utils import pixel_array
 
 from wetread.domain.problem import ProblemCode
 from wetread.domain.study import Header, Instance
+from wetread.imaging.codestream import find_size
 
 IntArray = npt.NDArray[Any]
 
@@ -152,6 +154,12 @@ def _kind(header: Header) -> str:
 
 
 def _compressed(ds: Dataset, shape: tuple[int, int, int]) -> IntArray:
+    for fragment in generate_frames(ds.PixelData, number_of_frames=shape[0]):
+        size = find_size(fragment)
+        if size is not None and size != shape[1:]:
+            raise PixelError(
+                ProblemCode.UNDECODABLE_PIXELS, "The compressed image has another size than its header says."
+            )
     frames: IntArray = pixel_array(ds, raw=True)
     if frames.size != shape[0] * shape[1] * shape[2]:
         raise PixelError(
