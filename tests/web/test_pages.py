@@ -258,3 +258,13 @@ def test_a_reading_that_stopped_says_why(ward: Ward, client: TestClient) -> None
     ward.store.studies.finish_revision("1.2.1", 1, StudyState.NOT_READ, NOW)
     (line,) = client.get("/api/studies").json()["studies"]
     assert line["state_words"] == "not read, because: The reading stopped."
+
+
+def test_health_tells_that_the_index_is_gone(ward: Ward, client: TestClient) -> None:
+    # A folder in its place: what a lost mount looks like.
+    ward.store.engine.dispose()
+    for path in ward.store.data.glob("index.sqlite*"):
+        path.unlink()
+    (ward.store.data / "index.sqlite").mkdir()
+    answer = client.get("/health")
+    assert (answer.status_code, answer.json()) == (503, {"status": "storage-error"})

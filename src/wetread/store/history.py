@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, func, insert, select
+from sqlalchemy.exc import SQLAlchemyError
 
+from wetread.errors import StorageError
 from wetread.store import schema
 
 
@@ -73,9 +75,18 @@ class History:
             return {row.study_instance_uid: row.message for row in connection.execute(query)}
 
     def last_id(self) -> int:
-        """Return the number of the newest event: it grows whenever something happened."""
-        with self.engine.connect().execution_options(read_only=True) as connection:
-            return connection.execute(select(func.max(schema.event.c.id))).scalar_one() or 0
+        """Return the number of the newest event: it grows whenever something happened.
+
+        Raises
+        ------
+        StorageError
+            If the index does not answer.
+        """
+        try:
+            with self.engine.connect().execution_options(read_only=True) as connection:
+                return connection.execute(select(func.max(schema.event.c.id))).scalar_one() or 0
+        except SQLAlchemyError as error:
+            raise StorageError("The index cannot be read.", reason=type(error).__name__) from error
 
     def pulse(self) -> str:
         """Return a text that changes whenever something that pages show has changed; cheap to ask."""

@@ -9,9 +9,9 @@ from typing import Any
 
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import SQLAlchemyError
 
 from wetread.domain.jsonable import to_jsonable
+from wetread.errors import StorageError
 from wetread.web.listing import list_lines
 from wetread.web.pages import Key, Show
 from wetread.web.site import Site
@@ -41,8 +41,8 @@ def make_api(site: Site) -> APIRouter:
         """Tell whether the index answers."""
         try:
             site.store.history.last_id()
-        except SQLAlchemyError as error:
-            return JSONResponse({"status": "index-unavailable", "error": type(error).__name__}, 503)
+        except StorageError as error:
+            return JSONResponse({"status": error.code}, 503)
         return JSONResponse({"status": "ok"})
 
     return router
