@@ -63,8 +63,11 @@ class ReadingSteps:
         """Decide which models read which series; the whole decision is kept for ``explain``."""
         match = match_study(self._study(study, revision), self.models, self.rules)
         self.store.studies.save_match(study, revision, match.to_json())
-        note = self.journal.note if match.chosen else self.journal.problem
-        note(study, revision, "match", _match_sentence(match))
+        if match.chosen:
+            self.journal.note(study, revision, "match", _match_sentence(match))
+        else:
+            code = next((problem.code.value for one in match.models for problem in one.problems), "")
+            self.journal.problem(study, revision, "match", _match_sentence(match), code)
         return [{"model": one.model, "series": one.series_instance_uid} for one in match.chosen]
 
     def infer(self, study: str, revision: int, model_name: str, series_uid: str) -> None:
@@ -87,8 +90,11 @@ class ReadingSteps:
             volume_path=self._volume_path(study, revision, model_name),
         )
         row = self.store.readings.save(self.run_job(job))
-        note = self.journal.note if _is_read(row) else self.journal.problem
-        note(study, revision, "infer", _reading_sentence(row))
+        if _is_read(row):
+            self.journal.note(study, revision, "infer", _reading_sentence(row))
+        else:
+            code = str(row.problems[0]["code"])
+            self.journal.problem(study, revision, "infer", _reading_sentence(row), code)
 
     def list_readings(self, study: str, revision: int) -> list[int]:
         """Return the row numbers of the revision's Readings."""
