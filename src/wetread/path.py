@@ -53,7 +53,7 @@ class StudyPath:
             for chosen in _run(step, "match", self.reading.match, study, revision):
                 _run(step, "infer", self.reading.infer, study, revision, chosen["model"], chosen["series"])
             for reading_id in _run(step, "list", self.reading.list_readings, study, revision):
-                _run(step, "compose", self.reading.compose, reading_id)
+                self._compose(step, study, revision, reading_id)
             destinations = _run(step, "address", self.reading.address, study, revision)
             _run(step, "finish", self.reading.finish, study, revision)
         except Stopped as stopped:
@@ -68,10 +68,27 @@ class StudyPath:
             _run(step, "send", self.delivery.send, study, revision, destination)
             _run(step, "verify", self.delivery.verify, study, revision, destination)
             delay_s = _run(step, "delay", self.delivery.next_try_s, study, revision, destination)
-        except Stopped:
-            delay_s = STORAGE_RETRY_S
+        except Stopped as stopped:
+            delay_s = self._stop_delivery(step, study, revision, destination, str(stopped))
         if delay_s is not None:
             self.enqueue(delivery_job(study, revision, destination, attempt + 1, delay_s))
+
+    def _compose(self, step: Step, study: str, revision: int, reading_id: int) -> None:
+        """Compose one Reading; the others go on where it cannot be done."""
+        try:
+            _run(step, "compose", self.reading.compose, reading_id)
+        except Stopped as stopped:
+            if str(stopped) == StorageError.code:
+                raise
+            step("note", self.reading.note_uncomposed, study, revision, str(stopped))
+
+    def _stop_delivery(
+        self, step: Step, study: str, revision: int, destination: str, code: str
+    ) -> float | None:
+        if code == StorageError.code:
+            return STORAGE_RETRY_S
+        step("stop", self.delivery.stop, study, revision, destination, code)
+        return None
 
     def _stop(self, step: Step, study: str, revision: int, attempt: int, code: str) -> None:
         if code == StorageError.code:

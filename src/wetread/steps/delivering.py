@@ -17,10 +17,12 @@ from wetread.deliver.retry import delay_s
 from wetread.domain.document import Document
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import DeliveryState
-from wetread.errors import PeerUnreachable
+from wetread.errors import ConfigError, PeerUnreachable
 from wetread.steps.journal import Journal
 from wetread.store import Store
 from wetread.store.deliveries import DeliveryRow
+
+_FAILED = ProblemCode.DELIVERY_FAILED.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,20 +43,29 @@ class DeliverySteps:
         target = self.destinations.get(destination)
         return target is not None and bool(self._lacking(study, revision, target))
 
+    def stop(self, study: str, revision: int, destination: str, code: str) -> None:
+        """Mark what waits as failed, after a bug of ours or when the destination is configured no more."""
+        rows = self.store.deliveries.list_for(study, revision, destination)
+        for row in rows:
+            if row.state is DeliveryState.WAITING:
+                self.store.deliveries.record(row.id, DeliveryState.FAILED, self.clock(), _FAILED, code)
+        message = f"{destination}: the delivery stopped ({code}). Mend the cause, then retry."
+        self.journal.problem(study, revision, "deliver", message, _FAILED)
+
     def send(self, study: str, revision: int, destination: str) -> None:
         """Send what waits; each document's outcome is kept."""
-        target = self.destinations[destination]
+        target = self._target(destination)
         self._try(send_documents, self._rows(study, revision, target, DeliveryState.WAITING), target)
 
     def verify(self, study: str, revision: int, destination: str) -> None:
         """Ask the destination for what it acknowledged; what it lacks waits to be sent again."""
-        target = self.destinations[destination]
+        target = self._target(destination)
         if target.verify is not Verify.NONE:
             self._try(verify_documents, self._rows(study, revision, target, DeliveryState.SENT), target)
 
     def next_try_s(self, study: str, revision: int, destination: str) -> float | None:
         """Return when to try again, in s; None when nothing is left or the tries are used up."""
-        lacking = self._lacking(study, revision, self.destinations[destination])
+        lacking = self._lacking(study, revision, self._target(destination))
         if not lacking:
             return None
         attempts = max(1, *(row.attempts for row in lacking))
@@ -62,6 +73,11 @@ class DeliverySteps:
         if wait_s is None:
             self._give_up(lacking)
         return wait_s
+
+    def _target(self, destination: str) -> Destination:
+        if destination not in self.destinations:
+            raise ConfigError("This destination is configured no more.", destination=destination)
+        return self.destinations[destination]
 
     def _try(
         self,
@@ -101,7 +117,7 @@ class DeliverySteps:
             first.revision,
             "deliver",
             message,
-            ProblemCode.DELIVERY_FAILED.value,
+            _FAILED,
         )
 
     def _lacking(self, study: str, revision: int, target: Destination) -> list[DeliveryRow]:

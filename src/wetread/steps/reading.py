@@ -72,6 +72,9 @@ class ReadingSteps:
 
     def infer(self, study: str, revision: int, model_name: str, series_uid: str) -> None:
         """Run one model on one series; the Reading is kept, read or not."""
+        if self.store.readings.find(study, revision, model_name) is not None:
+            # The process ended between keeping the Reading and remembering that the step was done.
+            return
         model = self.models[model_name]
         series = self._study(study, revision).get_series(series_uid)
         earlier = self._earlier(study, revision, model_name)
@@ -115,6 +118,11 @@ class ReadingSteps:
         path.unlink(missing_ok=True)
         self.journal.note(row.study_instance_uid, row.revision, "compose", _documents_sentence(documents))
 
+    def note_uncomposed(self, study: str, revision: int, code: str) -> None:
+        """Note that a Reading has no documents; its findings stand on the page all the same."""
+        message = f"The documents could not be composed ({code}): nothing is delivered of this reading."
+        self.journal.problem(study, revision, "compose", message, ProblemCode.COMPOSE_FAILED.value)
+
     def address(self, study: str, revision: int) -> list[str]:
         """Note what goes where; returns the destinations that get something.
 
@@ -139,7 +147,13 @@ class ReadingSteps:
         return addressed
 
     def finish(self, study: str, revision: int) -> None:
-        """Close the revision with what came out of it."""
+        """Close the revision with what came out of it.
+
+        A Reading of an earlier revision stands only where its model was chosen again.
+        """
+        match = self.store.studies.get_revision(study, revision).match or {}
+        chosen = [one["name"] for one in match.get("models", []) if one["chosen_series"]]
+        self.store.readings.supersede(study, before_revision=revision, keep_models=chosen)
         current = self.store.readings.list_current([study]).get(study, [])
         state = StudyState.READ if any(_is_read(row) for row in current) else StudyState.NOT_READ
         self.store.studies.finish_revision(study, revision, state, self.clock())

@@ -123,6 +123,18 @@ class Readings:
             by_study.setdefault(row.study_instance_uid, []).append(row)
         return by_study
 
+    def supersede(self, study_instance_uid: str, before_revision: int, keep_models: list[str]) -> None:
+        """Mark what older revisions said as superseded, but for some models."""
+        table = schema.reading
+        with self.engine.begin() as connection:
+            connection.execute(
+                update(table)
+                .where(table.c.study_instance_uid == study_instance_uid)
+                .where(table.c.revision < before_revision)
+                .where(table.c.model_name.not_in(keep_models))
+                .values(superseded=True)
+            )
+
     def load(self, reading_digest: str) -> Reading:
         """Return a Reading with its masks."""
         return unpack_reading(self.blobs.path(reading_digest).read_bytes())
