@@ -76,6 +76,8 @@ def test_the_states_are_told_apart(ward: Ward, client: TestClient) -> None:
     ):
         assert words in text
     states = {one["state"]: one["state_words"] for one in client.get("/api/studies").json()["studies"]}
+    triaged = [one["state"] for one in client.get("/api/studies").json()["studies"] if one["is_triaged"]]
+    assert triaged == ["read", "read"]
     assert states["not-read"] == "not read, because: Slices 3 to 5 are missing."
 
 

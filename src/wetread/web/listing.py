@@ -41,7 +41,10 @@ class Line:
 
     key: str
     position: int
+    #: ``"routine"`` too while nothing was read: see ``is_triaged``.
     priority: str
+    #: False: no model has read it, so that its urgency is not known.
+    is_triaged: bool
     #: Priority reached by waiting, ``""`` where none.
     raised_to: str
     patient_name: str
@@ -72,6 +75,11 @@ class Line:
         return self.reasons[:-1]
 
     @property
+    def badge(self) -> str:
+        """The priority, or that it is not known."""
+        return self.priority if self.is_triaged else "unknown"
+
+    @property
     def has_delivery_trouble(self) -> bool:
         """Whether a destination refused something."""
         return any(mark.level == "trouble" for mark in self.deliveries)
@@ -96,8 +104,9 @@ def make_lines(store: Store, rows: Sequence[StudyRow], now: datetime) -> tuple[L
     deliveries = store.deliveries.count_by_study(list(by_uid))
     stopped = _why_stopped(store, [uid for uid, row in by_uid.items() if row.state is StudyState.NOT_READ])
     entries = [to_entry(row, readings.get(uid, []), stopped.get(uid, "")) for uid, row in by_uid.items()]
+    triaged = {uid for uid, rows in readings.items() if any(one.outcome is Outcome.READ for one in rows)}
     return tuple(
-        to_line(one, by_uid[uid], deliveries.get(uid, {}), now)
+        to_line(one, by_uid[uid], deliveries.get(uid, {}), now, is_triaged=uid in triaged)
         for one in rank(entries, now)
         for uid in (one.entry.study_instance_uid,)
     )
@@ -128,13 +137,16 @@ def to_entry(row: StudyRow, readings: Sequence[ReadingRow], why_stopped: str = "
     )
 
 
-def to_line(ranked: Ranked, row: StudyRow, deliveries: DeliveryCounts, now: datetime) -> Line:
+def to_line(
+    ranked: Ranked, row: StudyRow, deliveries: DeliveryCounts, now: datetime, *, is_triaged: bool
+) -> Line:
     """Return what is shown of a ranked study."""
     entry = ranked.entry
     return Line(
         key=row.key,
         position=ranked.position,
         priority=entry.priority.value,
+        is_triaged=is_triaged,
         raised_to=ranked.raised_to.value if ranked.raised_to else "",
         patient_name=words.format_name(row.patient_name),
         patient_id=row.patient_id,

@@ -153,7 +153,9 @@ function setFilter(name) {
 }
 
 function clearSearch() {
-  document.getElementById("search").value = "";
+  const box = document.getElementById("search");
+  box.value = "";
+  box.blur(); // so that the next letter is a key again
   setFilter("all");
 }
 
