@@ -50,12 +50,12 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Item:
+class Item:
     """One object to send."""
 
-    key: str
     path: Path
     sop_class_uid: str
+    sop_instance_uid: str
     transfer_syntax_uid: str
 
 
@@ -66,43 +66,25 @@ def send_objects(destination: Destination, documents: Sequence[Document]) -> lis
         for number, document in enumerate(documents):
             path = Path(folder) / f"{number}.dcm"
             path.write_bytes(document.data)
-            items.append(_read_item(path, document.sop_instance_uid))
-        return _send(destination, items, None)
+            items.append(read_item(path))
+        return send_items(destination, items)
 
 
-def send_files(
-    paths: Iterable[Path], destination: Destination, progress: Progress | None = None
-) -> list[Outcome]:
-    """Send DICOM files as they are; the key of an outcome is the path's text.
+def read_item(path: Path) -> Item:
+    """Return what negotiation needs to know about a file.
 
-    Parameters
-    ----------
-    progress
-        Called with (done, all) after each file.
+    Raises
+    ------
+    UnreadableInstance
+        If it is no DICOM file with a meta header.
     """
-    outcomes: dict[str, Outcome] = {}
-    items: list[_Item] = []
-    keys = [str(path) for path in paths]
-    for key in keys:
-        try:
-            items.append(_read_item(Path(key), key))
-        except UnreadableInstance as error:
-            outcomes[key] = failed(key, NotAcknowledged(error.message), transient=False)
-    unreadable = len(outcomes)
-    total = len(keys)
-    report = (lambda done, _: progress(done + unreadable, total)) if progress else None
-    outcomes |= {outcome.sop_instance_uid: outcome for outcome in _send(destination, items, report)}
-    return [outcomes[key] for key in keys]
-
-
-def _read_item(path: Path, key: str) -> _Item:
     try:
         meta, _ = split_dataset(path)
-        return _Item(
-            key=key,
+        return Item(
             path=path,
             sop_class_uid=str(meta.MediaStorageSOPClassUID),
             transfer_syntax_uid=str(meta.TransferSyntaxUID),
+            sop_instance_uid=str(meta.MediaStorageSOPInstanceUID),
         )
     except OSError as error:
         raise UnreadableInstance("The file cannot be read.", reason=error.strerror) from error
@@ -110,7 +92,10 @@ def _read_item(path: Path, key: str) -> _Item:
         raise UnreadableInstance("Not a DICOM Part 10 file with a meta header.") from error
 
 
-def _send(destination: Destination, items: Sequence[_Item], progress: Progress | None) -> list[Outcome]:
+def send_items(
+    destination: Destination, items: Sequence[Item], progress: Progress | None = None
+) -> list[Outcome]:
+    """Send objects over as few associations as their kinds allow; one outcome each, in order."""
     outcomes: list[Outcome] = []
     for batch in _batches(items):
         try:
@@ -122,13 +107,13 @@ def _send(destination: Destination, items: Sequence[_Item], progress: Progress |
         except PeerError as error:
             # What this association did not get through is waiting; the next batch would fare the same.
             rest = items[len(outcomes) :]
-            return outcomes + [failed(item.key, error, transient=True) for item in rest]
+            return outcomes + [failed(item.sop_instance_uid, error, transient=True) for item in rest]
     return outcomes
 
 
-def _batches(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     """Cut into runs that need no more contexts than one association has."""
-    batch: list[_Item] = []
+    batch: list[Item] = []
     pairs: set[tuple[str, str]] = set()
     for item in items:
         pair = (item.sop_class_uid, item.transfer_syntax_uid)
@@ -141,7 +126,7 @@ def _batches(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
         yield batch
 
 
-def _contexts(batch: Iterable[_Item]) -> list[PresentationContext]:
+def _contexts(batch: Iterable[Item]) -> list[PresentationContext]:
     # One transfer syntax per context: the acceptor chooses one, and objects go as they are.
     pairs = dict.fromkeys((item.sop_class_uid, item.transfer_syntax_uid) for item in batch)
     return [build_context(sop_class, syntax) for sop_class, syntax in pairs]
@@ -161,7 +146,11 @@ def open_association(destination: Destination, contexts: list[PresentationContex
     entity.acse_timeout = destination.timeout_s
     entity.dimse_timeout = destination.timeout_s
     entity.network_timeout = destination.timeout_s
-    handlers: list[Any] = [(evt.EVT_CONN_OPEN, _set_up_socket, [destination.timeout_s])]
+    handlers: list[Any] = [
+        (evt.EVT_CONN_OPEN, _set_up_socket, [destination.timeout_s]),
+        (evt.EVT_ABORTED, _let_go),
+        (evt.EVT_RELEASED, _let_go),
+    ]
     try:
         association = entity.associate(
             destination.host,
@@ -188,6 +177,12 @@ def _set_up_socket(event: Any, timeout_s: float) -> None:
     connection.settimeout(timeout_s)
 
 
+def _let_go(event: Any) -> None:
+    # Sending waits without limit until the association's thread pauses (``Association.send_c_store``);
+    # one that ends at that moment never would.
+    event.assoc._is_paused = True
+
+
 def _no_association(destination: Destination, association: Any) -> PeerError:
     if association.is_rejected:
         answer = association.acceptor.primitive
@@ -199,7 +194,7 @@ def _no_association(destination: Destination, association: Any) -> PeerError:
     return PeerUnreachable(destination=destination.name)
 
 
-def _send_one(association: Any, item: _Item) -> Outcome:
+def _send_one(association: Any, item: Item) -> Outcome:
     if not association.is_established:
         raise PeerUnreachable("The destination ended the association.")
     if not _is_accepted(association, item):
@@ -208,15 +203,18 @@ def _send_one(association: Any, item: _Item) -> Outcome:
             sop_class_uid=item.sop_class_uid,
             transfer_syntax_uid=item.transfer_syntax_uid,
         )
-        return failed(item.key, error, transient=False)
-    status: Dataset = association.send_c_store(item.path)
+        return failed(item.sop_instance_uid, error, transient=False)
+    try:
+        status: Dataset = association.send_c_store(item.path)
+    except RuntimeError as error:
+        raise PeerUnreachable("The destination ended the association.") from error
     if "Status" not in status:
         association.abort()
         raise PeerUnreachable("The destination did not answer in time, or ended the association.")
-    return _outcome(item.key, status)
+    return _outcome(item.sop_instance_uid, status)
 
 
-def _is_accepted(association: Any, item: _Item) -> bool:
+def _is_accepted(association: Any, item: Item) -> bool:
     return any(
         context.abstract_syntax == item.sop_class_uid
         and context.transfer_syntax[0] == item.transfer_syntax_uid

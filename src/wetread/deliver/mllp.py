@@ -17,6 +17,7 @@ import time
 from wetread.deliver.destination import Destination
 from wetread.deliver.outcome import Outcome, failed, sent
 from wetread.errors import NotAcknowledged, PeerUnreachable
+from wetread.hl7 import parse_ack
 
 START = b"\x0b"
 END = b"\x1c\r"
@@ -91,28 +92,24 @@ def _control_id(message: str) -> str:
 
 
 def _judge(destination: Destination, sop_instance_uid: str, control_id: str, answer: str) -> Outcome:
-    segments = [line.split("|") for line in answer.replace("\n", "\r").split("\r") if line]
-    acknowledgement = next((fields for fields in segments if fields[0] == "MSA" and len(fields) > 1), None)
+    try:
+        acknowledgement = parse_ack(answer)
+    except NotAcknowledged as error:
+        return failed(sop_instance_uid, error, transient=True)
     # MSA-2 names the message that is answered: another's answer is none.
-    if acknowledgement is None or (control_id and acknowledgement[2:3] != [control_id]):
-        problem = PeerUnreachable(
-            "The answer is no acknowledgement of this message.", destination=destination.name
+    if control_id and acknowledgement.control_id != control_id:
+        problem = NotAcknowledged(
+            "The destination acknowledged another message.", destination=destination.name
         )
         return failed(sop_instance_uid, problem, transient=True)
-    code = acknowledgement[1]
-    if code in ("AA", "CA"):
+    if acknowledgement.code in ("AA", "CA"):
         return sent(sop_instance_uid)
-    text = _reason(segments, acknowledgement)
-    error = NotAcknowledged(destination=destination.name, status=f"{code} {text}".strip())
-    transient = any(
-        _INTERNAL_ERROR in field.split("^") for fields in segments if fields[0] == "ERR" for field in fields
-    )
-    return failed(sop_instance_uid, error, transient=transient)
+    text = "".join(letter for letter in acknowledgement.text if letter.isprintable())[:120]
+    status = f"{acknowledgement.code} {text}".strip()
+    refused = NotAcknowledged(destination=destination.name, status=status)
+    return failed(sop_instance_uid, refused, transient=_may_pass(answer))
 
 
-def _reason(segments: list[list[str]], acknowledgement: list[str]) -> str:
-    """Return the peer's words, printable and short: MSA-3, else ERR-8 or ERR-3."""
-    errors = next((fields for fields in segments if fields[0] == "ERR"), [])
-    candidates = [*acknowledgement[3:4], *errors[8:9], *errors[3:4]]
-    text = next((candidate for candidate in candidates if candidate), "")
-    return "".join(letter for letter in text if letter.isprintable())[:120]
+def _may_pass(answer: str) -> bool:
+    errors = [line.split("|") for line in answer.replace("\n", "\r").split("\r") if line.startswith("ERR")]
+    return any(field.split("^")[0] == _INTERNAL_ERROR for fields in errors for field in fields[1:])

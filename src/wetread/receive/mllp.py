@@ -143,12 +143,14 @@ def _iter_messages(connection: socket.socket) -> Iterator[str]:
         If it dawdles, sends too much or no frame.
     """
     data = bytearray()
+    searched = 0
     deadline = time.monotonic() + _TIMEOUT_S
     while True:
-        end = data.find(_END)
+        end = data.find(_END, searched)
         if end >= 0:
             frame = bytes(data[:end])
             del data[: end + len(_END)]
+            searched = 0
             yield _unframe(frame)
             deadline = time.monotonic() + _TIMEOUT_S
             continue
@@ -158,6 +160,8 @@ def _iter_messages(connection: socket.socket) -> Iterator[str]:
         piece = connection.recv(_PIECE)
         if not piece:
             return
+        # The end may lie across two pieces.
+        searched = max(0, len(data) - 1)
         data += piece
 
 
