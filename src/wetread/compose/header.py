@@ -100,7 +100,10 @@ def finish(ds: Dataset, kind: DocumentKind, title: str, tail: bytes = b"") -> Do
 def code_item(code: Code) -> Dataset:
     """Return a code as the item of a code sequence (PS3.3 8.8)."""
     item = Dataset()
-    item.CodeValue = code.value
+    if len(code.value) > _LONGEST["SH"]:
+        item.LongCodeValue = code.value  # PS3.3 8.1: instead of Code Value
+    else:
+        item.CodeValue = code.value
     item.CodingSchemeDesignator = code.scheme
     item.CodeMeaning = long_string(code.meaning)
     return item

@@ -208,19 +208,20 @@ def _day(text: str) -> str:
 def _impression(draft: Draft) -> list[Flowable]:
     """Return the impression beside a bar in the colour of the priority."""
     title, lines = report_sections(draft)[0]
-    cell = [
-        _paragraph(f"{title} · {draft.reading.triage.priority.value.upper()}", _style(11, bold=True)),
+    heading = f"{title} · {draft.reading.triage.priority.value.upper()}"
+    paragraphs = [
+        _paragraph(heading, _style(11, bold=True)),
         *(_paragraph(line, _style(9.5)) for line in lines),
     ]
     bar = Table(
-        [["", cell]],
+        [["", paragraph] for paragraph in paragraphs],  # a row each: it may go over a page
         colWidths=[2.5 * mm, _WIDTH - 2.5 * mm],
         style=TableStyle(
             [
-                ("BACKGROUND", (0, 0), (0, 0), _PRIORITY_COLOURS[draft.reading.triage.priority]),
-                ("LEFTPADDING", (1, 0), (1, 0), 8),
-                ("TOPPADDING", (0, 0), (-1, -1), 2),
-                ("BOTTOMPADDING", (0, 0), (-1, -1), 4),
+                ("BACKGROUND", (0, 0), (0, -1), _PRIORITY_COLOURS[draft.reading.triage.priority]),
+                ("LEFTPADDING", (1, 0), (1, -1), 8),
+                ("TOPPADDING", (0, 0), (-1, -1), 1),
+                ("BOTTOMPADDING", (0, 0), (-1, -1), 1),
             ]
         ),
     )

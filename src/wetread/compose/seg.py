@@ -62,7 +62,8 @@ def pack_frames(masks: list[Mask]) -> bytes:
     else:
         # Frames follow each other without padding, so that a frame may start inside a byte.
         images = [mask.plane(plane).ravel() for mask in masks for plane in _used_planes(mask)]
-        packed = np.packbits(np.concatenate(images), bitorder="little").tobytes()
+        flat = np.concatenate([np.zeros(0, dtype=bool), *images])
+        packed = np.packbits(flat, bitorder="little").tobytes()
     return packed + b"\0" * (len(packed) % 2)
 
 

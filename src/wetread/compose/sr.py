@@ -52,6 +52,7 @@ def _dcm(value: str, meaning: str) -> Code:
     return Code(value=value, scheme="DCM", meaning=meaning)
 
 
+_IMAGING_MEASUREMENTS = "126010"
 _IMAGING_MEASUREMENT_REPORT = _dcm("126000", "Imaging Measurement Report")
 _CT_CHEST = Code(value="24627-2", scheme="LN", meaning="CT Chest")
 _ARTIFICIAL_INTELLIGENCE = _dcm("123110", "Artificial Intelligence")
@@ -62,7 +63,7 @@ _QUALITATIVE_EVALUATIONS = Code(value="C0034375", scheme="UMLS", meaning="Qualit
 _PROBABILITY = _dcm("122157", "Probability")
 _TEXTURE = Code(value="C41144", scheme="NCIt", meaning="Texture")
 _VOLUME_CHANGE = Code(value="volume-change", scheme="99WETREAD", meaning="Volume Change since Prior Study")
-_DOUBLING_TIME = Code(value="volume-doubling-time", scheme="99WETREAD", meaning="Volume Doubling Time")
+_DOUBLING_TIME = Code(value="doubling-time", scheme="99WETREAD", meaning="Volume Doubling Time")
 
 
 def compose_sr(draft: Draft) -> tuple[Document, ...]:
@@ -107,11 +108,20 @@ def _report(draft: Draft) -> Dataset:
     report = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=observer),
         procedure_reported=_concept(_CT_CHEST),
-        imaging_measurements=groups or None,
+        imaging_measurements=groups or [_nothing(draft)],
         title=_concept(_IMAGING_MEASUREMENT_REPORT),
     )
     root: Dataset = report[0]
+    if not groups:
+        kept = [item for item in root.ContentSequence if item.name.value != _IMAGING_MEASUREMENTS]
+        root.ContentSequence = sr.ContentSequence(kept)
     return root
+
+
+def _nothing(draft: Draft) -> _Group:
+    """Return a group that is taken out again: highdicom wants one, TID 1500 does not."""
+    uid = derive_uid(draft.digest, "nothing")
+    return sr.MeasurementsAndQualitativeEvaluations(sr.TrackingIdentifier(uid=uid, identifier="nothing"))
 
 
 def _finding_groups(draft: Draft, name: str, finding: Finding) -> Iterator[_Group]:

@@ -15,6 +15,7 @@ from wetread.domain.reading import Outcome
 NOT_FOR_CLINICAL_USE = "NOT FOR CLINICAL USE"
 NOTHING_FOUND = "Read, nothing found."
 
+_MOST_IN_IMPRESSION = 10
 _UNIT_SIGNS = {"mm3": "mm³", "mm2": "mm²", "[hnsf'U]": "HU", "1": "", "d": "days"}
 
 
@@ -95,8 +96,13 @@ def impression_lines(draft: Draft) -> tuple[str, ...]:
     reading = draft.reading
     if reading.outcome is Outcome.NOT_READ:
         return ("Not read.", *(f"Because: {problem.message}" for problem in reading.problems))
-    lines = [label_text(name, finding) + _side(finding) + "." for name, finding in draft.named_findings]
+    named = draft.named_findings
+    lines = [
+        label_text(name, finding) + _side(finding) + "." for name, finding in named[:_MOST_IN_IMPRESSION]
+    ]
     lines = lines or [NOTHING_FOUND]
+    if len(named) > _MOST_IN_IMPRESSION:
+        lines.append(f"{len(named) - _MOST_IN_IMPRESSION} more findings are listed below.")
     lines.append(f"Triage: {reading.triage.priority.value}.")
     lines.extend(_sentence(reason) for reason in reading.triage.reasons)
     return tuple(lines)

@@ -1,0 +1,51 @@
+"""One composed study for many tests."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.compose.scene import ORIENTATIONS, make_grid, make_reading, make_source, make_volume
+from wetread.compose import Source, compose
+from wetread.domain.document import Document, DocumentKind
+from wetread.domain.reading import Reading
+
+ALL_KINDS = tuple(DocumentKind)
+
+
+@dataclass(frozen=True)
+class Composed:
+    reading: Reading
+    source: Source
+    documents: tuple[Document, ...]
+
+    def of(self, kind: DocumentKind) -> list[Document]:
+        return [document for document in self.documents if document.kind is kind]
+
+
+@pytest.fixture(scope="session")
+def composed(tmp_path_factory: pytest.TempPathFactory) -> Composed:
+    orientation = ORIENTATIONS["axial"]
+    volume = make_volume(make_grid(orientation))
+    reading = make_reading(volume)
+    source = make_source(tmp_path_factory.mktemp("ct"), volume, orientation)
+    return Composed(reading=reading, source=source, documents=compose(reading, source, ALL_KINDS))
+
+
+@pytest.fixture(scope="session")
+def check_iod() -> Callable[[Path], list[str]]:
+    """Return the errors that dciodvfy finds in a file."""
+    program = shutil.which("dciodvfy")
+    if program is None:
+        pytest.skip("dciodvfy is not installed: apt install dicom3tools")
+
+    def check(path: Path) -> list[str]:
+        done = subprocess.run([program, str(path)], capture_output=True, text=True, check=False, timeout=60)
+        return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
+
+    return check

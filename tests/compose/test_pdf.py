@@ -1,0 +1,67 @@
+"""The PDF can be read, and says what the Reading says."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import shutil
+import subprocess
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from tests.compose.conftest import Composed
+from wetread.compose import compose
+from wetread.domain.document import DocumentKind
+
+
+def _text(pdf: bytes, folder: Path) -> str:
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext is not installed: apt install poppler-utils")
+    path = folder / "report.pdf"
+    path.write_bytes(pdf)
+    command = ["pdftotext", "-layout", str(path), "-"]
+    return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout.decode()
+
+
+def _pdf(data: bytes) -> bytes:
+    ds = pydicom.dcmread(io.BytesIO(data))
+    pdf: bytes = ds.EncapsulatedDocument[: ds.EncapsulatedDocumentLength]
+    return pdf
+
+
+def test_it_says_what_was_found(composed: Composed, tmp_path: Path) -> None:
+    pdf = _pdf(composed.of(DocumentKind.PDF)[0].data)
+    assert pdf.startswith(b"%PDF-")
+    text = _text(pdf, tmp_path)
+    for words in (
+        "Müller Zoë",
+        "NOT FOR CLINICAL USE",
+        "Nodule 1",
+        "18.0 × 14.0 mm",
+        "STAT",
+        "chest-ct 1.0.0",
+    ):
+        assert words in text
+
+
+def test_markup_in_names_is_inert(composed: Composed, tmp_path: Path) -> None:
+    header = composed.source.header
+    hostile = pydicom.Dataset()
+    hostile.update(header)
+    hostile.PatientName = "<img src=x>&amp;<font size=99>^</para>"
+    hostile.StudyDescription = "胸部 <b>CT"
+    source = dataclasses.replace(composed.source, header=hostile)
+    (document,) = compose(composed.reading, source, (DocumentKind.PDF,))
+    text = _text(_pdf(document.data), tmp_path)
+    # The name is longer than its column: it is broken, not obeyed.
+    assert "<img src=x>&amp;<font" in text
+    assert "size=99> </para>" in text
+    assert "<b>CT" in text
+
+
+def test_many_findings_flow_over_pages(composed: Composed, tmp_path: Path) -> None:
+    reading = dataclasses.replace(composed.reading, findings=composed.reading.findings[1:] * 40)
+    (document,) = compose(reading, composed.source, (DocumentKind.PDF,))
+    assert "page 3" in _text(_pdf(document.data), tmp_path)
