@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -37,7 +38,12 @@ from wetread.domain.reading import Priority
 ENCAPSULATED_PDF_STORAGE = "1.2.840.10008.5.1.4.1.1.104.1"
 
 _REPORT = Code(value="18748-4", scheme="LN", meaning="Diagnostic imaging study")
-_FONT, _BOLD = "WetreadVera", "WetreadVera-Bold"
+_FONT, _BOLD, _WIDE = "WetreadVera", "WetreadVera-Bold", "WetreadWide"
+# For Greek, Cyrillic and others, where the machine has it; else such letters are shown as "?".
+_WIDE_FONT_PATHS = (
+    Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"),
+    Path("/usr/share/fonts/dejavu-sans-fonts/DejaVuSans.ttf"),
+)
 # Vera knows Latin letters; for the others the reader's own fonts, which PDF viewers have (PDF 32000 9.7.5.2).
 _FONT_BY_SCRIPT = (
     (0x3040, 0x30FF, "HeiseiKakuGo-W5"),
@@ -122,6 +128,9 @@ def _prepare() -> None:
     pdfmetrics.registerFontFamily(_FONT, normal=_FONT, bold=_BOLD, italic=_FONT, boldItalic=_BOLD)
     for _, _, name in _FONT_BY_SCRIPT:
         pdfmetrics.registerFont(UnicodeCIDFont(name))
+    for path in filter(Path.exists, _WIDE_FONT_PATHS):
+        pdfmetrics.registerFont(TTFont(_WIDE, str(path)))
+        break
 
 
 def _style(size: float, *, bold: bool = False, colour: Any = _INK, **more: Any) -> ParagraphStyle:
@@ -154,7 +163,8 @@ def _find_script_font(point: int) -> str:
     for first, last, name in _FONT_BY_SCRIPT:
         if first <= point <= last:
             return name
-    return ""
+    has_wide = _WIDE in pdfmetrics.getRegisteredFontNames()
+    return _WIDE if has_wide and point in pdfmetrics.getFont(_WIDE).face.charToGlyph else ""
 
 
 def _head(draft: Draft) -> list[Flowable]:
