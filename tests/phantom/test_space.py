@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wetread.phantom.options import PatientPosition, ScannerOptions, VisitOptions
-from wetread.phantom.space import SCAN_MIDDLE_MM, Motion, coarse_grid, grid_points, make_grid
+from wetread.phantom.space import SCAN_MIDDLE_MM, Motion, Waves, coarse_grid, grid_points, make_grid
 
 
 @pytest.mark.parametrize("position", list(PatientPosition))
@@ -32,7 +32,8 @@ def test_motion_goes_there_and_back() -> None:
     visit = VisitOptions(
         shift_mm=(5.0, -3.0, 8.0), rotation_deg=(2.0, -1.0, 3.0), breath_mm=12.0, deformation_mm=4.0
     )
-    motion = Motion.from_options(visit, 1.05, np.random.default_rng(3))
+    rng = np.random.default_rng(3)
+    motion = Motion(visit=visit, scale=1.05, build=Waves.draw(5.0, rng), deformation=Waves.draw(4.0, rng))
     rest = np.random.default_rng(4).uniform(-120, 120, size=(200, 3))
     lps = motion.from_rest(rest)
     assert np.abs(motion.to_rest(lps.copy()) - rest).max() < 1e-4

@@ -128,6 +128,28 @@ def test_air_rises_and_fluid_sinks_as_the_patient_lies(position: PatientPosition
     assert np.median(visit.volume.voxels[inner]) == pytest.approx(10, abs=15)
 
 
+def test_nodules_stay_inside_a_collapsed_lung_and_apart() -> None:
+    options = PhantomOptions(
+        seed=1500,
+        patient=BARE,
+        scanner=dataclasses.replace(SLAB, length_mm=330.0, step_mm=5.0, thickness_mm=5.0, dose_mgy=0.0),
+        nodules=tuple(
+            NoduleOptions(diameter_mm=diameter_mm, place=place, side=Side.RIGHT)
+            for diameter_mm in (12.0, 16.0)
+            for place in (Place.INTRAPULMONARY, Place.JUXTAPLEURAL)
+        ),
+        visits=(VisitOptions(pneumothorax=PleuralOptions(side=Side.RIGHT, volume_ml=1400.0)),),
+    )
+    visit = make_visit(options)
+    nodules = visit.truth.nodules
+    for label, nodule in enumerate(nodules, start=1):
+        assert np.mean(visit.masks.right_lung[visit.masks.nodules == label]) > 0.9
+        for other in nodules[label:]:
+            gap = np.linalg.norm(np.subtract(nodule.center_lps_mm, other.center_lps_mm))
+            assert gap > (nodule.long_axis_mm + other.long_axis_mm) / 2
+    assert visit.truth.right_lung_volume_ml < 0.5 * visit.truth.left_lung_volume_ml
+
+
 def test_emphysema_takes_its_share() -> None:
     options = PhantomOptions(
         seed=4,

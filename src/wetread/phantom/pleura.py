@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from wetread.errors import ConfigError
-from wetread.phantom.distance import Float, cut
+from wetread.phantom.distance import Float
 from wetread.phantom.options import PleuralOptions, Side
 from wetread.phantom.thorax import Thorax
 
@@ -37,7 +37,7 @@ def pleural_gap(
     Returns
     -------
     tuple
-        Distance (negative within the lens, mm; cut off) and the volume in ml on the coarse grid.
+        Distance (negative within the lens, mm) and the volume in ml on the coarse grid.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def pleural_gap(
     if volume < 0.98 * wish.volume_ml * 1000 / spacing_mm**3:
         raise ConfigError("The pleural cavity does not hold this volume", volume_ml=wish.volume_ml)
     distance = np.maximum(level - offset, -sign * thorax.rest[..., 0])
-    return cut(distance), float(volume * spacing_mm**3 / 1000)
+    return distance.astype(np.float32), float(volume * spacing_mm**3 / 1000)
 
 
 def _soft_min(first: Float, second: Float) -> Float:

@@ -11,12 +11,13 @@ import numpy as np
 from scipy import ndimage
 
 from wetread.domain.volume import Grid
+from wetread.errors import ConfigError
 from wetread.phantom.distance import Float, cut
 from wetread.phantom.options import PhantomOptions, Place, Side
 from wetread.phantom.patient import Patient, stream
 from wetread.phantom.placement import PlacedNodule
 from wetread.phantom.pleura import pleural_gap
-from wetread.phantom.space import COARSE_MM, Motion, coarse_grid, grid_points, is_prone
+from wetread.phantom.space import COARSE_MM, Motion, Waves, coarse_grid, grid_points, is_prone
 from wetread.phantom.stamp import Segments
 from wetread.phantom.texture import emphysema_holes, lung_texture, soft_grain
 from wetread.phantom.thorax import HILUM, Thorax, build_thorax
@@ -24,6 +25,8 @@ from wetread.phantom.tissue import Fields
 from wetread.phantom.tree import Points, Tree
 
 _SIDES = ("right", "left")
+#: How much patients differ in shape from the model, mm.
+_BUILD_MM = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,7 +56,7 @@ class Scene:
 def make_scene(options: PhantomOptions, patient: Patient, number: int, grid: Grid) -> Scene:
     """Bring the patient into the scan of visit ``number`` (from 0)."""
     visit = options.visits[number]
-    motion = Motion.from_options(visit, options.patient.scale, stream(options, 6, number))
+    motion = _make_motion(options, number)
     coarse = coarse_grid(grid)
     lps = grid_points(coarse)
     thorax = build_thorax(motion.to_rest(lps.copy()).astype(np.float32), patient.cage, COARSE_MM)
@@ -77,6 +80,16 @@ def make_scene(options: PhantomOptions, patient: Patient, number: int, grid: Gri
         vessels=carry.trees(trees),
         bronchi=carry.trees([(side, patient.bronchi[side]) for side in _SIDES]),
         nodules=tuple(_scene_nodules(options, patient, number, carry)),
+    )
+
+
+def _make_motion(options: PhantomOptions, number: int) -> Motion:
+    visit = options.visits[number]
+    return Motion(
+        visit=visit,
+        scale=options.patient.scale,
+        build=Waves.draw(_BUILD_MM * options.patient.variation, stream(options, 12)),
+        deformation=Waves.draw(visit.deformation_mm, stream(options, 6, number)),
     )
 
 
@@ -104,8 +117,8 @@ def _make_fields(
         lung_hu=(lung_hu + 1000) * density - 1000,
         grain=soft_grain(stream(options, 8), thorax.rest),
         holes=emphysema_holes(stream(options, 9), thorax, percent, COARSE_MM) if percent > 0 else None,
-        air=gaps.get("air"),
-        fluid=gaps.get("fluid"),
+        air=cut(gaps["air"]) if "air" in gaps else None,
+        fluid=cut(gaps["fluid"]) if "fluid" in gaps else None,
         table=_table(lps, prone) if options.scanner.table else None,
     )
 
@@ -174,27 +187,46 @@ def _scene_nodules(
     options: PhantomOptions, patient: Patient, number: int, carry: _Carrier
 ) -> list[SceneNodule]:
     gone = {name for visit in options.visits[: number + 1] for name in visit.resolved}
-    found = []
+    found: list[SceneNodule] = []
     for since, nodule in patient.nodules:
         if since > number or nodule.nodule_id in gone:
             continue
         factor = options.visits[number].growth.get(nodule.nodule_id, 1.0)
         grown = replace(nodule, form=nodule.form.scaled(factor ** (1 / 3)))
-        center = _settle(grown, carry)
+        center = _settle(grown, carry, found)
         found.append(SceneNodule(nodule=grown, since=since, center_lps_mm=center, volume_factor=factor))
     return found
 
 
-def _settle(nodule: PlacedNodule, carry: _Carrier) -> Points:
+def _settle(nodule: PlacedNodule, carry: _Carrier, others: list[SceneNodule]) -> Points:
     """Return the nodule's centre: tangent to the pleura or clear of it, as its place wants."""
     rest = nodule.center_rest
     center = carry.points(rest[None], "right" if rest[0] < 0 else "left")[0]
-    for _ in range(60):
+    for _ in range(80):
         outwards = carry.outwards(center)
         miss = carry.outside_mm(center) + nodule.form.support_mm(outwards)
         if nodule.options.place is not Place.JUXTAPLEURAL:
             miss = max(0.0, miss + 2.0)
-        if abs(miss) < 0.05:
+        push = _push(center, nodule.form.reach_mm, others)
+        if abs(miss) < 0.05 and not push.any():
             break
-        center = center - 0.7 * np.clip(miss, -4.0, 4.0) * outwards
-    return np.asarray(center)
+        center = center - 0.7 * np.clip(miss, -4.0, 4.0) * outwards + push
+    # In a crease of the pleura the way in turns and turns: half a millimetre is near enough there.
+    if abs(miss) < 0.5:
+        return np.asarray(center)
+    raise ConfigError(
+        "A nodule does not fit into what the pleural air or fluid leaves of the lung",
+        nodule=nodule.nodule_id,
+        diameter_mm=nodule.options.diameter_mm,
+    )
+
+
+def _push(center: Points, reach_mm: float, others: list[SceneNodule]) -> Points:
+    """Return the way to keep clear of other nodules, which a collapse brings closer."""
+    push = np.zeros(3)
+    for other in others:
+        apart = center - other.center_lps_mm
+        gap = float(np.linalg.norm(apart)) - reach_mm - other.nodule.form.reach_mm - 1.5
+        if gap < 0:
+            push += apart / max(float(np.linalg.norm(apart)), 1e-3) * min(-gap + 0.2, 4.0)
+    return push

@@ -65,28 +65,45 @@ def _triple(vector: npt.ArrayLike) -> tuple[float, float, float]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waves:
+    """A smooth displacement: three waves of 180 to 300 mm per axis."""
+
+    amplitude_mm: float
+    #: Wave vectors and phases, shapes (3, 3, 3) and (3, 3).
+    vectors: Points
+    phases: Points
+
+    @classmethod
+    def draw(cls, amplitude_mm: float, rng: np.random.Generator) -> Waves:
+        """Draw directions, lengths and phases."""
+        directions = rng.normal(size=(3, 3, 3))
+        directions /= np.linalg.norm(directions, axis=2, keepdims=True)
+        lengths = rng.uniform(180.0, 300.0, size=(3, 3, 1))
+        return cls(
+            amplitude_mm=amplitude_mm,
+            vectors=directions * 2 * np.pi / lengths,
+            phases=rng.uniform(0.0, 2 * np.pi, size=(3, 3)),
+        )
+
+    def displacement(self, points: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """Return the displacement at points, both of shape (..., 3)."""
+        shift = np.zeros_like(points)
+        for vectors, phases in zip(self.vectors, self.phases, strict=True):
+            angles = points @ vectors.T.astype(points.dtype) + phases.astype(points.dtype)
+            shift += points.dtype.type(self.amplitude_mm / 3**0.5) * np.sin(angles)
+        return shift
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Motion:
     """Pose, breath and deformation of one visit."""
 
     visit: VisitOptions
     #: Body scale of the patient.
     scale: float
-    #: Wave vectors and phases of the smooth deformation, shapes (n, 3, 3) and (n, 3).
-    waves: Points
-    phases: Points
-
-    @classmethod
-    def from_options(cls, visit: VisitOptions, scale: float, rng: np.random.Generator) -> Motion:
-        """Draw the smooth deformation: three waves of 180 to 300 mm per axis."""
-        directions = rng.normal(size=(3, 3, 3))
-        directions /= np.linalg.norm(directions, axis=2, keepdims=True)
-        lengths = rng.uniform(180.0, 300.0, size=(3, 3, 1))
-        return cls(
-            visit=visit,
-            scale=scale,
-            waves=directions * 2 * np.pi / lengths,
-            phases=rng.uniform(0.0, 2 * np.pi, size=(3, 3)),
-        )
+    #: The patient's own build, the same at every visit, and what this visit adds.
+    build: Waves
+    deformation: Waves
 
     def to_rest(self, lps: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
         """Map LPS points of shape (..., 3) to rest."""
@@ -99,16 +116,10 @@ class Motion:
             share = _smoothstep((50.0 - rest[..., 2]) / 160.0)
             rest[..., 2] -= visit.breath_mm * share
             rest[..., :2] *= 1.0 + 0.0008 * visit.breath_mm * share[..., None]
-        if visit.deformation_mm:
-            rest += self._deformation(rest)
+        for waves in (self.deformation, self.build):
+            if waves.amplitude_mm:
+                rest += waves.displacement(rest)
         return np.asarray(rest)
-
-    def _deformation(self, rest: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-        shift = np.zeros_like(rest)
-        amplitude = self.visit.deformation_mm / 3**0.5
-        for waves, phases in zip(self.waves, self.phases, strict=True):
-            shift += amplitude * np.sin(rest @ waves.T.astype(rest.dtype) + phases.astype(rest.dtype))
-        return shift
 
     def from_rest(self, rest: npt.ArrayLike) -> Points:
         """Map rest points of shape (..., 3) to LPS, to better than 1e-4 mm."""
