@@ -1,11 +1,13 @@
 """The pages tell the truth about what is in the store, and nothing that a sender wrote is markup."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 
 from fastapi.testclient import TestClient
 
+from tests.domain.test_reading import make_reading
 from tests.web.conftest import EVIL, NOW, ORIGIN, PDF, Ward, make_match, make_png
 from wetread.domain.progress import DeliveryState, StudyState
 from wetread.domain.reading import Triage
@@ -90,11 +92,23 @@ def test_late_images_keep_the_earlier_reading_and_say_so(
     (line,) = client.get("/api/studies").json()["studies"]
     assert line["state_words"] == "arriving, more images than were read before"
     assert line["priority"] == "stat"
+    ward.begin("1.2.1")
+    (line,) = client.get("/api/studies").json()["studies"]
+    assert line["state_words"] == "being read, more images than were read before"
+    ward.send("1.2.1")
     ward.read("1.2.1", findings=())
     page = look(client, f"/studies/{key}")
-    assert "Revision 2" in page.text
+    assert "Revision 3" in page.text
     assert "superseded" in page.text
     assert "lung nodule" not in page.text.lower()
+
+
+def test_composing_the_first_reading_is_no_second_reading(ward: Ward, client: TestClient) -> None:
+    ward.send("1.2.1")
+    ward.begin("1.2.1")
+    ward.store.readings.save(replace(make_reading(), study_instance_uid="1.2.1"))
+    (line,) = client.get("/api/studies").json()["studies"]
+    assert line["state_words"] == "being read"
 
 
 def test_the_study_page_shows_everything(ward: Ward, client: TestClient, stat: Triage) -> None:

@@ -133,8 +133,15 @@ def to_entry(row: StudyRow, readings: Sequence[ReadingRow], why_stopped: str = "
         waiting_since=datetime.fromtimestamp(row.first_received_at, UTC),
         problems=tuple(dict.fromkeys(messages)) or tuple(filter(None, [why_stopped])),
         finding_count=sum(one.finding_count for one in readings),
-        is_reread=bool(readings) and row.state in (StudyState.ARRIVING, StudyState.READING),
+        is_reread=_is_reread(row, readings),
     )
+
+
+def _is_reread(row: StudyRow, readings: Sequence[ReadingRow]) -> bool:
+    # The Reading of the revision at hand is there before its documents are.
+    newest_old = row.revision if row.state is StudyState.ARRIVING else row.revision - 1
+    is_open = row.state in (StudyState.ARRIVING, StudyState.READING)
+    return is_open and any(one.outcome is Outcome.READ and one.revision <= newest_old for one in readings)
 
 
 def to_line(
