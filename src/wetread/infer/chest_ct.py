@@ -38,11 +38,12 @@ from wetread.measure.air import (
 )
 from wetread.measure.coarse import shrink
 from wetread.measure.lungs import measure_density, segment_lungs, touches_ends
-from wetread.measure.nodules import Nodule, NoduleSettings, find_nodules
+from wetread.measure.nodules import Nodule, NoduleSettings, Views, find_nodules
 from wetread.measure.orientation import Upright, to_upright
 from wetread.measure.thorax import LEFT, RIGHT, Labels, find_thorax
 
 _COARSE_MM = 2.0
+_BLOCK_MM = 1.3
 _WEIGHT = "nodule_weight_"
 
 
@@ -100,13 +101,15 @@ def _look(request: ReadRequest) -> _Seen | None:
     parameters = request.model.parameters
     volume, upright = to_upright(request.volume)
     coarse = shrink(volume, _COARSE_MM)
+    blocks = shrink(volume, _BLOCK_MM)
     thorax = find_thorax(coarse)
     if thorax is None:
         return None
-    air = find_pleural_air(coarse, thorax, air_settings(parameters))
+    air = find_pleural_air(blocks, coarse, thorax, air_settings(parameters))
     lungs = segment_lungs(volume, coarse, thorax)
-    marked = tuple(mark_pleural_air(volume, coarse, one, lungs) for one in air)
-    nodules, too_many = find_nodules(volume, coarse, without_air(thorax, air), nodule_settings(parameters))
+    views = Views(volume=volume, coarse=coarse, blocks=blocks)
+    marked = tuple(mark_pleural_air(volume, (coarse, thorax), one, lungs) for one in air)
+    nodules, too_many = find_nodules(views, without_air(thorax, coarse, air), nodule_settings(parameters))
     return _Seen(
         volume=volume,
         upright=upright,
@@ -143,6 +146,7 @@ def air_settings(parameters: Mapping[str, float]) -> AirSettings:
             density=parameters["pneumothorax_weight_density"],
             raggedness=parameters["pneumothorax_weight_raggedness"],
             wall=parameters["pneumothorax_weight_wall"],
+            line=parameters["pneumothorax_weight_line"],
         ),
     )
 
@@ -156,7 +160,7 @@ def _limits(volume: Volume, lungs: Labels, too_many: bool) -> tuple[Problem, ...
         problems.append(
             Problem(
                 code=ProblemCode.LUNGS_CUT_OFF,
-                message=f"The lungs are cut off at the {ends} end of the scan: only the part shown is measured.",
+                message=f"The lungs are cut off at the {ends} end of the scan: measured is what is shown.",
                 refuses=False,
             )
         )

@@ -10,21 +10,33 @@ lung is ragged: vessels and septa run through it, and its outline closes over mu
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from wetread.domain.mask import BoolArray, Mask
-from wetread.domain.volume import Volume
-from wetread.measure.coarse import Coarse, iter_fine_planes
-from wetread.measure.thorax import LEFT, RIGHT, Labels, Thorax
+from wetread.domain.volume import Triple, Volume
+from wetread.measure.coarse import Coarse, Float32Array, Window, bring_to, find_window
+from wetread.measure.share import measure_share
+from wetread.measure.thorax import LEFT, RIGHT, TISSUE_HU, Labels, Thorax
 
-#: A block of free air is no denser than this above the scanner's own air (noise, scatter).
-_AIR_BAND_HU = 42.0
-#: Least share of the region's surface on the wall.
-_LEAST_WALL = 0.2
+#: Of the step from air to lung, the part up to which smoothed blocks count as air, and its limit.
+_AIR_SHARE = 0.5
+_AIR_BAND_HU = 60.0
+_SMOOTHING_MM = 1.6
+#: Less smoothing, and reach, where air that was found is followed into its thin edge.
+_GROWING_MM = 0.9
+_REACH_MM = 30.0
+_FOLLOWING_MM = 0.8
+#: A layer thicker than this is found on the blocks already.
+_LAYER_MM = 8.0
+_SHARING_MM = 2.0
+#: Blocks denser than this touch the wall, a vessel or the pleural line; they do not join the smoothing.
+_PARTIAL_HU = -740.0
+#: So much denser than lung is a block on the pleural line.
+_LINE_HU = 130.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +50,8 @@ class AirWeights:
     raggedness: float
     #: Share of the surface on the wall.
     wall: float
+    #: Share of the surface towards the lung that shows the pleural line.
+    line: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,20 +65,22 @@ class AirSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AirFeatures:
-    """What tells free air from destroyed lung."""
+    """What tells free air from destroyed lung; see ``AirWeights``."""
 
     density: float
     raggedness: float
     wall: float
+    line: float
     volume_ml: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AirRegion:
-    """Free air on the coarse grid."""
+    """Free air on the grid of ``blocks``."""
 
     #: ``RIGHT`` or ``LEFT``.
     side: int
+    blocks: Coarse
     region: BoolArray
     features: AirFeatures
     probability: float
@@ -81,122 +97,277 @@ class PleuralAir:
     probability: float
 
 
-def find_pleural_air(coarse: Coarse, thorax: Thorax, settings: AirSettings) -> tuple[AirRegion, ...]:
-    """Find free pleural air, largest first."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cavity:
+    """One side of the thorax, cut out of the blocks."""
+
+    #: HU of the blocks.
+    hu: Float32Array
+    #: Lung and free air, with what runs through them.
+    filled: BoolArray
+    #: The same without what is denser than lung.
+    air: BoolArray
+    spacing_mm: Triple
+    air_hu: float
+    lung_hu: float
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one block, ml."""
+        return float(np.prod(self.spacing_mm)) / 1000.0
+
+
+def find_pleural_air(
+    blocks: Coarse, coarse: Coarse, thorax: Thorax, settings: AirSettings
+) -> tuple[AirRegion, ...]:
+    """Find free pleural air, largest first.
+
+    Parameters
+    ----------
+    blocks
+        Block means of 1 to 1.5 mm: a thin layer of air is seen on them.
+    coarse, thorax
+        Where the lungs are.
+    """
     found = []
     for side in (RIGHT, LEFT):
-        one = find_air_of_side(coarse, thorax, side, settings)
+        one = _find_air_of_side(blocks, (coarse, thorax), side, settings)
         if one is not None:
             found.append(one)
     return tuple(sorted(found, key=lambda one: -one.features.volume_ml))
 
 
-def find_air_of_side(coarse: Coarse, thorax: Thorax, side: int, settings: AirSettings) -> AirRegion | None:
-    """Find the free air of one side, or None."""
-    cavity = thorax.sides == side
-    if not cavity.any():
+def _find_air_of_side(
+    blocks: Coarse, place: tuple[Coarse, Thorax], side: int, settings: AirSettings
+) -> AirRegion | None:
+    cut = cut_cavity(blocks, place[0], place[1], side)
+    if cut is None:
         return None
-    dark = cavity & (coarse.voxels < thorax.air_hu + _AIR_BAND_HU)
-    opened = ndimage.binary_opening(dark, ndimage.generate_binary_structure(3, 1))
-    labels, count = ndimage.label(opened, np.ones((3, 3, 3)))
-    sizes = np.bincount(labels.ravel(), minlength=count + 1) * coarse.voxel_ml
-    region = np.zeros(cavity.shape, dtype=bool)
+    cavity, window = cut
+    region = np.zeros(cavity.hu.shape, dtype=bool)
     best: tuple[float, AirFeatures] | None = None
-    for number in np.flatnonzero(sizes[1:] >= 0.3 * settings.least_ml) + 1:
-        part = np.asarray(labels == number)
-        features = measure_air(part, cavity, coarse, thorax)
-        probability = _probability(features, settings.weights)
-        if probability >= settings.least_probability and features.wall >= _LEAST_WALL:
+    for part in find_dark_parts(cavity, 0.15 * settings.least_ml):
+        features = measure_air(part, cavity)
+        probability = measure_probability(features, settings.weights)
+        if probability >= settings.least_probability:
             region |= part
             if best is None or features.volume_ml > best[1].volume_ml:
                 best = probability, features
     if best is None:
         return None
-    whole = share_cavity(region, cavity, coarse, thorax)
-    if np.count_nonzero(whole) * coarse.voxel_ml < settings.least_ml:
+    region = share_cavity(grow_air(region, cavity), cavity)
+    if np.count_nonzero(region) * cavity.voxel_ml < settings.least_ml:
         return None
-    return AirRegion(side=side, region=whole, features=best[1], probability=best[0])
+    whole = np.zeros(blocks.voxels.shape, dtype=bool)
+    whole[window] = region
+    return AirRegion(side=side, blocks=blocks, region=whole, features=best[1], probability=best[0])
 
 
-def measure_air(part: BoolArray, cavity: BoolArray, coarse: Coarse, thorax: Thorax) -> AirFeatures:
+def cut_cavity(
+    blocks: Coarse, coarse: Coarse, thorax: Thorax, side: int
+) -> tuple[Cavity, tuple[slice, slice, slice]] | None:
+    """Cut one side out of the blocks; None where it has no lung."""
+    if not (thorax.sides == side).any():
+        return None
+    window = find_window(thorax.closed == side, coarse, blocks)
+    filled = bring_to(thorax.closed == side, coarse, blocks, window)
+    hu = blocks.voxels[window]
+    air = filled & (hu < TISSUE_HU)
+    cavity = Cavity(
+        hu=hu,
+        filled=filled,
+        air=air,
+        spacing_mm=blocks.spacing_mm,
+        air_hu=thorax.air_hu,
+        lung_hu=measure_lung_hu(coarse, thorax),
+    )
+    return cavity, window
+
+
+def measure_lung_hu(coarse: Coarse, thorax: Thorax) -> float:
+    """Median of lung on either side, free air left out."""
+    values = coarse.voxels[(thorax.sides > 0) & (coarse.voxels > thorax.air_hu + _AIR_BAND_HU)]
+    return float(np.median(values)) if values.size else -850.0
+
+
+def find_dark_parts(cavity: Cavity, least_ml: float) -> Iterator[BoolArray]:
+    """Connected parts as dark as air, at least three blocks thick somewhere."""
+    pure = cavity.air & (cavity.hu < _PARTIAL_HU)
+    smooth = _smooth_within(cavity.hu, pure, cavity.spacing_mm)
+    step = cavity.lung_hu - cavity.air_hu
+    dark = pure & (smooth < cavity.air_hu + min(_AIR_BAND_HU, _AIR_SHARE * step))
+    opened = ndimage.binary_opening(dark, ndimage.generate_binary_structure(3, 1))
+    grown = ndimage.binary_dilation(opened, iterations=2, mask=dark)
+    labels, count = ndimage.label(grown)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1) * cavity.voxel_ml
+    for number in np.flatnonzero(sizes[1:] >= least_ml) + 1:
+        yield np.asarray(labels == number)
+
+
+def _smooth_within(
+    hu: Float32Array, inside: BoolArray, spacing_mm: Triple, sigma_mm: float = _SMOOTHING_MM
+) -> Float32Array:
+    sigma = [sigma_mm / step for step in spacing_mm]
+    weight = ndimage.gaussian_filter(inside.astype(np.float32), sigma, truncate=2.5)
+    total = ndimage.gaussian_filter(np.where(inside, hu, np.float32(0)), sigma, truncate=2.5)
+    return np.asarray(total / np.maximum(weight, 1e-3), dtype=np.float32)
+
+
+def measure_air(part: BoolArray, cavity: Cavity) -> AirFeatures:
     """Measure what tells free air from destroyed lung."""
+    box = tuple(
+        slice(max(0, one.start - 6), one.stop + 6) for one in ndimage.find_objects(part.astype(np.uint8))[0]
+    )
+    part, filled, hu = part[box], cavity.filled[box], cavity.hu[box]
     core = ndimage.binary_erosion(part)
-    inner = coarse.voxels[core if np.count_nonzero(core) > 20 else part]
+    inner = hu[core if np.count_nonzero(core) > 50 else part]
+    surface = part & ~core
+    wall = ndimage.binary_dilation(~filled, iterations=2, border_value=0)
+    towards_lung = surface & ~wall
+    dense = ndimage.binary_dilation(filled & (hu > cavity.lung_hu + _LINE_HU), iterations=2)
     grown = ndimage.binary_dilation(part, iterations=4)
-    closed = ndimage.binary_erosion(grown | ~cavity, iterations=4, border_value=1) & cavity & grown
-    rim = ndimage.binary_dilation(part, iterations=1)
-    ragged = closed & ~rim
-    surface = part & ~ndimage.binary_erosion(part)
-    outside = ndimage.binary_dilation(~thorax_filled(thorax, cavity), iterations=2)
+    closed = ndimage.binary_erosion(grown | ~filled, iterations=4, border_value=1) & filled & grown
+    ragged = closed & ~ndimage.binary_dilation(part) & ~wall
     return AirFeatures(
-        density=float(np.mean(inner) - thorax.air_hu) / 10.0,
-        raggedness=float(np.count_nonzero(ragged) / np.count_nonzero(closed | part)),
-        wall=float(np.count_nonzero(surface & outside) / max(np.count_nonzero(surface), 1)),
-        volume_ml=float(np.count_nonzero(part)) * coarse.voxel_ml,
+        density=float(np.median(inner) - cavity.air_hu) / 10.0,
+        raggedness=measure_share(ragged, closed | part),
+        wall=measure_share(surface & wall, surface),
+        line=measure_share(towards_lung & dense, towards_lung),
+        volume_ml=float(np.count_nonzero(part)) * cavity.voxel_ml,
     )
 
 
-def thorax_filled(thorax: Thorax, cavity: BoolArray) -> BoolArray:
-    """The cavity with what runs through it."""
-    return np.asarray((thorax.closed > 0) | cavity)
-
-
-def _probability(features: AirFeatures, weights: AirWeights) -> float:
+def measure_probability(features: AirFeatures, weights: AirWeights) -> float:
+    """Logistic formula over the features."""
     total = (
         weights.intercept
         + weights.density * features.density
         + weights.raggedness * features.raggedness
         + weights.wall * features.wall
+        + weights.line * features.line
     )
     return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, total))))
 
 
-def share_cavity(region: BoolArray, cavity: BoolArray, coarse: Coarse, thorax: Thorax) -> BoolArray:
+def grow_air(region: BoolArray, cavity: Cavity) -> BoolArray:
+    """Follow the air to where its layer gets thin; the pleural line stops it."""
+    pure = cavity.air & (cavity.hu < _PARTIAL_HU)
+    smooth = _smooth_within(cavity.hu, pure, cavity.spacing_mm, _GROWING_MM)
+    dark = pure & (smooth < 0.5 * (cavity.air_hu + cavity.lung_hu))
+    steps = round(_REACH_MM / min(cavity.spacing_mm))
+    return np.asarray(ndimage.binary_dilation(region, iterations=steps, mask=dark | region))
+
+
+def share_cavity(region: BoolArray, cavity: Cavity) -> BoolArray:
     """Give each block of the cavity to free air or to lung, whichever is nearer.
 
     Blocks in part on the wall or on the pleural line have a density between: neither dark nor lung.
     """
-    lung_hu = float(np.median(coarse.voxels[cavity & ~region]))
-    inner = ndimage.binary_erosion(thorax_filled(thorax, cavity), iterations=2)
-    lung = cavity & ~region & inner & (coarse.voxels > 0.5 * (thorax.air_hu + lung_hu))
+    inner = ndimage.binary_erosion(cavity.filled, iterations=2)
+    middle = 0.5 * (cavity.air_hu + cavity.lung_hu)
+    smooth = _smooth_within(cavity.hu, cavity.air & (cavity.hu < _PARTIAL_HU), cavity.spacing_mm)
+    lung = cavity.air & ~region & inner & (smooth > middle) & (cavity.hu < _PARTIAL_HU)
     lung = ndimage.binary_opening(lung)
-    if not lung.any():
-        return region
-    to_air = ndimage.distance_transform_edt(~region, sampling=coarse.spacing_mm)
-    to_lung = ndimage.distance_transform_edt(~lung, sampling=coarse.spacing_mm)
-    reach = 2.5 * max(coarse.spacing_mm)
-    return np.asarray(region | (cavity & ~lung & (to_air < to_lung) & (to_air <= reach)))
+    to_air = ndimage.distance_transform_edt(~region, sampling=cavity.spacing_mm)
+    to_lung = (
+        ndimage.distance_transform_edt(~lung, sampling=cavity.spacing_mm)
+        if lung.any()
+        else np.full(lung.shape, np.inf)
+    )
+    near = (to_air < to_lung) & (to_air <= 2.5 * max(cavity.spacing_mm))
+    return np.asarray(region | (cavity.air & ~lung & near))
 
 
-def mark_pleural_air(volume: Volume, coarse: Coarse, found: AirRegion, lungs: Labels) -> PleuralAir:
-    """Bring a region to the volume's grid and take it out of the lung's labels (in place)."""
-    mask = np.zeros(volume.grid.shape, dtype=bool)
-    total, count = 0.0, 0
-    for index, inside in enumerate(iter_fine_planes(found.region.astype(np.float32), coarse)):
-        here = (inside >= 0.5) & (lungs[index] == found.side)
-        if here.any():
-            mask[index] = here
-            lungs[index][here] = 0
-            total += float(volume.voxels[index][here].sum(dtype=np.float64))
-            count += int(np.count_nonzero(here))
+def mark_pleural_air(
+    volume: Volume, place: tuple[Coarse, Thorax], found: AirRegion, lungs: Labels
+) -> PleuralAir:
+    """Bring a region to the volume's own voxels, and take it out of the lung's labels (in place).
+
+    Blocks are coarser than a thin layer of air: the layer is followed on the voxels themselves,
+    and what lies between air and lung is shared at the pleural line.
+    """
+    whole = Coarse(
+        voxels=np.asarray(volume.voxels),
+        spacing_mm=volume.grid.spacing_mm,
+        factors=(1, 1, 1),
+        fine_shape=volume.grid.shape,
+    )
+    window = _widen(find_window(found.region, found.blocks, whole), volume)
+    inside = lungs[window] == found.side
+    hu = volume.voxels[window].astype(np.float32)
+    seed = bring_to(found.region, found.blocks, whole, window) & inside
+    near = bring_to(_near_wall(place, found.side), place[0], whole, window)
+    lung_hu, air_hu = measure_lung_hu(*place), place[1].air_hu
+    air = follow_layer(hu, inside, (seed, near), volume.grid.spacing_mm, 0.5 * (lung_hu + air_hu))
+    lungs[window][air] = 0
+    mask = Mask.from_array(air)
+    offset = [one.start + extra for one, extra in zip(window, mask.offset, strict=True)]
     return PleuralAir(
         side=found.side,
-        mask=Mask.from_array(mask),
-        volume_ml=count * volume.grid.voxel_volume_mm3 / 1000.0,
-        mean_hu=total / max(count, 1),
+        mask=Mask(shape=volume.grid.shape, offset=(offset[0], offset[1], offset[2]), voxels=mask.voxels),
+        volume_ml=float(np.count_nonzero(air)) * volume.grid.voxel_volume_mm3 / 1000.0,
+        mean_hu=float(hu[air].mean()) if air.any() else air_hu,
         probability=found.probability,
     )
 
 
-def without_air(thorax: Thorax, regions: tuple[AirRegion, ...]) -> Thorax:
+def _widen(window: Window, volume: Volume) -> Window:
+    parts = []
+    for one, step, size in zip(window, volume.grid.spacing_mm, volume.grid.shape, strict=True):
+        extra = round(_REACH_MM / step)
+        parts.append(slice(max(0, one.start - extra), min(size, one.stop + extra)))
+    return parts[0], parts[1], parts[2]
+
+
+def _near_wall(place: tuple[Coarse, Thorax], side: int) -> BoolArray:
+    """Coarse blocks where a thin layer of air may lie."""
+    coarse, thorax = place
+    closed = thorax.closed == side
+    depth = ndimage.distance_transform_edt(np.pad(closed, 1, mode="edge"), sampling=coarse.spacing_mm)
+    return np.asarray(closed & (depth[1:-1, 1:-1, 1:-1] <= _LAYER_MM))
+
+
+def follow_layer(
+    hu: Float32Array,
+    inside: BoolArray,
+    start: tuple[BoolArray, BoolArray],
+    spacing_mm: Triple,
+    level_hu: float,
+) -> BoolArray:
+    """Follow air from a seed along the wall, then share the voxels between air and lung.
+
+    Parameters
+    ----------
+    start
+        Air that is known, and where more may be found.
+    level_hu
+        Half of the step from air to lung.
+    """
+    seed, near = start
+    pure = inside & (hu < _PARTIAL_HU + 100.0)
+    smooth = _smooth_within(hu, pure, spacing_mm, _FOLLOWING_MM)
+    dark = pure & (smooth < level_hu) & near
+    air = ndimage.binary_propagation(seed & (dark | ~near), mask=dark | seed) | seed
+    lung = ndimage.binary_opening(pure & ~air & (smooth >= level_hu), iterations=2)
+    open_ = inside & ~air & ~lung
+    for _ in range(round(_SHARING_MM / min(spacing_mm))):
+        more_air = ndimage.binary_dilation(air) & open_
+        more_lung = ndimage.binary_dilation(lung) & open_ & ~more_air
+        air |= more_air
+        lung |= more_lung
+        open_ &= ~(more_air | more_lung)
+    return np.asarray(air)
+
+
+def without_air(thorax: Thorax, coarse: Coarse, regions: tuple[AirRegion, ...]) -> Thorax:
     """Take free air out of the thorax, so that what is left is lung."""
-    air: npt.NDArray[np.bool_] = np.zeros(thorax.sides.shape, dtype=bool)
+    planes, rows, columns = coarse.voxels.shape
+    air = np.zeros((planes, rows, columns), dtype=bool)
     for one in regions:
-        air |= one.region
-    return Thorax(
+        window = (slice(0, planes), slice(0, rows), slice(0, columns))
+        air |= bring_to(one.region, one.blocks, coarse, window)
+    return replace(
+        thorax,
         sides=np.where(air, 0, thorax.sides).astype(np.uint8),
         closed=np.where(air, 0, thorax.closed).astype(np.uint8),
-        body=thorax.body,
-        airway=thorax.airway,
-        air_hu=thorax.air_hu,
     )

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wetread.domain.mask import BoolArray
 from wetread.domain.volume import Shape, Triple, Volume
 
 Float32Array = npt.NDArray[np.float32]
+Window = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,7 @@ def _mean_slab(voxels: npt.NDArray[Any], start: int, factors: Shape) -> Float32A
     slab = voxels[start : start + factors[0]].astype(np.float32).mean(axis=0)
     for axis, factor in ((0, factors[1]), (1, factors[2])):
         slab = _mean_blocks(slab, axis, factor)
-    return slab
+    return np.asarray(slab, dtype=np.float32)
 
 
 def _mean_blocks(image: Float32Array, axis: int, factor: int) -> Float32Array:
@@ -92,3 +94,30 @@ def _weights(
     position = np.clip((np.arange(fine) + 0.5) / factor - 0.5, 0, count - 1)
     low = np.floor(position).astype(np.intp)
     return low, np.minimum(low + 1, count - 1), (position - low).astype(np.float32)
+
+
+def find_window(mask: BoolArray, source: Coarse, target: Coarse) -> Window:
+    """Find the box of ``target`` blocks that covers a mask on the ``source`` grid."""
+    parts = []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        used = np.flatnonzero(mask.any(axis=others))
+        low = int(used[0]) * source.factors[axis] // target.factors[axis] - 1
+        high = -(-(int(used[-1]) + 1) * source.factors[axis] // target.factors[axis]) + 1
+        parts.append(slice(max(0, low), min(target.voxels.shape[axis], high)))
+    return parts[0], parts[1], parts[2]
+
+
+def bring_to(mask: BoolArray, source: Coarse, target: Coarse, window: Window) -> BoolArray:
+    """Bring a mask from one block grid to a window of another, linear between blocks."""
+    field = mask.astype(np.float32)
+    for axis in range(3):
+        fine = (np.arange(window[axis].start, window[axis].stop) + 0.5) * target.factors[axis]
+        steps = np.clip(fine / source.factors[axis] - 0.5, 0, mask.shape[axis] - 1)
+        low = np.floor(steps).astype(int)
+        high = np.minimum(low + 1, mask.shape[axis] - 1)
+        shape = [1, 1, 1]
+        shape[axis] = -1
+        part = (steps - low).astype(np.float32).reshape(shape)
+        field = np.take(field, low, axis) * (1 - part) + np.take(field, high, axis) * part
+    return np.asarray(field >= 0.5)

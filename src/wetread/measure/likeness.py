@@ -16,6 +16,7 @@ from scipy import ndimage
 from wetread.domain.mask import BoolArray
 from wetread.measure.outline import Outline
 from wetread.measure.patch import Patch
+from wetread.measure.share import measure_share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ def measure_features(patch: Patch, outline: Outline, strength_hu: float, volume_
 def _share(surface: BoolArray, other: BoolArray, spacing_mm: float) -> float:
     steps = max(1, round(0.8 / spacing_mm))
     near = ndimage.binary_dilation(other, iterations=steps)
-    return float(np.count_nonzero(surface & near) / max(np.count_nonzero(surface), 1))
+    return measure_share(surface & near, surface)
 
 
 def measure_probability(features: Features, weights: Mapping[str, float]) -> float:

@@ -17,7 +17,7 @@ from scipy import ndimage
 from wetread.domain.mask import BoolArray, Mask
 from wetread.domain.volume import FloatArray, Triple, Volume
 from wetread.measure.blobs import Blob, find_blobs
-from wetread.measure.coarse import Coarse, shrink
+from wetread.measure.coarse import Coarse, bring_to, find_window
 from wetread.measure.diameter import PlaneAxes, measure_axes
 from wetread.measure.likeness import Features, measure_features, measure_probability
 from wetread.measure.outline import Outline, Texture, outline_nodule
@@ -25,7 +25,16 @@ from wetread.measure.patch import Patch, PatchSource, cut_patch
 from wetread.measure.thorax import LEFT, RIGHT, Thorax
 from wetread.measure.volume import measure_volume_mm3
 
-_SEARCH_MM = 1.3
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Views:
+    """The same upright CT three times."""
+
+    volume: Volume
+    #: Blocks of about 2 mm, on which the thorax was found.
+    coarse: Coarse
+    #: Blocks of about 1.3 mm, on which spots are searched.
+    blocks: Coarse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +44,8 @@ class NoduleSettings:
     #: Least strength of a spot (see ``blobs``), HU.
     least_strength_hu: float = 60.0
     least_probability: float = 0.5
+    #: Below this at half fineness a spot is not looked at again.
+    first_look_probability: float = 0.02
     least_diameter_mm: float = 3.5
     greatest_diameter_mm: float = 40.0
     #: No more spots than this are looked at, strongest first.
@@ -78,9 +89,7 @@ class _Search:
     settings: NoduleSettings
 
 
-def find_nodules(
-    volume: Volume, coarse: Coarse, thorax: Thorax, settings: NoduleSettings
-) -> tuple[tuple[Nodule, ...], bool]:
+def find_nodules(views: Views, thorax: Thorax, settings: NoduleSettings) -> tuple[tuple[Nodule, ...], bool]:
     """Find the nodules.
 
     Returns
@@ -89,7 +98,7 @@ def find_nodules(
         Nodules at or above the least probability, likeliest first, and whether spots were left
         out because there were too many.
     """
-    blobs, search = prepare_search(volume, coarse, thorax, settings)
+    blobs, search = prepare_search(views, thorax, settings)
     chosen = blobs[: settings.most_candidates]
     nodules = [nodule for blob in chosen if (nodule := measure_candidate(search, blob)) is not None]
     likely = [one for one in nodules if one.probability >= settings.least_probability]
@@ -97,50 +106,20 @@ def find_nodules(
     return tuple(_without_repeats(likely)), len(blobs) > len(chosen)
 
 
-def prepare_search(
-    volume: Volume, coarse: Coarse, thorax: Thorax, settings: NoduleSettings
-) -> tuple[list[Blob], _Search]:
+def prepare_search(views: Views, thorax: Thorax, settings: NoduleSettings) -> tuple[list[Blob], _Search]:
     """Find all spots, on the volume's grid, strongest first."""
+    volume, coarse, fine = views.volume, views.coarse, views.blocks
     closed = thorax.closed > 0
     depth = ndimage.distance_transform_edt(np.pad(closed, 1, mode="edge"), sampling=coarse.spacing_mm)
     source = PatchSource(volume=volume, coarse=coarse, closed=thorax.closed)
     search = _Search(source=source, depth_mm=depth[1:-1, 1:-1, 1:-1], settings=settings)
     lung_hu = float(np.median(coarse.voxels[thorax.sides > 0]))
-    fine = shrink(volume, _SEARCH_MM)
-    box = ndimage.find_objects(closed.astype(np.uint8))[0]
-    window, start = _fine_box(box, coarse, fine)
-    inside = _inside(closed, coarse, fine, window)
+    window = find_window(closed, coarse, fine)
+    inside = bring_to(closed, coarse, fine, window)
     blobs = find_blobs(fine.voxels[window], inside, fine.spacing_mm, lung_hu, settings.least_strength_hu)
+    start = (window[0].start, window[1].start, window[2].start)
     moved = [_to_volume(blob, start, fine) for blob in blobs]
     return moved, search
-
-
-def _fine_box(
-    box: tuple[slice, ...], coarse: Coarse, fine: Coarse
-) -> tuple[tuple[slice, slice, slice], tuple[int, int, int]]:
-    parts = [
-        slice(
-            max(0, part.start * rough // fined - 1),
-            min(size, -(-part.stop * rough // fined) + 1),
-        )
-        for part, rough, fined, size in zip(box, coarse.factors, fine.factors, fine.voxels.shape, strict=True)
-    ]
-    return (parts[0], parts[1], parts[2]), (parts[0].start, parts[1].start, parts[2].start)
-
-
-def _inside(closed: BoolArray, coarse: Coarse, fine: Coarse, window: tuple[slice, slice, slice]) -> BoolArray:
-    """The closed lungs on the search grid, linear between coarse voxels."""
-    field = closed.astype(np.float32)
-    for axis in range(3):
-        places = (np.arange(window[axis].start, window[axis].stop) + 0.5) * fine.factors[axis]
-        steps = np.clip(places / coarse.factors[axis] - 0.5, 0, closed.shape[axis] - 1)
-        low = np.floor(steps).astype(int)
-        high = np.minimum(low + 1, closed.shape[axis] - 1)
-        shape = [1, 1, 1]
-        shape[axis] = -1
-        part = (steps - low).astype(np.float32).reshape(shape)
-        field = np.take(field, low, axis) * (1 - part) + np.take(field, high, axis) * part
-    return np.asarray(field >= 0.5)
 
 
 def _to_volume(blob: Blob, start: tuple[int, int, int], fine: Coarse) -> Blob:
@@ -151,11 +130,12 @@ def _to_volume(blob: Blob, start: tuple[int, int, int], fine: Coarse) -> Blob:
 def measure_candidate(search: _Search, blob: Blob) -> Nodule | None:
     """Outline and measure one spot; None where there is nothing of a nodule's size."""
     settings = search.settings
-    spacing = max(0.4, blob.radius_mm / 9.0)
-    patch = cut_patch(search.source, blob.index, 2.2 * blob.radius_mm + 5.0, spacing)
-    outline = outline_nodule(patch, blob.radius_mm)
-    if outline is None or _reaches_edge(outline.mask):
+    if not _passes_first_look(search, blob):
         return None
+    seen = _look_at(search, blob, max(0.4, blob.radius_mm / 9.0))
+    if seen is None:
+        return None
+    patch, outline = seen
     volume_mm3 = measure_volume_mm3(patch, outline)
     diameter = (6.0 * volume_mm3 / np.pi) ** (1 / 3)
     if not settings.least_diameter_mm <= diameter <= settings.greatest_diameter_mm:
@@ -163,6 +143,26 @@ def measure_candidate(search: _Search, blob: Blob) -> Nodule | None:
     features = measure_features(patch, outline, blob.strength_hu, volume_mm3)
     probability = measure_probability(features, settings.weights)
     return _describe(search, patch, outline, volume_mm3, (features, probability))
+
+
+def _look_at(search: _Search, blob: Blob, spacing_mm: float) -> tuple[Patch, Outline] | None:
+    """Outline a spot at some fineness."""
+    patch = cut_patch(search.source, blob.index, 2.2 * blob.radius_mm + 5.0, spacing_mm)
+    outline = outline_nodule(patch, blob.radius_mm)
+    if outline is None or _reaches_edge(outline.mask):
+        return None
+    return patch, outline
+
+
+def _passes_first_look(search: _Search, blob: Blob) -> bool:
+    """Sort out most vessels on a patch of half the fineness, at an eighth of the cost."""
+    seen = _look_at(search, blob, max(0.7, blob.radius_mm / 4.5))
+    if seen is None:
+        return False
+    patch, outline = seen
+    counted_mm3 = float(np.count_nonzero(outline.mask)) * patch.spacing_mm**3
+    features = measure_features(patch, outline, blob.strength_hu, counted_mm3)
+    return measure_probability(features, search.settings.weights) >= search.settings.first_look_probability
 
 
 def _reaches_edge(mask: BoolArray) -> bool:
@@ -236,7 +236,7 @@ def _lift(row: int, plane: int) -> FloatArray:
 def _points_in_volume(patch: Patch, plane: int, points: FloatArray) -> FloatArray:
     """Axial points of the patch on the volume's grid, shape (2, 3)."""
     lifted = np.column_stack([np.full(len(points), float(plane)), points])
-    return patch.to_volume_index(lifted)
+    return np.asarray(patch.to_volume_index(lifted))
 
 
 def _to_mask(volume: Volume, patch: Patch, field: FloatArray) -> Mask | None:
@@ -257,17 +257,17 @@ def _to_mask(volume: Volume, patch: Patch, field: FloatArray) -> Mask | None:
 
 def _to_patch(patch: Patch, index: FloatArray, axis: int) -> FloatArray:
     offset_mm = (index - patch.center[axis]) * patch.volume_spacing_mm[axis]
-    return offset_mm / patch.spacing_mm + patch.hu.shape[0] // 2
+    return np.asarray(offset_mm / patch.spacing_mm + patch.hu.shape[0] // 2)
 
 
 def _coarse_places(search: _Search, index: FloatArray) -> FloatArray:
     factors = np.asarray(search.source.coarse.factors)
-    return (index + 0.5) / factors - 0.5
+    return np.asarray((index + 0.5) / factors - 0.5)
 
 
 def _pleura_distance(search: _Search, patch: Patch, field: FloatArray) -> float:
     """Least way from the nodule's surface to the edge of the closed lung, mm."""
-    places = _coarse_places(search, patch.to_volume_index(np.argwhere(field < 0)))
+    places = _coarse_places(search, patch.to_volume_index(np.argwhere(field < 0).astype(float)))
     depth = ndimage.map_coordinates(search.depth_mm, places.T, order=1, mode="nearest")
     # The transform counts to the middle of the first voxel outside.
     return max(0.0, float(depth.min()) - 0.5 * max(search.source.coarse.spacing_mm))

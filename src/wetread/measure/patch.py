@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from wetread.domain.mask import BoolArray
@@ -43,12 +44,12 @@ class Patch:
         """Distance of every voxel from the middle."""
         axis = (np.arange(self.hu.shape[0]) - self.hu.shape[0] // 2) * self.spacing_mm
         square = axis**2
-        return np.sqrt(square[:, None, None] + square[None, :, None] + square[None, None, :])
+        return np.asarray(np.sqrt(square[:, None, None] + square[None, :, None] + square[None, None, :]))
 
     def to_volume_index(self, index: FloatArray) -> FloatArray:
         """Map patch indices of shape (..., 3) to the volume's grid."""
         offset = (np.asarray(index, dtype=float) - self.hu.shape[0] // 2) * self.spacing_mm
-        return np.asarray(self.center) + offset / np.asarray(self.volume_spacing_mm)
+        return np.asarray(np.asarray(self.center) + offset / np.asarray(self.volume_spacing_mm))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,7 @@ def cut_patch(source: PatchSource, center: Triple, half_mm: float, spacing_mm: f
     half = int(np.ceil(half_mm / spacing_mm))
     offsets = np.arange(-half, half + 1) * spacing_mm
     spacing = source.volume.grid.spacing_mm
-    places = [center[k] + offsets / spacing[k] for k in range(3)]
+    places = [np.asarray(center[k] + offsets / spacing[k], dtype=np.float64) for k in range(3)]
     shape = source.volume.grid.shape
     inside = [(axis >= -0.5) & (axis <= size - 0.5) for axis, size in zip(places, shape, strict=True)]
     return Patch(
@@ -108,8 +109,8 @@ def _resample_axis(values: Float32Array, axis: int, places: FloatArray) -> Float
     return np.ascontiguousarray(np.moveaxis(moved, 0, axis))
 
 
-def _mirror(index: np.ndarray, size: int) -> np.ndarray:
-    return np.clip(index, 0, size - 1)
+def _mirror(index: npt.NDArray[np.intp], size: int) -> npt.NDArray[np.intp]:
+    return np.asarray(np.clip(index, 0, size - 1))
 
 
 def _cubic(part: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:

@@ -18,6 +18,8 @@ from wetread.measure.coarse import Coarse
 # Halfway between lung (-850) and soft tissue (+50): where a blurred edge truly lies.
 TISSUE_HU = -400.0
 _SMALLEST_LUNG_ML = 25.0
+#: Free air with nothing but a collapsed lung in it is at least so much.
+_COLLAPSED_ML = 300.0
 #: Radius of the largest ball in a lung; air between body and table is thinner.
 _LUNG_RADIUS_MM = 8.0
 Labels = npt.NDArray[np.uint8]
@@ -114,6 +116,7 @@ def _select_lung(
     main[0] = False
     lung = main[labels]
     lung |= _beside_thin_wall(labels, lung, aerated, coarse)
+    lung |= _beside_in_height(labels, lung, aerated, coarse)
     # Slips of lung in the costophrenic angle come loose on thick slices.
     near = ndimage.distance_transform_edt(~lung, sampling=coarse.spacing_mm) < 15.0
     deep = ndimage.distance_transform_edt(body, sampling=coarse.spacing_mm) > 8.0
@@ -144,6 +147,23 @@ def _beside_thin_wall(
     return result
 
 
+def _beside_in_height(
+    labels: npt.NDArray[np.int32], lung: BoolArray, aerated: BoolArray, coarse: Coarse
+) -> BoolArray:
+    """A large gas space that stands as high as the lung of the other side: that lung has collapsed.
+
+    Stomach and bowel lie below.
+    """
+    result = np.zeros(lung.shape, dtype=bool)
+    sizes = np.bincount(labels.ravel()) * coarse.voxel_ml
+    middle = float(np.nonzero(lung)[0].mean())
+    for number in np.flatnonzero((sizes > _COLLAPSED_ML) & ~aerated):
+        part = labels == number
+        if number and np.count_nonzero(part[int(middle) :]) > 0.25 * np.count_nonzero(part):
+            result |= part
+    return result
+
+
 def _is_aerated(labels: npt.NDArray[np.int32], count: int, coarse: Coarse, air_hu: float) -> BoolArray:
     """Whether a component's inside is more than gas (bowel, stomach)."""
     core = np.where(ndimage.binary_erosion(labels > 0), labels, 0)
@@ -156,13 +176,13 @@ def _detach(lung: BoolArray, middle: float, coarse: Coarse) -> BoolArray:
     """Erode where one component lies on both sides, until none does."""
     depth = None
     for level in range(8):
-        parts, count = ndimage.label(lung if level == 0 else depth > level)
+        parts, count = ndimage.label(lung if depth is None else depth > level)
         if count == 0:
             break
         if not any(_spans(parts == number, middle, coarse) for number in _large(parts, coarse)):
             return np.asarray(parts > 0)
         if depth is None:
-            depth = ndimage.distance_transform_cdt(lung, "taxicab")
+            depth = np.asarray(ndimage.distance_transform_cdt(lung, "taxicab"))
     return lung
 
 
@@ -214,9 +234,8 @@ def _close_ball(mask: BoolArray, coarse: Coarse, radius_mm: float) -> BoolArray:
     grown = ndimage.distance_transform_edt(~padded, sampling=coarse.spacing_mm) <= radius_mm
     shrunk = ndimage.distance_transform_edt(grown, sampling=coarse.spacing_mm) > radius_mm
     cut = tuple(slice(extra, size - extra) for extra, size in zip(margin, padded.shape, strict=True))
-    filled = shrunk[cut] | inner
-    for plane in filled:
-        plane[:] = ndimage.binary_fill_holes(plane)
+    # In 3D only: in one plane the dome of the liver is a hole in the lung, too.
+    filled = ndimage.binary_fill_holes(shrunk[cut] | inner)
     result = np.zeros(mask.shape, dtype=bool)
     result[outer] = filled
     return result

@@ -18,6 +18,7 @@ from scipy import ndimage
 from wetread.domain.mask import BoolArray
 from wetread.measure.outline import Outline, Texture
 from wetread.measure.patch import Patch
+from wetread.measure.share import measure_share
 
 #: How far a clinical kernel and a slice profile carry signal across an edge (3 sigma).
 _REACH_MM = 1.8
@@ -53,11 +54,11 @@ def _sum_excess(patch: Patch, outline: Outline, inner_hu: float) -> float:
     if outline.texture is Texture.PART_SOLID:
         share = np.minimum(share, 1.0)
     surface = mask & (inside <= 1.5 * patch.spacing_mm)
-    seen = np.count_nonzero(surface & free) / max(np.count_nonzero(surface), 1)
+    seen = measure_share(surface & free, surface)
     if seen < 0.15:
         return 0.0
     total = float(np.sum((share - mask)[band & free]))
-    return total / seen
+    return float(total / seen)
 
 
 def find_free(patch: Patch, outline: Outline, reach_mm: float) -> BoolArray:
