@@ -58,6 +58,9 @@ HOSTILE = {
         "RescaleSlope": None,
         "SpecificCharacterSet": None,
     },
+    "local body part": {"BodyPartExamined": "THORAX"},
+    "no code for a body part": {"BodyPartExamined": "Thorax, 2.0"},
+    "abdomen": {"BodyPartExamined": "ABDOMEN"},
     "very long": {"PatientName": "N" * 64 + "^" + "M" * 64, "PatientID": "9" * 64},
 }
 

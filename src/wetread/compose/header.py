@@ -53,6 +53,7 @@ _VALID = {
     "AS": re.compile(r"\d{3}[DWMY]"),
     "CS": re.compile(r"[A-Z0-9 _]{1,16}"),
 }
+_UNPAIRED_PARTS = frozenset({"CHEST", "ABDOMEN", "HEAD", "NECK", "PELVIS", "SPINE", "BRAIN", "HEART"})
 _LONGEST = {"SH": 16, "LO": 64, "ST": 1024}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
@@ -176,12 +177,15 @@ def _add_patient_and_study(ds: Dataset, draft: Draft) -> None:
 
 
 def add_body_part(ds: Dataset, draft: Draft) -> None:
-    """Say which part of the body is shown; where the images do not, the side is unknown (PS3.3 C.7.3.1)."""
+    """Say which part of the body is shown.
+
+    Laterality is wanted, if only as unknown, unless the part is known to be unpaired (PS3.3 C.7.3.1).
+    """
     header = draft.source.header
     part = _clean(header["BodyPartExamined"]) if "BodyPartExamined" in header else None
     if part:
         ds.BodyPartExamined = part
-    else:
+    if part not in _UNPAIRED_PARTS:
         ds.Laterality = None
 
 
