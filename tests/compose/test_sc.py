@@ -61,6 +61,13 @@ def test_many_findings_make_few_pictures(composed: Composed) -> None:
     assert len(compose(reading, composed.source, (DocumentKind.PNG,))) == 1 + MOST_KEY_IMAGES
 
 
+def test_the_largest_findings_are_shown(composed: Composed) -> None:
+    small, large = composed.reading.findings[2], composed.reading.findings[1]
+    reading = dataclasses.replace(composed.reading, findings=(small,) * MOST_KEY_IMAGES + (large,))
+    titles = [one.title for one in compose(reading, composed.source, (DocumentKind.PNG,))]
+    assert titles == ["Overview", *["Key image: nodule 2"] * (MOST_KEY_IMAGES - 1), "Key image: nodule 1"]
+
+
 def test_without_a_volume_there_are_no_pictures(composed: Composed) -> None:
     source = dataclasses.replace(composed.source, volume=None)
     assert compose(composed.reading, source, PICTURE_KINDS) == ()

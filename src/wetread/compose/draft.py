@@ -49,14 +49,7 @@ class Draft:
     @property
     def named_findings(self) -> tuple[tuple[str, Finding], ...]:
         """Return each finding with the name it has in every document, e.g. ``"Nodule 1"``."""
-        return tuple((self._name(index), finding) for index, finding in enumerate(self.reading.findings))
-
-    def _name(self, index: int) -> str:
-        finding = self.reading.findings[index]
-        if finding.segment_number is not None:
-            return self.reading.get_segment(finding.segment_number).label
-        alike = [one for one in self.reading.findings[: index + 1] if one.label == finding.label]
-        return f"{finding.label.capitalize()} {len(alike)}"
+        return tuple(zip(self.reading.finding_names, self.reading.findings, strict=True))
 
     def instance_uid(self, kind: DocumentKind, ordinal: int = 1) -> str:
         """Return the UID of a document of this Reading, composed or not."""

@@ -26,7 +26,7 @@ from wetread.domain.volume import FloatArray, Volume
 
 #: Pictures are square, so that a page can lay them out without looking.
 SIZE_PIXELS = 768
-#: Besides the overview; findings stand in the order of the Reading.
+#: Besides the overview: the largest findings, in the order of the Reading.
 MOST_KEY_IMAGES = 6
 
 _LEAST_SILHOUETTE_MM = 40.0
@@ -70,14 +70,20 @@ class _Frame:
 
 
 def render_pictures(draft: Draft) -> tuple[Picture, ...]:
-    """Return the overview and a key image for each of the first findings."""
+    """Return the overview and a key image for each of the largest findings."""
     volume = draft.source.volume
     if volume is None or draft.reading.grid is None:
         return ()
     pictures = [_overview(draft, volume)]
-    for name, finding in draft.named_findings[:MOST_KEY_IMAGES]:
-        pictures.append(_key_image(draft, volume, name, finding))
+    named = draft.named_findings
+    largest = sorted(range(len(named)), key=lambda index: -_size_mm3(named[index][1]))[:MOST_KEY_IMAGES]
+    pictures += [_key_image(draft, volume, *named[index]) for index in sorted(largest)]
     return tuple(pictures)
+
+
+def _size_mm3(finding: Finding) -> float:
+    numbers = finding.measurements
+    return numbers.get("volume_mm3", 1000.0 * numbers.get("volume_ml", 0.0))
 
 
 def _key_image(draft: Draft, volume: Volume, name: str, finding: Finding) -> Picture:
