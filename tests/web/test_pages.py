@@ -116,7 +116,8 @@ def test_the_study_page_shows_everything(ward: Ward, client: TestClient, stat: T
     row = ward.read("1.2.1", stat)
     page = look(client, f"/studies/{key}")
     for words in (
-        "Doe, Jane", "Pneumothorax, right, 180 ml", "Lung nodule", "500", "left", "solid", "90", "NODULE",
+        "Doe, Jane", "Pneumothorax, right, 180 ml", "Lung nodule", "Nodule 1", "500", "left", "solid", "90",
+        "NODULE",
         "Thinnest axial.", "SCOUT", "A localizer is no volume.", "quiet for 10 s", "Read in 20 s.",
         "Not for clinical use", "4000", "Chest CT wet read",
     ):  # fmt: skip

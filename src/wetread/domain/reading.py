@@ -84,6 +84,18 @@ class Reading:
         if numbers != list(range(1, len(numbers) + 1)):
             raise ValueError("segments are numbered from 1 without gaps")
 
+    @property
+    def finding_names(self) -> tuple[str, ...]:
+        """The name that each finding has in every document and on every page, e.g. ``"Nodule 1"``."""
+        return tuple(self._finding_name(index) for index in range(len(self.findings)))
+
+    def _finding_name(self, index: int) -> str:
+        finding = self.findings[index]
+        if finding.segment_number is not None:
+            return self.get_segment(finding.segment_number).label
+        alike = [one for one in self.findings[: index + 1] if one.label == finding.label]
+        return f"{finding.label.capitalize()} {len(alike)}"
+
     def get_segment(self, number: int) -> Segment:
         """Return the segment of this number, or raise KeyError."""
         if not 1 <= number <= len(self.segments):

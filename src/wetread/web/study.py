@@ -166,7 +166,9 @@ class StudyViews:
     def __init__(self, store: Store, models: Mapping[str, Model]) -> None:
         self._store = store
         self._models = models
-        self._load: Callable[[str], Reading] = lru_cache(_KEPT_READINGS)(self._load_without_masks)
+        self._load: Callable[[str], tuple[Reading, tuple[str, ...]]] = lru_cache(_KEPT_READINGS)(
+            self._load_without_masks
+        )
 
     def make(self, row: StudyRow, now: datetime) -> StudyView:
         """Return the view of a study as it is now."""
@@ -201,11 +203,13 @@ class StudyViews:
             ),
         )
 
-    def _load_without_masks(self, digest: str) -> Reading:
-        return replace(self._store.readings.load(digest), segments=())
+    def _load_without_masks(self, digest: str) -> tuple[Reading, tuple[str, ...]]:
+        """Return a Reading without masks, and the names that its segments gave the findings."""
+        reading = self._store.readings.load(digest)
+        return replace(reading, segments=()), reading.finding_names
 
     def _reading(self, row: ReadingRow, documents: list[DocumentRow]) -> ReadingView:
-        reading = self._load(row.digest)
+        reading, names = self._load(row.digest)
         model = self._models.get(row.model_name)
         return ReadingView(
             title=model.title if model else row.model_name,
@@ -218,7 +222,7 @@ class StudyViews:
             reasons=row.reasons,
             revision=row.revision,
             made_at=words.format_time(row.made_at),
-            finding_tables=finding_tables(reading.findings),
+            finding_tables=finding_tables(reading.findings, names),
             region_table=region_table(reading.regions, reading.measurements),
             problems=tuple(
                 ProblemView(code=one.code.value, message=one.message, refuses=one.refuses)

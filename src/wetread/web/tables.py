@@ -12,6 +12,9 @@ from wetread.domain.finding import Finding, Region
 from wetread.domain.measurement import MEASUREMENTS
 from wetread.web import words
 
+#: Names of the same concept and unit.
+_SAME_COLUMN = {"lung_volume_ml": "volume_ml"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
@@ -36,11 +39,17 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-def finding_tables(findings: Sequence[Finding]) -> tuple[Table, ...]:
-    """Return a table for each kind of finding, in the order of their first."""
-    by_label: dict[str, list[tuple[int, Finding]]] = {}
-    for number, finding in enumerate(findings, start=1):
-        by_label.setdefault(finding.label, []).append((number, finding))
+def finding_tables(findings: Sequence[Finding], names: Sequence[str]) -> tuple[Table, ...]:
+    """Return a table for each kind of finding, in the order of their first.
+
+    Parameters
+    ----------
+    names
+        Of each finding, as documents call it: ``Reading.finding_names``.
+    """
+    by_label: dict[str, list[tuple[str, Finding]]] = {}
+    for name, finding in zip(names, findings, strict=True):
+        by_label.setdefault(finding.label, []).append((name, finding))
     return tuple(_finding_table(label, members) for label, members in by_label.items())
 
 
@@ -50,7 +59,9 @@ def region_table(
     """Return what was measured on normal parts and on the whole study, None where nothing was."""
     rows = [(region.label, region.measurements) for region in regions]
     if study_measurements:
-        rows.append(("Whole study", study_measurements))
+        # Both lungs together: the same quantity as the volume of one.
+        whole = {_SAME_COLUMN.get(name, name): value for name, value in study_measurements.items()}
+        rows.append(("Whole study", whole))
     if not rows:
         return None
     names = _used_names([measurements for _, measurements in rows])
@@ -62,20 +73,20 @@ def region_table(
     )
 
 
-def _finding_table(label: str, members: Sequence[tuple[int, Finding]]) -> Table:
+def _finding_table(label: str, members: Sequence[tuple[str, Finding]]) -> Table:
     findings = [finding for _, finding in members]
     names = _used_names([finding.measurements for finding in findings])
     has_type = any(finding.texture for finding in findings)
     has_probability = any(finding.probability is not None for finding in findings)
     has_prior = any(finding.prior for finding in findings)
-    columns = [Column(title="No."), Column(title="Side")]
+    columns = [Column(title="Name"), Column(title="Side")]
     columns += [Column(title="Type")] * has_type
     columns += _columns(names)
     columns += [Column(title="Change since prior", is_long=True)] * has_prior
     columns += [Column(title="Probability", unit="%", is_number=True)] * has_probability
     rows = []
-    for number, finding in members:
-        row = [str(number), finding.laterality.meaning.lower() if finding.laterality else ""]
+    for name, finding in members:
+        row = [name, finding.laterality.meaning.lower() if finding.laterality else ""]
         row += [finding.texture.meaning.lower() if finding.texture else ""] * has_type
         row += _cells(names, finding.measurements)
         row += [_change(finding)] * has_prior
