@@ -87,7 +87,8 @@ class Receiver:
         """End all associations and stop listening."""
         for association in self._server.active_associations:
             association.abort()
-        self._server.shutdown()
+        if self._server in self._server.ae._servers:
+            self._server.shutdown()
         self._server.spools.sweep()
 
 

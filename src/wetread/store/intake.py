@@ -142,8 +142,12 @@ class Intake:
         """The index knows an instance whose file was gone; it lies in its place again."""
         known = self.find_digest(arrived.instance.sop_instance_uid)
         if known is None:
-            # Another process counted the study's first image at the same moment.
-            self._index(arrived)
+            # Another process counted the study's first image at the same moment: once more.
+            try:
+                self._index(arrived)
+            except SQLAlchemyError:
+                arrived.instance.path.unlink()
+                raise
             return Acceptance.ACCEPTED
         if known == arrived.content_digest:
             return Acceptance.REPEATED
