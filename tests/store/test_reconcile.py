@@ -1,0 +1,87 @@
+"""Index and files agree again after a crash."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydicom.data import get_testdata_file
+
+from tests.store.test_store import NOW
+from wetread.dicom.digest import digest_data_set
+from wetread.dicom.header import read_instance
+from wetread.domain.problem import ProblemCode
+from wetread.domain.progress import Acceptance
+from wetread.store import Store, open_store
+from wetread.store.intake import Arrived
+from wetread.store.reconcile import Reconciliation, reconcile
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(tmp_path / "data")
+    yield opened
+    opened.close()
+
+
+def arrive(store: Store) -> Arrived:
+    path = store.intake.incoming / "one.part"
+    shutil.copy(str(get_testdata_file("CT_small.dcm")), path)
+    content_digest, size = digest_data_set(path)
+    return Arrived(
+        instance=read_instance(path), content_digest=content_digest, size=size, received_at=NOW, source="TEST"
+    )
+
+
+def place(store: Store, uid: str, data: bytes) -> Path:
+    path = store.intake.instances.path(uid)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def test_nothing_to_do(store: Store) -> None:
+    store.intake.accept(arrive(store))
+    assert reconcile(store) == Reconciliation()
+
+
+def test_a_whole_file_without_a_row_is_indexed(store: Store) -> None:
+    arrived = arrive(store)
+    uid = arrived.instance.sop_instance_uid
+    place(store, uid, arrived.instance.path.read_bytes())
+    assert reconcile(store) == Reconciliation(indexed=1)
+    assert store.intake.find_digest(uid) == arrived.content_digest
+    assert store.studies.list_newest()[0].instance_count == 1
+    # The sender was not answered and sends it again.
+    assert store.intake.accept(arrived) is Acceptance.REPEATED
+
+
+@pytest.mark.parametrize("data", [b"", b"torn"])
+def test_a_torn_file_is_set_aside(store: Store, data: bytes) -> None:
+    path = place(store, "1.2.3", data)
+    assert reconcile(store) == Reconciliation(set_aside=1)
+    assert not path.exists()
+    assert len(list(store.intake.conflicts.iter_paths())) == 1
+    assert store.history.list_newest()[0].code == ProblemCode.UNREADABLE_INSTANCE
+
+
+def test_a_file_under_another_key_is_set_aside(store: Store) -> None:
+    arrived = arrive(store)
+    place(store, "1.2.3", arrived.instance.path.read_bytes())
+    assert reconcile(store) == Reconciliation(set_aside=1)
+    assert list(store.intake.iter_known()) == []
+
+
+def test_a_row_without_a_file_is_a_problem_and_can_be_sent_again(store: Store) -> None:
+    arrived = arrive(store)
+    uid, study = arrived.instance.sop_instance_uid, arrived.instance.study_instance_uid
+    store.intake.accept(arrived)
+    store.intake.instances.path(uid).unlink()
+    for _ in range(2):
+        assert reconcile(store) == Reconciliation(missing=1)
+    problems = [event for event in store.history.list_for_study(study) if event.level == "problem"]
+    assert [event.code for event in problems] == [ProblemCode.FILE_MISSING]
+    assert store.intake.accept(arrive(store)) is Acceptance.REPEATED
+    assert reconcile(store) == Reconciliation()
