@@ -135,7 +135,7 @@ def _job(study: Study, series: Series, model: Model, volume_path: Path | None = 
         revision=study.revision,
         series=series,
         model=model,
-        made_at=datetime.now(UTC),
+        made_at=datetime.now(UTC).astimezone(),
         volume_path=volume_path,
     )
 

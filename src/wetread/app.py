@@ -102,8 +102,9 @@ def start_app(config: Config) -> RunningApp:
 
 
 def now() -> datetime:
-    """Return the time; every other part gets it handed in."""
-    return datetime.now(UTC)
+    """Return the time on this machine's clock; every other part gets it handed in."""
+    # With the local offset: DICOM and HL7 times without one are read as local.
+    return datetime.now(UTC).astimezone()
 
 
 def read_models(config: Config) -> dict[str, Model]:

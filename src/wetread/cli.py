@@ -161,6 +161,7 @@ def phantom(
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
     seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
     visits: Annotated[int, typer.Option(min=1, help="How many visits.")] = 1,
+    interval_days: Annotated[int, typer.Option(help="Days from visit to visit.")] = 90,
     nodule: Annotated[
         list[str] | None,
         typer.Option(
@@ -182,6 +183,15 @@ def phantom(
         Literal["soft", "standard", "sharp"], typer.Option(help="Reconstruction.")
     ] = "standard",
     dose_mgy: Annotated[float, typer.Option(help="CTDIvol; noise falls with its root; 0: no noise.")] = 5.0,
+    hu_offset: Annotated[float, typer.Option(help="Calibration error: offset.")] = 0.0,
+    hu_slope: Annotated[float, typer.Option(help="Calibration error: slope.")] = 1.0,
+    length_mm: Annotated[float | None, typer.Option(help="Of the scan [default: the whole chest].")] = None,
+    tilt_deg: Annotated[
+        tuple[float, float], typer.Option(help="Of the planes about x and y: oblique cosines.")
+    ] = (0.0, 0.0),
+    reverse_order: Annotated[
+        bool, typer.Option("--reverse-order", help="Number against the normal.")
+    ] = False,
     position: Annotated[Literal["HFS", "HFP", "FFS", "FFP"], typer.Option(help="Patient position.")] = "HFS",
 ) -> None:
     """Make a synthetic patient with known truth, as DICOM files."""
@@ -203,11 +213,17 @@ def phantom(
         step_mm=step_mm,
         kernel=Kernel(kernel),
         dose_mgy=dose_mgy,
+        hu_offset=hu_offset,
+        hu_slope=hu_slope,
+        length_mm=length_mm,
+        tilt_deg=tilt_deg,
+        reverse_order=reverse_order,
         patient_position=PatientPosition(position),
     )
     plan = PhantomPlan(
         seed=seed,
         visits=visits,
+        interval_days=interval_days,
         nodules=tuple(nodule or ()),
         healthy=healthy,
         growth=growth,

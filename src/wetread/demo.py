@@ -59,9 +59,10 @@ def run_demo(options: DemoOptions, console: Console, stop: threading.Event) -> N
     app = start_app(_config(folder, options, listener.port))
     try:
         console.print(f"Reading list: [bold]{app.url}[/]")
+        shown = 0
         for number, visit in enumerate(visits, start=1):
             _send(visit, number, app, console)
-            _await_delivered(app, number, console, stop)
+            shown = _await_delivered(app, number, shown, console, stop)
         _show(app, messages, folder, console)
         if not options.once:
             console.print("Open it in a browser. Ctrl-C ends the demo.")
@@ -117,21 +118,24 @@ def _send(visit: Path, number: int, app: RunningApp, console: Console) -> None:
     console.print(f"Visit {number}: {summary.sent} images sent by C-STORE.")
 
 
-def _await_delivered(app: RunningApp, number: int, console: Console, stop: threading.Event) -> None:
-    seen = 0
+def _await_delivered(
+    app: RunningApp, number: int, shown: int, console: Console, stop: threading.Event
+) -> int:
+    """Show what happens until all visits so far are delivered; returns how many events were shown."""
     started = now()
     with console.status(f"Visit {number}: reading ..."):
         while not stop.is_set():
             events = app.store.history.list_newest(limit=1000)[::-1]
-            for event in events[seen:]:
+            for event in events[shown:]:
                 console.print(f"  [dim]{event.at:%H:%M:%S} {event.stage:9}[/] ", end="")
                 console.print(event.message, markup=False, highlight=False)
-            seen = len(events)
+            shown = len(events)
             if _is_delivered(app, number):
-                return
+                break
             if (now() - started).total_seconds() > TIMEOUT_S:
                 raise WetreadError("The demo did not end in time: see the lines above.")
             stop.wait(0.3)
+    return shown
 
 
 def _is_delivered(app: RunningApp, visits: int) -> bool:

@@ -35,6 +35,9 @@ def explain_study(store: Store, study: str) -> str:
 
 
 def _find(store: Store, study: str) -> StudyRow:
+    by_key = store.studies.find_by_key(study)
+    if by_key is not None:
+        return by_key
     for row in store.studies.list_newest(limit=100_000):
         if study in (row.study_instance_uid, row.accession_number):
             return row

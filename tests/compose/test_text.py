@@ -14,7 +14,7 @@ def test_it_has_all_sections(composed: Composed) -> None:
     for words in (
         "WET READ\nNOT FOR CLINICAL USE\n",
         "IMPRESSION\nRight pneumothorax, ",
-        "Triage: stat.\nPneumothorax on the right, 60 ml.",
+        "Triage: stat because of: Pneumothorax on the right, 60 ml.",
         "Nodule 1: solid lung nodule, right lung, 18.0 × 14.0 mm, volume",
         "LUNGS\nRight lung: ",
         "LAA-950 1.2%",

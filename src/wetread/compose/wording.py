@@ -103,8 +103,9 @@ def impression_lines(draft: Draft) -> tuple[str, ...]:
     lines = lines or [NOTHING_FOUND]
     if len(named) > _MOST_IN_IMPRESSION:
         lines.append(f"{len(named) - _MOST_IN_IMPRESSION} more findings are listed below.")
-    lines.append(f"Triage: {reading.triage.priority.value}.")
-    lines.extend(_sentence(reason) for reason in reading.triage.reasons)
+    # The findings stand above: the first reason is enough.
+    because = "".join(f" because of: {reason}" for reason in reading.triage.reasons[:1])
+    lines.append(_sentence(f"Triage: {reading.triage.priority.value}{because}"))
     return tuple(lines)
 
 

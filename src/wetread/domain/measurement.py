@@ -49,17 +49,17 @@ MEASUREMENTS: Mapping[str, Quantity] = MappingProxyType(
             concept=_sct("81827009", "Diameter"), unit=code.MM, title="mean diameter"
         ),
         "greatest_long_axis_mm": Quantity(
-            concept=_own("greatest-long-axis", "Long Axis in the Plane of Greatest Extent"),
+            concept=_own("greatest-long", "Long Axis in the Plane of Greatest Extent"),
             unit=code.MM,
             title="long axis, greatest plane",
         ),
         "greatest_short_axis_mm": Quantity(
-            concept=_own("greatest-short-axis", "Short Axis in the Plane of Greatest Extent"),
+            concept=_own("greatest-short", "Short Axis in the Plane of Greatest Extent"),
             unit=code.MM,
             title="short axis, greatest plane",
         ),
         "greatest_mean_diameter_mm": Quantity(
-            concept=_own("greatest-mean-diameter", "Mean Diameter in the Plane of Greatest Extent"),
+            concept=_own("greatest-mean", "Mean Diameter in the Plane of Greatest Extent"),
             unit=code.MM,
             title="mean diameter, greatest plane",
         ),
@@ -71,7 +71,7 @@ MEASUREMENTS: Mapping[str, Quantity] = MappingProxyType(
             decimals=0,
         ),
         "distance_to_pleura_mm": Quantity(
-            concept=_own("distance-to-pleura", "Distance to Pleura"),
+            concept=_own("pleura-distance", "Distance to Pleura"),
             unit=code.MM,
             title="distance to pleura",
         ),

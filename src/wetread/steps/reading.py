@@ -50,14 +50,17 @@ class ReadingSteps:
         return Journal(self.store.history, self.clock)
 
     def quiet_s(self, study: str) -> float:
-        """Return how long a study must be quiet before it is complete."""
+        """Return how long a study must be quiet before it is complete; keep the urgency its rule gives."""
         rule = self._rule(study)
+        row = self.store.studies.find(study)
+        if rule is not None and row is not None and row.urgency is not rule.urgency:
+            self.store.studies.set_urgency(study, rule.urgency, rule.name)
         return rule.quiet_s if rule is not None and rule.quiet_s is not None else self.default_quiet_s
 
     def urgency(self, study: str) -> Priority:
         """Return the urgency with which a study waits for its models."""
-        rule = self._rule(study)
-        return rule.urgency if rule is not None else Priority.ROUTINE
+        row = self.store.studies.find(study)
+        return row.urgency if row is not None else Priority.ROUTINE
 
     def match(self, study: str, revision: int) -> list[dict[str, str]]:
         """Decide which models read which series; the whole decision is kept for ``explain``."""

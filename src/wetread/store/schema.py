@@ -49,6 +49,9 @@ study = Table(
     Column("revision", Integer, nullable=False, default=0),
     Column("covered_count", Integer, nullable=False, default=0),
     Column("state", String(16), nullable=False, default="arriving", index=True),
+    # Urgency that a rule gives, before and beside what models find, and the rule's name.
+    Column("urgency", String(16), nullable=False, default="routine"),
+    Column("urgency_rule", Text, nullable=False, default=""),
     # When a person took it off the reading list; NULL while it waits.
     Column("reported_at", Float, index=True),
 )

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, insert, select, update
 
 from wetread.domain.progress import StudyState
+from wetread.domain.reading import Priority
 from wetread.domain.study import Instance, Study, group_instances
 from wetread.store import schema
 from wetread.store.blobs import Blobs
@@ -44,6 +45,9 @@ class StudyRow:
     #: Instances that this revision covers.
     covered_count: int
     state: StudyState
+    #: What a rule says, beside what models find.
+    urgency: Priority = Priority.ROUTINE
+    urgency_rule: str = ""
     #: When a person took it off the reading list; None while it waits.
     reported_at: float | None
 
@@ -124,6 +128,15 @@ class Studies:
             rows = connection.execute(query).mappings().all()
         studies = group_instances([self._instance(dict(row)) for row in rows], revision)
         return studies[0] if studies else None
+
+    def set_urgency(self, study_instance_uid: str, urgency: Priority, rule: str) -> None:
+        """Keep the urgency that a rule gives to a study."""
+        with self.engine.begin() as connection:
+            connection.execute(
+                update(schema.study)
+                .where(schema.study.c.study_instance_uid == study_instance_uid)
+                .values(urgency=urgency.value, urgency_rule=rule)
+            )
 
     def begin_revision(self, study_instance_uid: str, cause: str, now: datetime) -> RevisionRow | None:
         """Begin a revision that covers all instances so far; None where nothing is new.
@@ -224,7 +237,14 @@ class Studies:
         with self._reading() as connection:
             rows = connection.execute(query).mappings().all()
         return [
-            StudyRow(**{**row, "modalities": tuple(row["modalities"]), "state": StudyState(row["state"])})
+            StudyRow(
+                **{
+                    **row,
+                    "modalities": tuple(row["modalities"]),
+                    "state": StudyState(row["state"]),
+                    "urgency": Priority(row["urgency"]),
+                }
+            )
             for row in rows
         ]
 

@@ -105,6 +105,7 @@ def make_lines(store: Store, rows: Sequence[StudyRow], now: datetime) -> tuple[L
     stopped = _why_stopped(store, [uid for uid, row in by_uid.items() if row.state is StudyState.NOT_READ])
     entries = [to_entry(row, readings.get(uid, []), stopped.get(uid, "")) for uid, row in by_uid.items()]
     triaged = {uid for uid, rows in readings.items() if any(one.outcome is Outcome.READ for one in rows)}
+    triaged |= {uid for uid, row in by_uid.items() if row.urgency is not Priority.ROUTINE}
     return tuple(
         to_line(one, by_uid[uid], deliveries.get(uid, {}), now, is_triaged=uid in triaged)
         for one in rank(entries, now)
@@ -123,13 +124,17 @@ def _why_stopped(store: Store, uids: list[str]) -> dict[str, str]:
 def to_entry(row: StudyRow, readings: Sequence[ReadingRow], why_stopped: str = "") -> Entry:
     """Join the standing Readings of a study: the most urgent decides, reasons and problems add up."""
     by_urgency = sorted(readings, key=lambda one: (PRIORITIES.index(one.priority), -one.score, one.id))
+    found = by_urgency[0].priority if by_urgency else Priority.ROUTINE
+    reasons = [reason for one in by_urgency for reason in one.reasons]
+    if row.urgency is not Priority.ROUTINE:
+        reasons.append(f"{row.urgency.value} by rule {row.urgency_rule}")
     messages = [str(problem["message"]) for one in _by_outcome(by_urgency) for problem in one.problems]
     return Entry(
         study_instance_uid=row.study_instance_uid,
         state=row.state,
-        priority=by_urgency[0].priority if by_urgency else Priority.ROUTINE,
+        priority=min(found, row.urgency, key=PRIORITIES.index),
         score=min(max(by_urgency[0].score, 0.0), 1.0) if by_urgency else 0.0,
-        reasons=tuple(dict.fromkeys(reason for one in by_urgency for reason in one.reasons)),
+        reasons=tuple(dict.fromkeys(reasons)),
         waiting_since=datetime.fromtimestamp(row.first_received_at, UTC),
         problems=tuple(dict.fromkeys(messages)) or tuple(filter(None, [why_stopped])),
         finding_count=sum(one.finding_count for one in readings),

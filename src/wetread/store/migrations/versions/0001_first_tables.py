@@ -76,6 +76,8 @@ def upgrade() -> None:
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("covered_count", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("urgency", sa.String(length=16), nullable=False),
+        sa.Column("urgency_rule", sa.Text(), nullable=False),
         sa.Column("reported_at", sa.Float(), nullable=True),
         sa.PrimaryKeyConstraint("study_instance_uid"),
         sa.UniqueConstraint("key"),
@@ -165,6 +167,6 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_delivery_destination"), "delivery", ["destination"], unique=False)
     op.create_index(op.f("ix_delivery_state"), "delivery", ["state"], unique=False)
-    op.create_index(op.f("ix_delivery_updated_at"), "delivery", ["updated_at"], unique=False)
     op.create_index(op.f("ix_delivery_study_instance_uid"), "delivery", ["study_instance_uid"], unique=False)
+    op.create_index(op.f("ix_delivery_updated_at"), "delivery", ["updated_at"], unique=False)
     # ### end Alembic commands ###
