@@ -10,9 +10,12 @@ the thread that reads the connection stores and answers; every other message goe
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import queue
 import struct
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +60,8 @@ class StoreAnswer:
     comment: str = ""
 
 
+logger = logging.getLogger(__name__)
+
 OnStore = Callable[[StoreRequest], StoreAnswer]
 
 
@@ -85,11 +90,22 @@ class WaitingQueue(queue.Queue[Any]):
 
 
 class NudgingQueue(queue.Queue[Any]):
-    """Releases and aborts; putting one in ends the wait for a message."""
+    """Requests, releases and aborts; putting one in ends the wait for a message."""
 
-    def __init__(self, waiting: WaitingQueue) -> None:
+    def __init__(self, waiting: WaitingQueue, is_closed: Callable[[], bool]) -> None:
         super().__init__()
         self._waiting = waiting
+        self._is_closed = is_closed
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Return the next item; who has hung up is not waited for, he would hold a place of others."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while block:
+            with contextlib.suppress(queue.Empty):
+                return super().get(True, _WAIT_S)
+            if self._is_closed() or (deadline is not None and time.monotonic() > deadline):
+                break
+        return super().get(False)
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """Add an item and nudge."""
@@ -112,13 +128,15 @@ class StoringDimse(DIMSEServiceProvider):
         self._other_size = 0
 
     def receive_primitive(self, primitive: P_DATA) -> None:
-        """Take the next fragments.
+        """Take the next fragments; what is no message ends the association with an A-ABORT."""
+        try:
+            self._take_values(primitive)
+        except (ValueError, LookupError) as error:
+            logger.info("Not a DIMSE message: %s", error)
+            # PS3.8 Table 9-10: invalid PDU.
+            self.dul.event_queue.put("Evt19")
 
-        Raises
-        ------
-        ValueError
-            If they are no message; the association ends.
-        """
+    def _take_values(self, primitive: P_DATA) -> None:
         for context_id, value in primitive.presentation_data_value_list:
             # PS3.8 E.2: bit 0 says command, bit 1 says last fragment.
             control, fragment = value[0], memoryview(value)[1:]
@@ -147,7 +165,7 @@ class StoringDimse(DIMSEServiceProvider):
             self._take_data(self._request, memoryview(b""), is_last=True)
 
     def _begin(self, context_id: int, elements: dict[int, bytes]) -> StoreRequest:
-        # An unknown context is a KeyError: the association ends.
+        # An unknown context is a KeyError, and that no message.
         transfer_syntax_uid = str(self.assoc._accepted_cx[context_id].transfer_syntax[0])
         sop_class_uid = _text(elements, _SOP_CLASS_UID)
         sop_instance_uid = _text(elements, _SOP_INSTANCE_UID)

@@ -134,7 +134,7 @@ class QuickHandler(RequestHandler):
         assoc.dul.socket = quick
         dimse = StoringDimse(assoc, self.server.spools, self.server.on_store)
         assoc.dimse = dimse
-        assoc.dul.to_user_queue = NudgingQueue(dimse.waiting)
+        assoc.dul.to_user_queue = NudgingQueue(dimse.waiting, lambda: quick.socket is None)
         assoc.dul.to_provider_queue = WakingQueue(quick)
         # ``ready`` waits; the loop around it must not sleep as well.
         assoc.dul._run_loop_delay = 0
