@@ -113,7 +113,9 @@ def test_half_a_study_is_refused_with_a_reason_and_read_when_whole(make_service,
     hole = files[: len(files) // 3] + files[len(files) // 2 :]
     scan(hole, service)
     service.await_state(study, StudyState.NOT_READ)
-    assert "slice-gap" in str(service.get("/api/studies"))
+    (line,) = service.get("/api/studies")["studies"]
+    assert line["state_words"].startswith("not read, because")
+    assert "slice-gap" in str(service.get(f"/api/studies/{line['key']}"))
     assert results_at(orthanc, study) == {}
     scan(files, service)
     service.await_delivered(study, revision=2)

@@ -39,7 +39,9 @@ class DeliveryMark:
 class Line:
     """One study of the reading list."""
 
+    #: For addresses: no identifier of the study.
     key: str
+    study_instance_uid: str
     position: int
     #: ``"routine"`` too while nothing was read: see ``is_triaged``.
     priority: str
@@ -156,6 +158,7 @@ def to_line(
     entry = ranked.entry
     return Line(
         key=row.key,
+        study_instance_uid=row.study_instance_uid,
         position=ranked.position,
         priority=entry.priority.value,
         is_triaged=is_triaged,
