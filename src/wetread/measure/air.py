@@ -30,11 +30,18 @@ _SMOOTHING_MM = 1.6
 _GROWING_MM = 0.9
 _REACH_MM = 30.0
 _FOLLOWING_MM = 0.8
+_EDGE_MM = 30.0
+_SHORT_EDGE_MM = 6.0
+_DESTROYED_SHARE = 0.02
+_RAGGED_PROBABILITY = 0.8
+_ABOVE_LUNG_HU = 85.0
 #: A layer thicker than this is found on the blocks already.
 _LAYER_MM = 8.0
 _SHARING_MM = 2.0
 #: Blocks denser than this touch the wall, a vessel or the pleural line; they do not join the smoothing.
 _PARTIAL_HU = -740.0
+#: Side of the smallest flat piece of air that is looked at, in blocks.
+_FLAT_BLOCKS = 5
 #: So much denser than lung is a block on the pleural line.
 _LINE_HU = 130.0
 
@@ -84,6 +91,8 @@ class AirRegion:
     region: BoolArray
     features: AirFeatures
     probability: float
+    #: How far its layer may be followed beyond it.
+    edge_mm: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,23 +153,32 @@ def _find_air_of_side(
     if cut is None:
         return None
     cavity, window = cut
-    region = np.zeros(cavity.hu.shape, dtype=bool)
-    best: tuple[float, AirFeatures] | None = None
-    for part in find_dark_parts(cavity, 0.15 * settings.least_ml):
-        features = measure_air(part, cavity)
-        probability = measure_probability(features, settings.weights)
-        if probability >= settings.least_probability:
-            region |= part
-            if best is None or features.volume_ml > best[1].volume_ml:
-                best = probability, features
-    if best is None:
+    judged = [
+        (measure_probability(features := measure_air(part, cavity), settings.weights), features, part)
+        for part in find_dark_parts(cavity, 0.15 * settings.least_ml)
+    ]
+    # Beside destroyed lung, a piece of it may look like free air: more is asked, and less is followed.
+    destroyed_ml = sum(one[1].volume_ml for one in judged if one[0] < settings.least_probability)
+    ragged = destroyed_ml > _DESTROYED_SHARE * float(np.count_nonzero(cavity.air)) * cavity.voxel_ml
+    least = max(settings.least_probability, _RAGGED_PROBABILITY) if ragged else settings.least_probability
+    chosen = [one for one in judged if one[0] >= least]
+    if not chosen:
         return None
+    best = max(chosen, key=lambda one: one[1].volume_ml)
+    region = np.logical_or.reduce([one[2] for one in chosen])
     region = share_cavity(grow_air(region, cavity), cavity)
     if np.count_nonzero(region) * cavity.voxel_ml < settings.least_ml:
         return None
     whole = np.zeros(blocks.voxels.shape, dtype=bool)
     whole[window] = region
-    return AirRegion(side=side, blocks=blocks, region=whole, features=best[1], probability=best[0])
+    return AirRegion(
+        side=side,
+        blocks=blocks,
+        region=whole,
+        features=best[1],
+        probability=best[0],
+        edge_mm=_SHORT_EDGE_MM if ragged else _EDGE_MM,
+    )
 
 
 def cut_cavity(
@@ -191,17 +209,26 @@ def measure_lung_hu(coarse: Coarse, thorax: Thorax) -> float:
 
 
 def find_dark_parts(cavity: Cavity, least_ml: float) -> Iterator[BoolArray]:
-    """Connected parts as dark as air, at least three blocks thick somewhere."""
+    """Connected parts as dark as air that spread along a surface or fill a space."""
     pure = cavity.air & (cavity.hu < _PARTIAL_HU)
     smooth = _smooth_within(cavity.hu, pure, cavity.spacing_mm)
     step = cavity.lung_hu - cavity.air_hu
     dark = pure & (smooth < cavity.air_hu + min(_AIR_BAND_HU, _AIR_SHARE * step))
-    opened = ndimage.binary_opening(dark, ndimage.generate_binary_structure(3, 1))
-    grown = ndimage.binary_dilation(opened, iterations=2, mask=dark)
+    grown = ndimage.binary_dilation(_open_flat(dark), iterations=2, mask=dark)
     labels, count = ndimage.label(grown)
     sizes = np.bincount(labels.ravel(), minlength=count + 1) * cavity.voxel_ml
     for number in np.flatnonzero(sizes[1:] >= least_ml) + 1:
         yield np.asarray(labels == number)
+
+
+def _open_flat(dark: BoolArray) -> BoolArray:
+    """Keep what holds a flat square along any axis: a layer of air is thin in one direction only."""
+    kept = np.zeros(dark.shape, dtype=bool)
+    for axis in range(3):
+        size = [_FLAT_BLOCKS] * 3
+        size[axis] = 1
+        kept |= ndimage.binary_opening(dark, np.ones(size, dtype=bool))
+    return kept
 
 
 def _smooth_within(
@@ -298,7 +325,8 @@ def mark_pleural_air(
     seed = bring_to(found.region, found.blocks, whole, window) & inside
     near = bring_to(_near_wall(place, found.side), place[0], whole, window)
     lung_hu, air_hu = measure_lung_hu(*place), place[1].air_hu
-    air = follow_layer(hu, inside, (seed, near), volume.grid.spacing_mm, 0.5 * (lung_hu + air_hu))
+    levels = (0.5 * (lung_hu + air_hu), lung_hu + _ABOVE_LUNG_HU)
+    air = follow_layer(hu, inside, (seed, near), volume.grid.spacing_mm, levels, found.edge_mm)
     lungs[window][air] = 0
     mask = Mask.from_array(air)
     offset = [one.start + extra for one, extra in zip(window, mask.offset, strict=True)]
@@ -332,7 +360,8 @@ def follow_layer(
     inside: BoolArray,
     start: tuple[BoolArray, BoolArray],
     spacing_mm: Triple,
-    level_hu: float,
+    levels_hu: tuple[float, float],
+    edge_mm: float,
 ) -> BoolArray:
     """Follow air from a seed along the wall, then share the voxels between air and lung.
 
@@ -340,15 +369,19 @@ def follow_layer(
     ----------
     start
         Air that is known, and where more may be found.
-    level_hu
-        Half of the step from air to lung.
+    levels_hu
+        Half of the step from air to lung; what is denser than the second touches something else.
+    edge_mm
+        How far from the seed.
     """
     seed, near = start
-    pure = inside & (hu < _PARTIAL_HU + 100.0)
+    level_hu, pure_hu = levels_hu
+    pure = inside & (hu < pure_hu)
     smooth = _smooth_within(hu, pure, spacing_mm, _FOLLOWING_MM)
     dark = pure & (smooth < level_hu) & near
-    air = ndimage.binary_propagation(seed & (dark | ~near), mask=dark | seed) | seed
-    lung = ndimage.binary_opening(pure & ~air & (smooth >= level_hu), iterations=2)
+    steps = round(edge_mm / min(spacing_mm))
+    air = ndimage.binary_dilation(seed, iterations=steps, mask=dark | seed) | seed
+    lung = ndimage.binary_opening(pure & ~air & (smooth >= level_hu))
     open_ = inside & ~air & ~lung
     for _ in range(round(_SHARING_MM / min(spacing_mm))):
         more_air = ndimage.binary_dilation(air) & open_

@@ -48,6 +48,7 @@ def find_thorax(coarse: Coarse) -> Thorax | None:
     body = find_body(coarse)
     air_hu = measure_air_hu(coarse, body)
     airway = find_airway(hu, body, coarse.spacing_mm, air_hu)
+    air_hu = _measure_tracheal_hu(coarse, airway, air_hu)
     air = body & (hu < TISSUE_HU) & ~airway
     sides = _find_sides(air, body, coarse, air_hu)
     if not sides.any():
@@ -83,6 +84,16 @@ def measure_air_hu(coarse: Coarse, body: BoolArray) -> float:
     if values.size < 1000:
         return -1000.0
     return float(np.median(values))
+
+
+def _measure_tracheal_hu(coarse: Coarse, airway: BoolArray, air_hu: float) -> float:
+    """Median of the tracheal lumen: scatter and beam hardening shift it as they shift free air."""
+    flat = ndimage.generate_binary_structure(3, 1)
+    flat[0] = flat[2] = False
+    core = coarse.voxels[ndimage.binary_erosion(airway, flat, iterations=2)]
+    if core.size < 40:
+        return air_hu
+    return float(np.clip(np.median(core), air_hu - 20.0, air_hu + 30.0))
 
 
 def _find_sides(air: BoolArray, body: BoolArray, coarse: Coarse, air_hu: float) -> Labels:
