@@ -15,7 +15,7 @@ from typing import Any
 import pydicom.data
 import pytest
 from pydicom import dcmread
-from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
 
 from tests.orthanc import free_port, requires_orthanc, running_orthanc
 from wetread.deliver import send_documents, verify_documents
@@ -28,7 +28,7 @@ from wetread.domain.progress import DeliveryState
 
 
 def destination(port: int, **settings: Any) -> Destination:
-    known = {"aet": "PEER", "timeout_s": 3.0, "connect_timeout_s": 2.0} | settings
+    known = {"aet": "PEER", "timeout_s": 15.0, "connect_timeout_s": 5.0} | settings
     return Destination(name="peer", kind=DestinationKind.CSTORE, host="127.0.0.1", port=port, **known)
 
 
@@ -120,7 +120,11 @@ def test_what_statuses_mean(
         assert outcome.code == "not-acknowledged"
 
 
-def test_what_is_not_taken_does_not_stop_the_rest(documents: list[Document]) -> None:
+def test_what_is_not_taken_does_not_stop_the_rest(
+    documents: list[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Our receiver's setting, for the whole process; this peer must be choosy.
+    monkeypatch.setattr(_config, "UNRESTRICTED_STORAGE_SERVICE", False)
     contexts = [one for one in AllStoragePresentationContexts if "88.34" not in str(one.abstract_syntax)]
     with running_peer(lambda _event: 0x0000, contexts) as port:
         outcomes = send_documents(destination(port), documents)
@@ -161,12 +165,12 @@ def test_a_peer_that_stops_answering_has_a_limit(documents: list[Document]) -> N
     def slow(_event: Any) -> int:
         taken.append(1)
         if len(taken) > 1:
-            time.sleep(2.5)
+            time.sleep(4)
         return 0x0000
 
     with running_peer(slow) as port:
         began = time.monotonic()
-        outcomes = send_documents(destination(port, timeout_s=0.7), documents)
+        outcomes = send_documents(destination(port, timeout_s=1.5), documents)
         assert time.monotonic() - began < 10.0
     assert outcomes[0].state is DeliveryState.SENT
     assert {one.state for one in outcomes[1:]} == {DeliveryState.WAITING}

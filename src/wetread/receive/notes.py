@@ -11,8 +11,7 @@ import time
 from collections import OrderedDict
 from datetime import UTC, datetime
 
-from sqlalchemy.exc import SQLAlchemyError
-
+from wetread.errors import StorageError
 from wetread.store.history import Event, History
 from wetread.store.studies import Studies
 
@@ -70,7 +69,7 @@ class Notes:
         )
         try:
             self._history.add(event)
-        except SQLAlchemyError:
+        except StorageError:
             # A full disk takes no event either; the sender must get its answer all the same.
             logger.exception("An event could not be kept: %s", message)
 

@@ -39,19 +39,27 @@ class History:
     engine: Engine
 
     def add(self, event: Event) -> None:
-        """Keep an event."""
-        with self.engine.begin() as connection:
-            connection.execute(
-                insert(schema.event).values(
-                    study_instance_uid=event.study_instance_uid,
-                    revision=event.revision,
-                    at=event.at.timestamp(),
-                    stage=event.stage,
-                    level=event.level,
-                    code=event.code,
-                    message=event.message,
-                )
-            )
+        """Keep an event.
+
+        Raises
+        ------
+        StorageError
+            If the index refuses.
+        """
+        row = insert(schema.event).values(
+            study_instance_uid=event.study_instance_uid,
+            revision=event.revision,
+            at=event.at.timestamp(),
+            stage=event.stage,
+            level=event.level,
+            code=event.code,
+            message=event.message,
+        )
+        try:
+            with self.engine.begin() as connection:
+                connection.execute(row)
+        except SQLAlchemyError as error:
+            raise StorageError("The index cannot be written.", reason=type(error).__name__) from error
 
     def list_for_study(self, study_instance_uid: str) -> list[Event]:
         """Return a study's events, oldest first."""
