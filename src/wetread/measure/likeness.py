@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from wetread.domain.mask import BoolArray
-from wetread.measure.outline import Outline
+from wetread.measure.outline import Outline, measure_compactness
 from wetread.measure.patch import Patch
 from wetread.measure.share import measure_share
 
@@ -46,11 +46,10 @@ def measure_features(patch: Patch, outline: Outline, strength_hu: float, volume_
     places = np.argwhere(outline.mask).astype(float)
     centered = places - places.mean(axis=0)
     spread = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(centered.T) + np.eye(3) / 12.0), 1e-6))
-    reach = float(np.percentile(np.linalg.norm(centered, axis=1), 98)) + 0.5
     surface = outline.mask & ~ndimage.binary_erosion(outline.mask)
     contrast = outline.inner_hu - outline.outer_hu
     return Features(
-        compactness=min(len(places) / (4.0 / 3.0 * math.pi * reach**3), 1.2),
+        compactness=measure_compactness(outline.mask),
         elongation=float(spread[2] / spread[1]),
         flatness=float(spread[1] / spread[0]),
         attached=_share(surface, outline.attached, patch.spacing_mm),
