@@ -2,8 +2,8 @@
 
     python benchmarks/cstore.py [--instances 400] [--rounds 5] [--json FILE]
 
-Both acknowledge only what is on the disk: Orthanc by its default ``SyncStorageArea``, Wetread always, with its index
-row too. The sender is DCMTK's storescu with TCP_NODELAY=1; every round has new UIDs.
+Both acknowledge only what is on the disk: Orthanc by its default ``SyncStorageArea``, Wetread always,
+with its index row too. The sender is DCMTK's storescu with TCP_NODELAY=1; every round has new UIDs.
 """
 
 from __future__ import annotations
@@ -158,7 +158,8 @@ def measure(instances: int, rounds: int) -> dict[str, object]:
 
 
 def _version(command: list[str]) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()[0].strip("$ ")
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    return answer.stdout.splitlines()[0].strip("$ ")
 
 
 if __name__ == "__main__":
