@@ -45,7 +45,7 @@ class NoduleSettings:
     least_strength_hu: float = 60.0
     least_probability: float = 0.5
     #: Below this at half fineness a spot is not looked at again.
-    first_look_probability: float = 0.02
+    first_look_probability: float = 0.08
     least_diameter_mm: float = 3.5
     greatest_diameter_mm: float = 40.0
     #: No more spots than this are looked at, strongest first.

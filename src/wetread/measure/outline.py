@@ -125,9 +125,10 @@ def _cut(site: _Site, inner_hu: float, outer_hu: float) -> Outline | None:
     if part is None:
         return None
     mask = _open_ball(part, site)
-    depth = ndimage.distance_transform_edt(mask) * patch.spacing_mm
+    box = ndimage.find_objects(mask.astype(np.uint8))[0]
+    depth = ndimage.distance_transform_edt(np.pad(mask[box], 1))[1:-1, 1:-1, 1:-1] * patch.spacing_mm
     core = depth >= min(0.6 * float(depth.max()), float(depth.max()) - 0.3)
-    inner = float(np.median(patch.hu[core]))
+    inner = float(np.median(patch.hu[box][core]))
     return Outline(
         mask=mask,
         attached=_find_foreign(dense, mask, patch.spacing_mm),
@@ -140,9 +141,9 @@ def _cut(site: _Site, inner_hu: float, outer_hu: float) -> Outline | None:
 def _find_foreign(dense: BoolArray, mask: BoolArray, spacing_mm: float) -> BoolArray:
     """What is as dense and reaches away from the nodule; frayed edges of its own are not foreign."""
     rest, count = ndimage.label(dense & ~mask)
-    away = ndimage.distance_transform_edt(~mask) * spacing_mm
-    reach = np.asarray(ndimage.maximum(away, rest, np.arange(count + 1)))
-    foreign = reach > 1.0
+    beside = ndimage.binary_dilation(mask, iterations=max(1, round(1.0 / spacing_mm)))
+    foreign = np.zeros(count + 1, dtype=bool)
+    foreign[np.unique(rest[~beside])] = True
     foreign[0] = False
     return np.asarray(foreign[rest])
 
@@ -167,8 +168,10 @@ def _component(dense: BoolArray, distance: FloatArray, radius_mm: float) -> Bool
 def _open_ball(part: BoolArray, site: _Site) -> BoolArray:
     """Take off what is thinner than a share of the inner radius; a ball stays as it is."""
     spacing_mm = site.patch.spacing_mm
-    depth = ndimage.distance_transform_edt(np.pad(part, 1))[1:-1, 1:-1, 1:-1] * spacing_mm
-    central = np.where(site.distance <= max(0.8 * site.radius_mm, 1.5), depth, 0.0)
+    box = ndimage.find_objects(part.astype(np.uint8))[0]
+    inner = np.pad(part[box], 1)
+    depth = ndimage.distance_transform_edt(inner)[1:-1, 1:-1, 1:-1] * spacing_mm
+    central = np.where(site.distance[box] <= max(0.8 * site.radius_mm, 1.5), depth, 0.0)
     if central.max() == 0.0:
         central = depth
     place = np.unravel_index(int(np.argmax(central)), central.shape)
@@ -177,8 +180,10 @@ def _open_ball(part: BoolArray, site: _Site) -> BoolArray:
     core = labels == labels[place]
     # A quarter of a voxel more, or the steps of the core's surface would fray that of a ball.
     grown = ndimage.distance_transform_edt(~core) * spacing_mm <= cut + 0.25 * spacing_mm
-    opened, _ = ndimage.label((grown & part) | core)
-    return np.asarray(opened == opened[place])
+    opened, _ = ndimage.label((grown & part[box]) | core)
+    result = np.zeros(part.shape, dtype=bool)
+    result[box] = opened == opened[place]
+    return result
 
 
 def _with_halo(site: _Site, outline: Outline) -> Outline:

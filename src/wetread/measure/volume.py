@@ -11,17 +11,21 @@ small sphere, since the half level of a blurred sphere lies inside its surface.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
 from wetread.domain.mask import BoolArray
+from wetread.measure.coarse import Float32Array
 from wetread.measure.outline import Outline, Texture
 from wetread.measure.patch import Patch
 from wetread.measure.share import measure_share
 
 #: How far a clinical kernel and a slice profile carry signal across an edge (3 sigma).
 _REACH_MM = 1.8
+#: With less of the surface free, nothing is added to the count.
+_LEAST_SEEN = 0.15
 
 
 def measure_volume_mm3(patch: Patch, outline: Outline) -> float:
@@ -32,33 +36,52 @@ def measure_volume_mm3(patch: Patch, outline: Outline) -> float:
     """
     voxel = patch.spacing_mm**3
     counted = float(np.count_nonzero(outline.mask)) * voxel
+    edge = _find_edge(patch, outline)
     inner_hu = outline.inner_hu
     volume = counted
     for _ in range(3):
-        excess = _sum_excess(patch, outline, inner_hu) * voxel
+        excess = _sum_excess(edge, outline, inner_hu) * voxel
         volume = max(counted + excess, 0.5 * counted)
         inner_hu = _restore_peak(outline, volume, excess)
     return volume
 
 
-def _sum_excess(patch: Patch, outline: Outline, inner_hu: float) -> float:
-    """Signal outside the outline less what is missing inside, in voxels."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Edge:
+    """The free part of the band that the blur can reach."""
+
+    #: HU, and whether it is inside the outline, of each voxel of the band.
+    hu: Float32Array
+    inside: BoolArray
+    #: Share of the surface that is free.
+    seen: float
+    background_hu: float
+
+
+def _find_edge(patch: Patch, outline: Outline) -> _Edge:
     mask = outline.mask
     reach = max(_REACH_MM, 1.2 * max(patch.volume_spacing_mm))
     outside = ndimage.distance_transform_edt(~mask) * patch.spacing_mm
     inside = ndimage.distance_transform_edt(mask) * patch.spacing_mm
-    band = np.where(mask, inside, outside) <= reach
     free = find_free(patch, outline, reach)
-    background = _measure_background(patch, outline, outside, reach, free)
-    share = (patch.hu - background) / (inner_hu - background)
+    band = free & (np.where(mask, inside, outside) <= reach)
+    surface = mask & (inside <= 1.5 * patch.spacing_mm)
+    return _Edge(
+        hu=patch.hu[band],
+        inside=mask[band],
+        seen=measure_share(surface & free, surface),
+        background_hu=_measure_background(patch, outline, outside, reach, free),
+    )
+
+
+def _sum_excess(edge: _Edge, outline: Outline, inner_hu: float) -> float:
+    """Signal outside the outline less what is missing inside, in voxels."""
+    if edge.seen < _LEAST_SEEN:
+        return 0.0
+    share = (edge.hu - edge.background_hu) / (inner_hu - edge.background_hu)
     if outline.texture is Texture.PART_SOLID:
         share = np.minimum(share, 1.0)
-    surface = mask & (inside <= 1.5 * patch.spacing_mm)
-    seen = measure_share(surface & free, surface)
-    if seen < 0.15:
-        return 0.0
-    total = float(np.sum((share - mask)[band & free]))
-    return float(total / seen)
+    return float(np.sum(share - edge.inside)) / edge.seen
 
 
 def find_free(patch: Patch, outline: Outline, reach_mm: float) -> BoolArray:
