@@ -43,11 +43,11 @@ class Orthanc:
         return f"{self.url}/dicom-web"
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
             return json.loads(answer.read())
 
     def get_bytes(self, path: str) -> bytes:
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
             return bytes(answer.read())
 
 
