@@ -123,6 +123,8 @@ def parse_destination(text: str, name: str = "", calling_aet: str = "WETREAD") -
         host=match["host"].strip("[]"),
         port=int(match["port"]),
         calling_aet=calling_aet,
+        # Acknowledged is not stored: ask, unless the configuration says that one cannot.
+        verify=Verify.CFIND,
     )
 
 
@@ -145,6 +147,8 @@ def read_destination(table: Mapping[str, Any]) -> Destination:
     if address is not None:
         parsed = parse_destination(str(address), name)
         settings = {"kind": "cstore", "aet": parsed.aet, "host": parsed.host, "port": parsed.port} | settings
+    if settings.get("kind") == "cstore":
+        settings.setdefault("verify", "cfind")
     types = {field.name: field for field in dataclasses.fields(Destination) if field.name != "name"}
     for key in settings:
         if key not in types:

@@ -22,6 +22,9 @@ from wetread.steps.journal import Journal
 from wetread.store import Store
 from wetread.store.deliveries import DeliveryRow
 
+#: A destination that acknowledged but does not answer questions is asked this often; then it stays "sent".
+MAXIMUM_ASKS = 4
+
 _FAILED = ProblemCode.DELIVERY_FAILED.value
 
 
@@ -139,4 +142,4 @@ class DeliverySteps:
 
 def _can_still_be_asked(row: DeliveryRow) -> bool:
     """Tell whether asking again may help: not where the destination said that it cannot be asked."""
-    return row.problem_code in ("", PeerUnreachable.code) and delay_s(max(1, row.attempts)) is not None
+    return row.problem_code in ("", PeerUnreachable.code) and row.attempts < MAXIMUM_ASKS
