@@ -46,6 +46,7 @@ def run(seed: int, volume_ml: float, emphysema_percent: float) -> dict[str, floa
     row: dict[str, float | str | bool] = {
         "seed": seed,
         "emphysema_percent": emphysema_percent,
+        "wished_ml": volume_ml,
         "true_ml": truth.volume_ml if truth else 0.0,
         "found_ml": sum(one.measurements["volume_ml"] for one in found),
         "side_right": bool(
@@ -68,7 +69,8 @@ def main() -> None:
         for repeat in range(options.repeats)
         for number, case in enumerate(cases)
     ]
-    large = [row for row in rows if float(row["true_ml"]) >= 49]
+    # By what was asked for: the phantom's own count of a wished 50 ml comes out at 48 to 49.
+    large = [row for row in rows if float(row["wished_ml"]) >= 50]
     hits = [row for row in large if row["side_right"]]
     low, high = wilson(len(hits), len(large))
     print(f"found from 50 ml: {len(hits)} of {len(large)} [{low:.2f}, {high:.2f}]")

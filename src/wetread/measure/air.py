@@ -34,7 +34,7 @@ _EDGE_MM = 30.0
 _SHORT_EDGE_MM = 6.0
 _DESTROYED_SHARE = 0.02
 _RAGGED_PROBABILITY = 0.8
-_ABOVE_LUNG_HU = 85.0
+_ABOVE_LUNG_HU = 50.0
 #: A layer thicker than this is found on the blocks already.
 _LAYER_MM = 8.0
 _SHARING_MM = 2.0
