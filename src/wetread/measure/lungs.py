@@ -15,7 +15,7 @@ from scipy import ndimage
 from wetread.domain.mask import BoolArray
 from wetread.domain.volume import Volume
 from wetread.measure.coarse import Coarse, iter_fine_planes
-from wetread.measure.thorax import TISSUE_HU, Labels, Thorax, close_sides
+from wetread.measure.thorax import TISSUE_HU, Labels, Thorax, close_sides, soften
 
 #: Vessels up to twice this radius belong to the lung, as in other lung masks.
 _VESSEL_RADIUS_MM = 5.0
@@ -35,13 +35,14 @@ def segment_lungs(volume: Volume, coarse: Coarse, thorax: Thorax) -> Labels:
     near = _grow_labels(filled, thorax.airway)
     field = (filled > 0).astype(np.float32)
     labels = np.zeros(volume.grid.shape, dtype=np.uint8)
+    image = soften(coarse) if coarse.factors == (1, 1, 1) else volume.voxels
     rows, columns = (np.arange(coarse.fine_shape[k]) // coarse.factors[k] for k in (1, 2))
     for index, inside in enumerate(iter_fine_planes(field, coarse)):
         side = near[index // coarse.factors[0]]
         if not side.any():
             continue
         side = side[rows][:, columns]
-        lung = (volume.voxels[index] < TISSUE_HU) | (inside >= 0.5)
+        lung = (image[index] < TISSUE_HU) | (inside >= 0.5)
         labels[index] = np.where(lung, side, 0)
     return labels
 
