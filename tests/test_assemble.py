@@ -41,3 +41,7 @@ def test_asking_again_when_told_always_ends(last: float, now: float, quiet_s: fl
     assert first.is_complete or 0 < first.wait_s <= quiet_s
     again = check_completeness(arrival(last=last), now=max(now, last) + quiet_s + 1.0, quiet_s=quiet_s)
     assert again.is_complete
+
+
+def test_a_wrong_number_does_not_make_each_late_image_complete() -> None:
+    assert not check_completeness(arrival(11, covered=10, expected=10), now=100.0, quiet_s=10.0).is_complete

@@ -7,6 +7,7 @@ Never: the network, the index; an answer without a Reading for each study.
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ def analyze_path(path: Path, out: Path, analysis: Analysis) -> list[dict[str, An
 def _analyze_dicom(path: Path, out: Path, work: Path, analysis: Analysis) -> list[dict[str, Any]]:
     instances, problems = read_folder(path, work / "members")
     studies = group_instances(instances)
-    entries = [entry for study in studies for entry in _analyze_study(study, out, work, analysis)]
+    entries = [entry for study in studies for entry in _analyze_safely(study, out, work, analysis)]
     if entries:
         # What else lay there is said with the first study, since it belongs to none.
         entries[0]["problems"] += [_plain(problem) for problem in problems]
@@ -79,6 +80,17 @@ def _analyze_dicom(path: Path, out: Path, work: Path, analysis: Analysis) -> lis
         to_findings_json(make_unread(_job(nothing, nothing.series[0], model), *problems), [])
         for model in analysis.models.values()
     ]
+
+
+def _analyze_safely(study: Study, out: Path, work: Path, analysis: Analysis) -> list[dict[str, Any]]:
+    """Analyze one study; what goes wrong with it is said in its entry, the others go on."""
+    try:
+        return _analyze_study(study, out, work, analysis)
+    except Exception as error:  # noqa: BLE001 - one study of many must not cost the others their reading
+        message = f"The documents could not be composed ({type(error).__name__})."
+        problem = Problem(code=ProblemCode.COMPOSE_FAILED, message=message)
+        unread = [make_unread(_job(study, study.series[0], one), problem) for one in analysis.models.values()]
+        return [to_findings_json(reading, []) for reading in unread]
 
 
 def _analyze_study(study: Study, out: Path, work: Path, analysis: Analysis) -> list[dict[str, Any]]:
@@ -108,11 +120,13 @@ def _write(reading: Reading, series: Series, out: Path, work: Path) -> dict[str,
     volume = find_volume(reading, series, voxels) if reading.outcome is Outcome.READ else None
     documents = compose(reading, read_source(series, volume), tuple(DocumentKind))
     voxels.unlink(missing_ok=True)
-    folder = out / "documents" / reading.study_instance_uid
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = out / "documents" / reading.study_instance_uid / reading.model.name
+    # Of an earlier run into the same folder nothing may stay that this run does not say.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     listed = []
     for document in documents:
-        file = folder / _file_name(reading, document)
+        file = folder / _file_name(document)
         file.write_bytes(document.data)
         listed.append(
             {
@@ -124,9 +138,9 @@ def _write(reading: Reading, series: Series, out: Path, work: Path) -> dict[str,
     return to_findings_json(reading, listed)
 
 
-def _file_name(reading: Reading, document: Document) -> str:
+def _file_name(document: Document) -> str:
     suffix = _SUFFIX.get(document.kind, ".dcm")
-    return f"{reading.model.name}-{document.kind.value}-{document.ordinal}{suffix}"
+    return f"{document.kind.value}-{document.ordinal}{suffix}"
 
 
 def _job(study: Study, series: Series, model: Model, volume_path: Path | None = None) -> ReadJob:

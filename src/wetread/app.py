@@ -5,6 +5,7 @@ In: a ``Config``.  Out: a running service.  Never: a decision about a study.
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from wetread.domain.progress import Acceptance
 from wetread.engine import Engine, engine_url
 from wetread.errors import ConfigError
 from wetread.infer.process import run_job
-from wetread.path import DELIVER_QUEUE, READ_QUEUE, StudyPath
+from wetread.path import DELIVER_QUEUE, READ_QUEUE, StudyPath, delivery_job
 from wetread.receive.cstore import Receiver, ReceiverOptions, start_receiver
 from wetread.registry import read_builtin_models, read_package
 from wetread.steps import DeliverySteps, ReadingSteps
@@ -72,6 +73,8 @@ def start_app(config: Config) -> RunningApp:
     check_config(config)
     store = open_store(config.data)
     store.own()
+    # What is written in passing holds patient data: it stays in our folder, which ``own`` clears.
+    tempfile.tempdir = str(store.work)
     reconcile(store)
     models = read_models(config)
     destinations = {destination.name: destination for destination in config.destinations}
@@ -87,7 +90,7 @@ def start_app(config: Config) -> RunningApp:
     delivery = DeliverySteps(store=store, destinations=destinations, clock=now)
     engine, dispatcher = _start_path(config, store, reading, delivery)
     receiver = _start_receiver(config, store, dispatcher)
-    web = _make_web(store, models, dispatcher)
+    web = _make_web(store, models, engine)
     server, thread, url = _serve_web(config, web)
     return RunningApp(
         store=store,
@@ -145,10 +148,13 @@ def _start_receiver(config: Config, store: Store, dispatcher: Dispatcher) -> Rec
         raise ConfigError("The DICOM port is taken: choose another.", port=config.dicom_port) from error
 
 
-def _make_web(store: Store, models: dict[str, Model], dispatcher: Dispatcher) -> FastAPI:
+def _make_web(store: Store, models: dict[str, Model], engine: Engine) -> FastAPI:
     def retry(delivery_id: int) -> None:
         store.deliveries.retry(delivery_id, now())
-        dispatcher.wake(sweep=True)
+        row = store.deliveries.find(delivery_id)
+        if row is not None:
+            attempt = int(now().timestamp() * 1000)
+            engine.enqueue(delivery_job(row.study_instance_uid, row.revision, row.destination, attempt))
 
     return create_web(store, models, on_retry=retry)
 

@@ -47,7 +47,8 @@ def check_completeness(arrival: Arrival, now: float, quiet_s: float) -> Complete
     """
     if arrival.instance_count <= arrival.covered_count:
         return Completeness(is_complete=False, wait_s=quiet_s, cause="nothing new")
-    if arrival.expected_instances is not None and arrival.instance_count >= arrival.expected_instances:
+    # Exactly: where the sender's number is wrong, each further image would be complete by itself.
+    if arrival.instance_count == arrival.expected_instances:
         return _complete(arrival, f"all {arrival.expected_instances} expected images are here")
     # A clock that was set back must not hold a study for longer than the quiet period.
     silence_s = max(now - arrival.last_received_at, 0.0)

@@ -66,7 +66,7 @@ class Dispatcher:
         """Start what is due; returns how long nothing new can become due by itself, in s."""
         wait_s = SWEEP_S
         for row in self.store.studies.list_due():
-            wait_s = min(wait_s, self._consider(row))
+            wait_s = min(wait_s, self._consider_safely(row))
         if sweep:
             self._resume_readings()
             self._resume_deliveries()
@@ -89,8 +89,9 @@ class Dispatcher:
             self._report(error)
             return 1.0
 
-    def _report(self, error: Exception) -> None:
+    def _report(self, error: Exception, study: str = "") -> None:
         event = Event(
+            study_instance_uid=study,
             at=self.clock(),
             stage="assemble",
             level="problem",
@@ -100,6 +101,13 @@ class Dispatcher:
         # Where the index itself is out, this cannot be noted either: the next look will.
         with contextlib.suppress(Exception):
             self.store.history.add(event)
+
+    def _consider_safely(self, row: StudyRow) -> float:
+        try:
+            return self._consider(row)
+        except Exception as error:  # noqa: BLE001 - one study must not hold up the others
+            self._report(error, row.study_instance_uid)
+            return SWEEP_S
 
     def _consider(self, row: StudyRow) -> float:
         arrival = Arrival(
@@ -142,8 +150,9 @@ class Dispatcher:
         state = self.engine.find_state(job.key)
         if state is None:
             self.engine.enqueue(job)
-        elif state == "SUCCESS":
-            # It ended to be tried again later, and the later job is not there: begin it now.
+        elif state in ("SUCCESS", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
+            # It ended to be tried again later and the later job is not there, or we were killed so often
+            # that the engine gave it up. Models run apart from us, so no study can be what kills us.
             attempt = int(self.clock().timestamp())
             self.engine.enqueue(reading_job(study, revision, self.reading.urgency(study), attempt))
         else:

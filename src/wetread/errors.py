@@ -14,6 +14,7 @@ In: facts as keyword arguments.  Out: a sentence that says what to do.  Never: p
     │  ├─ InvalidPackage
     │  ├─ ModelCrashed
     │  ├─ ModelTimeout
+    │  ├─ ModelInterrupted
     │  └─ InvalidOutput
     ├─ PeerError             the other system (PACS, RIS)
     │  ├─ PeerUnreachable
@@ -101,6 +102,12 @@ class ModelTimeout(ModelError):
     """The model took longer than its limit: raise timeout_s in its package or use a faster machine."""
 
     code = "model-timeout"
+
+
+class ModelInterrupted(ModelError):
+    """The model's process was told to end: the study is read again by itself."""
+
+    code = "model-interrupted"
 
 
 class InvalidOutput(ModelError):

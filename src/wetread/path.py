@@ -19,7 +19,7 @@ from typing import Any
 from wetread.domain.problem import ProblemCode
 from wetread.domain.reading import Priority
 from wetread.engine import Job, Queue, Step, Workflow
-from wetread.errors import StorageError, WetreadError
+from wetread.errors import ModelInterrupted, StorageError, WetreadError
 from wetread.steps import DeliverySteps, ReadingSteps
 
 #: At the end a queue's width: models one after another, destinations side by side.
@@ -29,6 +29,8 @@ DELIVER_QUEUE = Queue(name="deliver", concurrency=8, partitioned=True)
 URGENCY = {Priority.STAT: 10, Priority.URGENT: 20, Priority.ROUTINE: 30}
 #: A study whose disk was full is tried again after this time.
 STORAGE_RETRY_S = 60.0
+#: What passes by itself, and when a study is tried again after it.
+RETRY_S = {StorageError.code: STORAGE_RETRY_S, ModelInterrupted.code: 5.0}
 
 
 class Stopped(Exception):
@@ -50,6 +52,8 @@ class StudyPath:
     def read_study(self, step: Step, study: str, revision: int, attempt: int) -> None:
         """Read one revision of a study: match, infer, compose, hand over to delivery."""
         try:
+            if not _run(step, "newest", self.reading.is_newest, study, revision):
+                return
             for chosen in _run(step, "match", self.reading.match, study, revision):
                 _run(step, "infer", self.reading.infer, study, revision, chosen["model"], chosen["series"])
             for reading_id in _run(step, "list", self.reading.list_readings, study, revision):
@@ -91,8 +95,8 @@ class StudyPath:
         return None
 
     def _stop(self, step: Step, study: str, revision: int, attempt: int, code: str) -> None:
-        if code == StorageError.code:
-            self.enqueue(reading_job(study, revision, Priority.ROUTINE, attempt + 1, STORAGE_RETRY_S))
+        if code in RETRY_S:
+            self.enqueue(reading_job(study, revision, Priority.ROUTINE, attempt + 1, RETRY_S[code]))
         else:
             step("stop", self.reading.stop, study, revision, code)
 

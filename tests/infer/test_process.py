@@ -11,13 +11,14 @@ from wetread.domain.model import Eligibility, Model, ModelIdentity, Runtime
 from wetread.domain.problem import ProblemCode
 from wetread.domain.reading import Outcome
 from wetread.domain.study import group_instances
+from wetread.errors import ModelInterrupted
 from wetread.infer.job import ReadJob
 from wetread.infer.process import run_job
 from wetread.infer.scratch import find_volume
 from wetread.phantom import PhantomPlan, ScannerOptions, plan_options, write_phantom
 
 READERS = """
-import ctypes, os, time
+import ctypes, os, signal, time
 import numpy as np
 from dataclasses import replace
 from wetread.domain.reading import Outcome, Reading
@@ -47,6 +48,11 @@ def hangs(request):
 
 def crashes(request):
     ctypes.string_at(0)
+
+
+def is_told_to_end(request):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
 
 
 def eats_memory(request):
@@ -139,3 +145,8 @@ def test_what_goes_wrong_is_a_coded_problem(job: ReadJob, reader: str, code: Pro
 def test_a_model_gets_nothing_of_our_environment(job: ReadJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WETREAD_SECRET", "token")
     assert run_job(with_reader(job, "looks_around")).outcome is Outcome.READ
+
+
+def test_a_process_that_was_told_to_end_says_nothing_about_the_study(job: ReadJob) -> None:
+    with pytest.raises(ModelInterrupted):
+        run_job(with_reader(job, "is_told_to_end"))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
+from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 
 from wetread.analyze import Analysis, analyze_path
@@ -201,3 +202,28 @@ def test_several_studies_give_a_reading_each(visits, tmp_path: Path) -> None:
         copy(files, tmp_path / "in" / str(number))
     entries = analyze_path(tmp_path / "in", tmp_path / "out", ANALYSIS)
     assert len({entry["study_instance_uid"] for entry in entries}) == 2
+
+
+def test_images_of_two_patients_under_one_uid_are_refused(visits, tmp_path: Path) -> None:
+    def another_patient(ds: pydicom.Dataset, number: int) -> None:
+        if number > 70:
+            ds.PatientID, ds.PatientName, ds.PatientBirthDate = "OTHER", "OTHER^PATIENT", "19500101"
+
+    change(copy(visits[0], tmp_path / "in"), another_patient)
+    entry = analyze(tmp_path / "in", tmp_path / "out")
+    assert entry["outcome"] == "not-read"
+    assert "mixed-patients" in codes(entry)
+    assert "OTHER" not in str(entry)
+
+
+def test_a_folder_of_odd_objects_always_gives_an_answer(tmp_path: Path) -> None:
+    names = ["rtstruct.dcm", "ExplVR_BigEndNoMeta.dcm", "CT_small.dcm", "MR_small.dcm", "reportsi.dcm"]
+    copy([Path(get_testdata_file(name)) for name in names], tmp_path / "in")
+    entries = analyze_path(tmp_path / "in", tmp_path / "out", ANALYSIS)
+    assert entries
+    assert all(entry["outcome"] == "not-read" and entry["problems"] for entry in entries)
+
+
+def test_a_folder_named_like_nifti(tmp_path: Path) -> None:
+    (tmp_path / "x.nii").mkdir()
+    assert codes(analyze(tmp_path / "x.nii", tmp_path / "out")) == {"unreadable-instance"}

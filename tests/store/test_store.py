@@ -203,3 +203,14 @@ def test_our_own_result_that_comes_back_is_stored_but_never_read(store: Store) -
     study = store.studies.load("1.2.5")
     assert study is not None
     assert [one.sop_instance_uid for one in study.series[0].instances] == ["1.2.3.1"]
+
+
+def test_a_number_of_instances_that_no_study_has_is_not_waited_for(store: Store) -> None:
+    for number, text in enumerate(("99999999999999999999", "-3", "0", "many", "1" * 7)):
+        arrived = arrive(store, number)
+        header = {**arrived.instance.header, "NumberOfStudyRelatedInstances": text}
+        instance = dataclasses.replace(arrived.instance, header=header)
+        assert store.intake.accept(dataclasses.replace(arrived, instance=instance)) is Acceptance.ACCEPTED
+    row = store.studies.find("1.2.5")
+    assert row is not None
+    assert row.expected_instances is None

@@ -1,5 +1,6 @@
 """What the pages ask the store."""
 
+import dataclasses
 from datetime import timedelta
 from pathlib import Path
 
@@ -63,12 +64,63 @@ def test_a_reported_study_leaves_the_list_until_more_images_come(store: Store) -
     assert len(store.studies.list_waiting()) == 1
 
 
-def test_deliveries_are_counted_for_the_newest_revision(store: Store) -> None:
-    plan(store, 1, "pacs", 2)
-    plan(store, 2, "ris", 3)
-    store.deliveries.record(store.deliveries.list_for("1.2.5", 2, "ris")[0].id, DeliveryState.SENT, NOW)
-    counts = store.deliveries.count_by_study(["1.2.5", "1.2.6"])
-    assert counts == {"1.2.5": {"ris": {DeliveryState.SENT: 1, DeliveryState.WAITING: 2}}}
+def test_deliveries_are_counted_of_readings_that_stand(store: Store) -> None:
+    first, second = (keep(store, revision) for revision in (1, 2))
+    store.deliveries.plan("1.2.3", 1, [first], "pacs", NOW)
+    store.deliveries.plan("1.2.3", 2, [second], "ris", NOW)
+    store.deliveries.record(store.deliveries.list_for("1.2.3", 2, "ris")[0].id, DeliveryState.SENT, NOW)
+    assert store.deliveries.count_by_study(["1.2.3", "1.2.6"]) == {"1.2.3": {"ris": {DeliveryState.SENT: 1}}}
+
+
+def keep(store: Store, revision: int) -> int:
+    """Keep a Reading of a revision with one document; returns the document's number."""
+    row = store.readings.save(dataclasses.replace(make_reading(), revision=revision))
+    document = Document(
+        kind=DocumentKind.SR,
+        ordinal=1,
+        sop_instance_uid=f"2.25.{revision}",
+        sop_class_uid="1.2",
+        series_instance_uid="2.25.8",
+        title="report",
+        data=b"DICM%d" % revision,
+    )
+    store.readings.save_documents(row.id, (document,))
+    return store.readings.list_documents(row.id)[0].id
+
+
+def state_of(store: Store, revision: int) -> DeliveryState:
+    (row,) = store.deliveries.list_for("1.2.3", revision, "pacs")
+    return row.state
+
+
+def test_what_stands_keeps_its_delivery_when_a_revision_brings_nothing_new(store: Store) -> None:
+    first = keep(store, 1)
+    store.deliveries.plan("1.2.3", 1, [first], "pacs", NOW)
+    store.deliveries.plan("1.2.3", 2, [first], "pacs", NOW)
+    assert state_of(store, 1) is DeliveryState.WAITING
+    assert len(store.deliveries.list_standing("1.2.3", 1, "pacs")) == 1
+
+
+def test_a_superseded_result_is_not_put_back_to_waiting(store: Store) -> None:
+    first, second = keep(store, 1), keep(store, 2)
+    store.deliveries.plan("1.2.3", 1, [first], "pacs", NOW)
+    (old,) = store.deliveries.list_for("1.2.3", 1, "pacs")
+    store.deliveries.plan("1.2.3", 2, [second], "pacs", NOW)
+    # The try that was under way ends now: transient failure, then a refusal and an operator's retry.
+    store.deliveries.record(old.id, DeliveryState.WAITING, NOW, "peer-unreachable")
+    assert state_of(store, 1) is DeliveryState.SUPERSEDED
+    store.deliveries.record(old.id, DeliveryState.REFUSED, NOW, "not-acknowledged")
+    store.deliveries.retry(old.id, NOW)
+    assert state_of(store, 1) is DeliveryState.REFUSED
+    assert store.deliveries.list_standing("1.2.3", 1, "pacs") == []
+
+
+def test_a_reading_that_comes_late_does_not_stand(store: Store) -> None:
+    newer = store.readings.save(dataclasses.replace(make_reading(), revision=2))
+    older = store.readings.save(make_reading())
+    assert older.superseded
+    (current,) = store.readings.list_current(["1.2.3"])["1.2.3"]
+    assert current.id == newer.id
 
 
 def test_the_pulse_changes_with_every_change(store: Store) -> None:

@@ -138,7 +138,8 @@ def _plane_source(instance: Instance, frames: list[Plane], position_lps_mm: Floa
 
 def _read_header(instance: Instance) -> Dataset:
     try:
-        header = dcmread(instance.path, stop_before_pixels=True, defer_size=_LONGEST_VALUE_BYTES)
+        # Forced: that it is DICOM was found out when it came, with or without a file meta header.
+        header = dcmread(instance.path, stop_before_pixels=True, defer_size=_LONGEST_VALUE_BYTES, force=True)
     except (OSError, InvalidDicomError, EOFError, ValueError) as error:
         raise UnreadableInstance(sop_instance_uid=instance.sop_instance_uid) from error
     header.remove_private_tags()

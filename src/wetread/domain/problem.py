@@ -24,6 +24,7 @@ class ProblemCode(StrEnum):
     STORAGE_ERROR = "storage-error"
     # the index knows an instance whose file is gone
     FILE_MISSING = "file-missing"
+    MIXED_PATIENTS = "mixed-patients"
     # which images
     WRONG_MODALITY = "wrong-modality"
     LOCALIZER = "localizer"

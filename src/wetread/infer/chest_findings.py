@@ -42,15 +42,22 @@ class Place:
 
 
 def make_tracking_uid(request: ReadRequest, what: str) -> str:
-    """Derive a UID from study, model and ordinal: the same finding gets it again (PS3.5 B.2)."""
+    """Derive a UID from study, model and place: the same finding gets it again (PS3.5 B.2)."""
     identity = request.model.identity
     text = f"{request.study_instance_uid}|{identity.name}|{identity.version}|{what}"
     return f"2.25.{int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], 'big')}"
 
 
+def _place_text(grid: Grid, mask: Mask) -> str:
+    # Never the ordinal: in the next revision another nodule may bear it.
+    index = np.argwhere(mask.voxels).mean(axis=0) + mask.offset
+    return " ".join(f"{value:.0f}" for value in grid.to_lps_mm(index))
+
+
 def nodule_segment(request: ReadRequest, place: Place, nodule: Nodule, numbers: tuple[int, int]) -> Segment:
     """Segment of a nodule; ``numbers`` are its ordinal among the nodules and its segment number."""
     ordinal, number = numbers
+    mask = to_own_grid(place, nodule.mask)
     return Segment(
         number=number,
         label=f"Nodule {ordinal}",
@@ -58,8 +65,8 @@ def nodule_segment(request: ReadRequest, place: Place, nodule: Nodule, numbers: 
         type=code.NODULE,
         laterality=LATERALITY[nodule.side],
         site=code.LUNG,
-        tracking_uid=make_tracking_uid(request, f"nodule-{ordinal}"),
-        mask=to_own_grid(place, nodule.mask),
+        tracking_uid=make_tracking_uid(request, f"nodule at {_place_text(place.grid, mask)}"),
+        mask=mask,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,14 +19,23 @@ from wetread.domain.jsonable import to_jsonable
 from wetread.domain.packing import unpack_reading
 from wetread.domain.problem import Problem, ProblemCode
 from wetread.domain.reading import Reading
+from wetread.errors import ModelInterrupted
 from wetread.infer.job import ReadJob, make_unread
 
 #: Names of the files that the two processes share.
 JOB, RESULT, FAILURE = "job.json", "reading.zip", "failure.json"
+#: Signals that tell a process to end, not that it failed.
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_job(job: ReadJob) -> Reading:
-    """Read a series in a new process; never raises for what the model does."""
+    """Read a series in a new process; what the model does wrong becomes a Reading that says so.
+
+    Raises
+    ------
+    ModelInterrupted
+        If somebody ended the process, as a machine does that shuts down: nothing is known of the study.
+    """
     with tempfile.TemporaryDirectory(prefix="wetread-") as name:
         folder = Path(name)
         (folder / JOB).write_text(json.dumps(to_jsonable(job)))
@@ -33,6 +43,8 @@ def run_job(job: ReadJob) -> Reading:
             code = _run(folder, job)
         except subprocess.TimeoutExpired:
             return make_unread(job, _timeout(job))
+        if -code in _STOPPING:
+            raise ModelInterrupted(model=job.model.identity.name)
         return _collect(folder, job, code)
 
 
@@ -53,6 +65,8 @@ def _run(folder: Path, job: ReadJob) -> int:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         timeout=job.model.runtime.timeout_s,
+        # Ctrl-C at our terminal is for us; we let the reading end or be taken up again.
+        start_new_session=True,
         check=False,
     )
     return finished.returncode

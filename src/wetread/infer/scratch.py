@@ -6,6 +6,7 @@ Never: something that must survive: where the file is gone, the images are decod
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from wetread.imaging.volume import read_volume
 def write_voxels(path: Path, volume: Volume) -> None:
     """Leave the voxels at ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     with part.open("wb") as file:
         np.save(file, volume.voxels, allow_pickle=False)
     part.replace(path)

@@ -14,6 +14,7 @@ from wetread.domain.problem import Problem, ProblemCode
 from wetread.domain.study import Series, Study
 from wetread.match.choice import rank_series
 from wetread.match.condition import count_met, describe_failure, is_met
+from wetread.match.patients import check_patients
 from wetread.match.rules import Level, Rule
 from wetread.match.suitable import SeriesVerdict, check_series
 
@@ -99,6 +100,9 @@ def _candidates(study: Study, rule: Rule) -> tuple[Series, ...]:
 
 def _match_model(study: Study, model: Model, rules: Sequence[Rule]) -> ModelMatch:
     name = model.identity.name
+    mixed = check_patients(study)
+    if mixed:
+        return _not_chosen(name, "", mixed)
     if model.state not in _READING_STATES:
         reason = f"Its state is {model.state}: promote it to let it read."
         return _not_chosen(name, "", (Problem(code=ProblemCode.NO_RULE_APPLIES, message=reason),))

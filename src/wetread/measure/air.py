@@ -18,13 +18,13 @@ from scipy import ndimage
 
 from wetread.domain.mask import BoolArray, Mask
 from wetread.domain.volume import Triple, Volume
+from wetread.measure.cavity import AIR_BAND_HU, Cavity, cut_cavity, measure_lung_hu
 from wetread.measure.coarse import Coarse, Float32Array, Window, bring_to, find_window
 from wetread.measure.share import measure_share
-from wetread.measure.thorax import LEFT, RIGHT, TISSUE_HU, Labels, Thorax
+from wetread.measure.thorax import LEFT, RIGHT, Labels, Thorax
 
 #: Of the step from air to lung, the part up to which smoothed blocks count as air, and its limit.
 _AIR_SHARE = 0.5
-_AIR_BAND_HU = 60.0
 _SMOOTHING_MM = 1.6
 #: Less smoothing, and reach, where air that was found is followed into its thin edge.
 _GROWING_MM = 0.9
@@ -106,26 +106,6 @@ class PleuralAir:
     probability: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cavity:
-    """One side of the thorax, cut out of the blocks."""
-
-    #: HU of the blocks.
-    hu: Float32Array
-    #: Lung and free air, with what runs through them.
-    filled: BoolArray
-    #: The same without what is denser than lung.
-    air: BoolArray
-    spacing_mm: Triple
-    air_hu: float
-    lung_hu: float
-
-    @property
-    def voxel_ml(self) -> float:
-        """Volume of one block, ml."""
-        return float(np.prod(self.spacing_mm)) / 1000.0
-
-
 def find_pleural_air(
     blocks: Coarse, coarse: Coarse, thorax: Thorax, settings: AirSettings
 ) -> tuple[AirRegion, ...]:
@@ -181,39 +161,12 @@ def _find_air_of_side(
     )
 
 
-def cut_cavity(
-    blocks: Coarse, coarse: Coarse, thorax: Thorax, side: int
-) -> tuple[Cavity, tuple[slice, slice, slice]] | None:
-    """Cut one side out of the blocks; None where it has no lung."""
-    if not (thorax.sides == side).any():
-        return None
-    window = find_window(thorax.closed == side, coarse, blocks)
-    filled = bring_to(thorax.closed == side, coarse, blocks, window)
-    hu = blocks.voxels[window]
-    air = filled & (hu < TISSUE_HU)
-    cavity = Cavity(
-        hu=hu,
-        filled=filled,
-        air=air,
-        spacing_mm=blocks.spacing_mm,
-        air_hu=thorax.air_hu,
-        lung_hu=measure_lung_hu(coarse, thorax),
-    )
-    return cavity, window
-
-
-def measure_lung_hu(coarse: Coarse, thorax: Thorax) -> float:
-    """Median of lung on either side, free air left out."""
-    values = coarse.voxels[(thorax.sides > 0) & (coarse.voxels > thorax.air_hu + _AIR_BAND_HU)]
-    return float(np.median(values)) if values.size else -850.0
-
-
 def find_dark_parts(cavity: Cavity, least_ml: float) -> Iterator[BoolArray]:
     """Connected parts as dark as air that spread along a surface or fill a space."""
     pure = cavity.air & (cavity.hu < _PARTIAL_HU)
     smooth = _smooth_within(cavity.hu, pure, cavity.spacing_mm)
     step = cavity.lung_hu - cavity.air_hu
-    dark = pure & (smooth < cavity.air_hu + min(_AIR_BAND_HU, _AIR_SHARE * step))
+    dark = pure & (smooth < cavity.air_hu + min(AIR_BAND_HU, _AIR_SHARE * step))
     grown = ndimage.binary_dilation(_open_flat(dark), iterations=2, mask=dark)
     labels, count = ndimage.label(grown)
     sizes = np.bincount(labels.ravel(), minlength=count + 1) * cavity.voxel_ml

@@ -46,6 +46,11 @@ class DeliverySteps:
         target = self.destinations.get(destination)
         return target is not None and bool(self._lacking(study, revision, target))
 
+    def _is_arriving(self, study: str) -> bool:
+        """Tell whether newer images wait: nothing goes out until they are read."""
+        row = self.store.studies.find(study)
+        return row is not None and row.instance_count > row.covered_count
+
     def stop(self, study: str, revision: int, destination: str, code: str) -> None:
         """Mark what waits as failed, after a bug of ours or when the destination is configured no more."""
         rows = self.store.deliveries.list_for(study, revision, destination)
@@ -58,6 +63,8 @@ class DeliverySteps:
     def send(self, study: str, revision: int, destination: str) -> None:
         """Send what waits; each document's outcome is kept."""
         target = self._target(destination)
+        if self._is_arriving(study):
+            return
         self._try(send_documents, self._rows(study, revision, target, DeliveryState.WAITING), target)
 
     def verify(self, study: str, revision: int, destination: str) -> None:
@@ -133,7 +140,7 @@ class DeliverySteps:
     def _rows(
         self, study: str, revision: int, target: Destination, *states: DeliveryState
     ) -> list[DeliveryRow]:
-        rows = self.store.deliveries.list_for(study, revision, target.name)
+        rows = self.store.deliveries.list_standing(study, revision, target.name)
         return [row for row in rows if row.state in states]
 
     def _document(self, row: DeliveryRow) -> Document:

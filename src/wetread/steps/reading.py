@@ -51,16 +51,28 @@ class ReadingSteps:
 
     def quiet_s(self, study: str) -> float:
         """Return how long a study must be quiet before it is complete; keep the urgency its rule gives."""
-        rule = self._rule(study)
+        rules = self._applying(study)
         row = self.store.studies.find(study)
-        if rule is not None and row is not None and row.urgency is not rule.urgency:
-            self.store.studies.set_urgency(study, rule.urgency, rule.name)
-        return rule.quiet_s if rule is not None and rule.quiet_s is not None else self.default_quiet_s
+        if rules and row is not None:
+            most_urgent = min(rules, key=lambda rule: list(Priority).index(rule.urgency))
+            if row.urgency is not most_urgent.urgency:
+                self.store.studies.set_urgency(study, most_urgent.urgency, most_urgent.name)
+        set_by_rules = [rule.quiet_s for rule in rules if rule.quiet_s is not None]
+        return max(set_by_rules, default=self.default_quiet_s)
 
     def urgency(self, study: str) -> Priority:
         """Return the urgency with which a study waits for its models."""
         row = self.store.studies.find(study)
         return row.urgency if row is not None else Priority.ROUTINE
+
+    def is_newest(self, study: str, revision: int) -> bool:
+        """Tell whether a revision is worth reading; one that a newer one took over is closed here."""
+        row = self.store.studies.find(study)
+        if row is None or row.revision <= revision:
+            return True
+        self.journal.note(study, revision, "match", f"Not read: revision {row.revision} has more images.")
+        self.store.studies.finish_revision(study, revision, StudyState.NOT_READ, self.clock())
+        return False
 
     def match(self, study: str, revision: int) -> list[dict[str, str]]:
         """Decide which models read which series; the whole decision is kept for ``explain``."""
@@ -127,7 +139,7 @@ class ReadingSteps:
         self.journal.problem(study, revision, "compose", message, ProblemCode.COMPOSE_FAILED.value)
 
     def address(self, study: str, revision: int) -> list[str]:
-        """Note what goes where; returns the destinations that get something.
+        """Note what goes where, of all Readings that stand; returns the destinations that get something.
 
         Nothing goes out while newer images wait to be read: the next revision will go.
         """
@@ -138,8 +150,8 @@ class ReadingSteps:
             return []
         documents = [
             document
-            for reading_id in self.list_readings(study, revision)
-            for document in self.store.readings.list_documents(reading_id)
+            for standing in self._standing(study, revision)
+            for document in self.store.readings.list_documents(standing.id)
         ]
         addressed = []
         for destination in self.destinations.values():
@@ -150,14 +162,8 @@ class ReadingSteps:
         return addressed
 
     def finish(self, study: str, revision: int) -> None:
-        """Close the revision with what came out of it.
-
-        A Reading of an earlier revision stands only where its model was chosen again.
-        """
-        match = self.store.studies.get_revision(study, revision).match or {}
-        chosen = [one["name"] for one in match.get("models", []) if one["chosen_series"]]
-        self.store.readings.supersede(study, before_revision=revision, keep_models=chosen)
-        current = self.store.readings.list_current([study]).get(study, [])
+        """Close the revision with what came out of it."""
+        current = self._standing(study, revision)
         state = StudyState.READ if any(_is_read(row) for row in current) else StudyState.NOT_READ
         self.store.studies.finish_revision(study, revision, state, self.clock())
 
@@ -167,10 +173,18 @@ class ReadingSteps:
         self.journal.problem(study, revision, "infer", message, ProblemCode.INTERNAL_ERROR.value)
         self.finish(study, revision)
 
-    def _rule(self, study: str) -> Rule | None:
-        # One image is enough to ask; ``match`` looks at all of them.
-        held = self.store.studies.load(study, limit=1)
-        return find_rule(held, self.rules) if held is not None else None
+    def _standing(self, study: str, revision: int) -> list[ReadingRow]:
+        """Return the Readings that stand; an earlier one only where its model was chosen again."""
+        match = self.store.studies.get_revision(study, revision).match
+        if match is not None:
+            chosen = [one["name"] for one in match.get("models", []) if one["chosen_series"]]
+            self.store.readings.supersede(study, before_revision=revision, keep_models=chosen)
+        return self.store.readings.list_current([study]).get(study, [])
+
+    def _applying(self, study: str) -> list[Rule]:
+        # One image of each series is enough to ask; ``match`` looks at all of them.
+        held = self.store.studies.load_heads(study)
+        return [rule for rule in self.rules if held is not None and find_rule(held, (rule,)) is not None]
 
     def _study(self, study: str, revision: int) -> Study:
         begun = self.store.studies.get_revision(study, revision)
@@ -191,7 +205,7 @@ class ReadingSteps:
 
     def _covers(self, row: ReadingRow, model: Model, sop_instance_uids: set[str]) -> bool:
         """Tell whether a Reading was made by this very model from these very images."""
-        if not _is_read(row):
+        if row.superseded or not _is_read(row):
             return False
         reading = self.store.readings.load(row.digest)
         return (

@@ -27,8 +27,13 @@ def open_database(url: str) -> Engine:
 def connect(url: str) -> Engine:
     """Return an engine without touching the schema."""
     if not url.startswith("sqlite"):
-        return sqlalchemy.create_engine(url)
-    engine = sqlalchemy.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+        return sqlalchemy.create_engine(url, hide_parameters=True)
+    engine = sqlalchemy.create_engine(
+        # Parameters are patient data: they never stand in an error.
+        url,
+        connect_args={"timeout": BUSY_TIMEOUT_S},
+        hide_parameters=True,
+    )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_immediate)
     return engine

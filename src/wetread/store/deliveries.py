@@ -32,6 +32,10 @@ class DeliveryRow:
     updated_at: float
 
 
+#: What a destination does not have.
+_NOT_THERE = [DeliveryState.WAITING.value, DeliveryState.FAILED.value, DeliveryState.REFUSED.value]
+
+
 @dataclass(frozen=True, slots=True)
 class Deliveries:
     """The delivery table: the truth about what left."""
@@ -41,9 +45,14 @@ class Deliveries:
     def plan(
         self, study_instance_uid: str, revision: int, document_ids: list[int], destination: str, now: datetime
     ) -> None:
-        """Note that documents must go to a destination; what is noted already stays as it is.
+        """Note that the documents that stand must go to a destination; what is noted stays as it is.
 
-        What an older revision still had waiting for this destination is superseded.
+        What was noted for it and stands no more is superseded, unless it has arrived there.
+
+        Parameters
+        ----------
+        document_ids
+            All documents of the Readings that stand, of whatever revision.
         """
         table = schema.delivery
         with self.engine.begin() as connection:
@@ -51,8 +60,8 @@ class Deliveries:
                 update(table)
                 .where(table.c.study_instance_uid == study_instance_uid)
                 .where(table.c.destination == destination)
-                .where(table.c.revision < revision)
-                .where(table.c.state.in_([DeliveryState.WAITING.value, DeliveryState.FAILED.value]))
+                .where(table.c.document_id.not_in(document_ids))
+                .where(table.c.state.in_(_NOT_THERE))
                 .values(state=DeliveryState.SUPERSEDED.value, updated_at=now.timestamp())
             )
             known = set(
@@ -80,6 +89,16 @@ class Deliveries:
             if rows:
                 connection.execute(insert(table), rows)
 
+    def list_standing(self, study_instance_uid: str, revision: int, destination: str) -> list[DeliveryRow]:
+        """Return the deliveries that ``list_for`` returns, of Readings that are not superseded."""
+        table = schema.delivery
+        return self._rows(
+            table.c.study_instance_uid == study_instance_uid,
+            table.c.revision == revision,
+            table.c.destination == destination,
+            _stands(),
+        )
+
     def list_for(self, study_instance_uid: str, revision: int, destination: str) -> list[DeliveryRow]:
         """Return the deliveries of one revision to one destination."""
         table = schema.delivery
@@ -101,19 +120,15 @@ class Deliveries:
     def count_by_study(
         self, study_instance_uids: list[str]
     ) -> dict[str, dict[str, dict[DeliveryState, int]]]:
-        """Return study -> destination -> state -> documents, of the newest revision planned for each."""
+        """Return study -> destination -> state -> documents, of the Readings that stand."""
         table = schema.delivery
-        newest = (
-            select(table.c.study_instance_uid, func.max(table.c.revision).label("revision"))
-            .where(table.c.study_instance_uid.in_(study_instance_uids))
-            .group_by(table.c.study_instance_uid)
-            .subquery()
-        )
-        here = (table.c.study_instance_uid == newest.c.study_instance_uid) & (
-            table.c.revision == newest.c.revision
-        )
         columns = (table.c.study_instance_uid, table.c.destination, table.c.state)
-        query = select(*columns, func.count()).join(newest, here).group_by(*columns).order_by(*columns)
+        query = (
+            select(*columns, func.count())
+            .where(table.c.study_instance_uid.in_(study_instance_uids), _stands())
+            .group_by(*columns)
+            .order_by(*columns)
+        )
         counts: dict[str, dict[str, dict[DeliveryState, int]]] = {}
         with self.engine.connect().execution_options(read_only=True) as connection:
             for uid, destination, state, count in connection.execute(query):
@@ -127,13 +142,18 @@ class Deliveries:
     def record(
         self, delivery_id: int, state: DeliveryState, now: datetime, problem_code: str = "", message: str = ""
     ) -> None:
-        """Note the outcome of a try."""
+        """Note the outcome of a try.
+
+        What happened is always noted; that it must be tried again only where nothing newer took its place.
+        """
         table = schema.delivery
         tried = 0 if state is DeliveryState.VERIFIED else 1
+        open_states = [DeliveryState.WAITING.value, DeliveryState.SENT.value]
+        unless = () if state is not DeliveryState.WAITING else (table.c.state.in_(open_states),)
         with self.engine.begin() as connection:
             connection.execute(
                 update(table)
-                .where(table.c.id == delivery_id)
+                .where(table.c.id == delivery_id, *unless)
                 .values(
                     state=state.value,
                     attempts=table.c.attempts + tried,
@@ -150,7 +170,9 @@ class Deliveries:
             connection.execute(
                 update(table)
                 .where(table.c.id == delivery_id)
-                .where(table.c.state.in_([DeliveryState.REFUSED.value, DeliveryState.FAILED.value]))
+                .where(
+                    table.c.state.in_([DeliveryState.REFUSED.value, DeliveryState.FAILED.value]), _stands()
+                )
                 .values(state=DeliveryState.WAITING.value, attempts=0, updated_at=now.timestamp())
             )
 
@@ -168,3 +190,14 @@ class Deliveries:
         with self.engine.connect().execution_options(read_only=True) as connection:
             rows = connection.execute(query).mappings().all()
         return [DeliveryRow(**{**row, "state": DeliveryState(row["state"])}) for row in rows]
+
+
+def _stands() -> ColumnElement[bool]:
+    """Hold where the Reading behind a delivery's document is not superseded."""
+    document, reading = schema.document, schema.reading
+    standing = (
+        select(document.c.id)
+        .join(reading, reading.c.id == document.c.reading_id)
+        .where(~reading.c.superseded)
+    )
+    return schema.delivery.c.document_id.in_(standing)

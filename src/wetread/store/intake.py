@@ -7,6 +7,7 @@ Never: overwriting; success before file, folder and index row are durable.
 from __future__ import annotations
 
 import dataclasses
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -128,7 +129,8 @@ class Intake:
             self._index(arrived)
         except IntegrityError:
             return self._restore(dataclasses.replace(arrived, instance=_moved(arrived.instance, path)))
-        except SQLAlchemyError:
+        except Exception:
+            # Whatever it was: no file stays that the index does not know.
             path.unlink()
             raise
         return Acceptance.ACCEPTED
@@ -253,4 +255,5 @@ def _modalities(header: Header) -> list[str]:
 def _expected_instances(header: Header) -> int | None:
     # Number of Study Related Instances (0020,1208), where a sender fills it in.
     text = header_text(header, "NumberOfStudyRelatedInstances")
-    return int(text) if text.isdigit() and int(text) > 0 else None
+    # What no study has is no number to wait for (and none that the index could hold).
+    return int(text) if re.fullmatch(r"[0-9]{1,6}", text) and int(text) > 0 else None

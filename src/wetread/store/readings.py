@@ -79,7 +79,14 @@ class Readings:
         table = schema.reading
         try:
             with self.engine.begin() as connection:
-                connection.execute(insert(table).values(_reading_row(reading, reading_digest)))
+                newer = select(table.c.id).where(
+                    table.c.study_instance_uid == reading.study_instance_uid,
+                    table.c.model_name == reading.model.name,
+                    table.c.revision > reading.revision,
+                )
+                row_values = _reading_row(reading, reading_digest)
+                row_values["superseded"] = connection.execute(newer).first() is not None
+                connection.execute(insert(table).values(row_values))
                 connection.execute(
                     update(table)
                     .where(table.c.study_instance_uid == reading.study_instance_uid)

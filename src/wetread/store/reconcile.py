@@ -22,7 +22,7 @@ from wetread.dicom.digest import digest_data_set
 from wetread.dicom.header import read_instance
 from wetread.domain.problem import ProblemCode
 from wetread.domain.study import Instance
-from wetread.errors import InputError
+from wetread.errors import InputError, StorageError
 from wetread.store.blobs import storage_error
 from wetread.store.history import Event
 from wetread.store.intake import Arrived
@@ -76,28 +76,38 @@ def _index(store: Store, path: Path) -> bool:
         return False
     content_digest, size = digest_data_set(path)
     incoming = store.intake.incoming / f"{secrets.token_hex(16)}.part"
+    kept = incoming.with_suffix(".kept")
     try:
-        # A second name for it; ``accept`` drops the old one.
+        # More names for it: ``accept`` drops the old one, and the last is for what cannot be indexed.
         os.link(path, incoming)
+        os.link(path, kept)
     except OSError as error:
         raise storage_error(error) from error
-    store.intake.accept(
-        Arrived(
-            instance=Instance(
-                sop_instance_uid=instance.sop_instance_uid,
-                sop_class_uid=instance.sop_class_uid,
-                series_instance_uid=instance.series_instance_uid,
-                study_instance_uid=instance.study_instance_uid,
-                transfer_syntax_uid=instance.transfer_syntax_uid,
-                header=instance.header,
-                path=incoming,
-            ),
-            content_digest=content_digest,
-            size=size,
-            received_at=datetime.now(UTC),
-            source="recovered",
-        )
+    arrived = Arrived(
+        instance=Instance(
+            sop_instance_uid=instance.sop_instance_uid,
+            sop_class_uid=instance.sop_class_uid,
+            series_instance_uid=instance.series_instance_uid,
+            study_instance_uid=instance.study_instance_uid,
+            transfer_syntax_uid=instance.transfer_syntax_uid,
+            header=instance.header,
+            path=incoming,
+        ),
+        content_digest=content_digest,
+        size=size,
+        received_at=datetime.now(UTC),
+        source="recovered",
     )
+    try:
+        store.intake.accept(arrived)
+    except StorageError:
+        raise
+    except Exception:  # noqa: BLE001 - one file that cannot be indexed must never keep the service from starting
+        incoming.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        _set_aside(store, kept)
+        return False
+    kept.unlink()
     return True
 
 

@@ -6,6 +6,7 @@ In: a data folder, optionally a database URL.  Out: ``Store``.  Never: a half-op
 from __future__ import annotations
 
 import fcntl
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -35,6 +36,8 @@ class Store:
     history: History
     #: What may be thrown away at any time.
     scratch: Blobs
+    #: For files in passing, cleared at each start.
+    work: Path
     _locks: list[IO[str]] = field(default_factory=list)
 
     def own(self) -> None:
@@ -60,6 +63,8 @@ class Store:
             path.unlink()
         for path in self.scratch.iter_paths():
             path.unlink()
+        shutil.rmtree(self.work)
+        self.work.mkdir(mode=0o700)
 
     def close(self) -> None:
         """Close the database connections."""
@@ -81,6 +86,8 @@ def open_store(data: Path, database_url: str = "") -> Store:
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     incoming = data / "incoming"
     incoming.mkdir(exist_ok=True)
+    work = data / "work"
+    work.mkdir(exist_ok=True, mode=0o700)
     engine = open_database(database_url or f"sqlite:///{data / 'index.sqlite'}")
     instances = Blobs(data / "instances", ".dcm")
     for folder in ("instances", "conflicts", "readings", "documents"):
@@ -94,4 +101,5 @@ def open_store(data: Path, database_url: str = "") -> Store:
         deliveries=Deliveries(engine),
         history=History(engine),
         scratch=Blobs(data / "scratch", ".npy"),
+        work=work,
     )

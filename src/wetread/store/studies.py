@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, func, insert, select, update
 
 from wetread.domain.progress import StudyState
 from wetread.domain.reading import Priority
@@ -127,6 +127,20 @@ class Studies:
         with self._reading() as connection:
             rows = connection.execute(query).mappings().all()
         studies = group_instances([self._instance(dict(row)) for row in rows], revision)
+        return studies[0] if studies else None
+
+    def load_heads(self, study_instance_uid: str) -> Study | None:
+        """Return the study with one instance of each series: enough to know what kind of study it is."""
+        table = schema.instance
+        heads = (
+            select(func.min(table.c.sop_instance_uid))
+            .where(table.c.study_instance_uid == study_instance_uid, ~table.c.is_result)
+            .group_by(table.c.series_instance_uid)
+        )
+        query = select(table).where(table.c.sop_instance_uid.in_(heads))
+        with self._reading() as connection:
+            rows = connection.execute(query).mappings().all()
+        studies = group_instances([self._instance(dict(row)) for row in rows])
         return studies[0] if studies else None
 
     def set_urgency(self, study_instance_uid: str, urgency: Priority, rule: str) -> None:
