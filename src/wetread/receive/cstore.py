@@ -82,9 +82,11 @@ class Receiver:
     port: int
     ae_title: str
     _server: QuickServer = field(repr=False)
+    _notes: Notes = field(repr=False)
 
     def stop(self) -> None:
         """End all associations and stop listening."""
+        self._notes.close()
         for association in self._server.active_associations:
             association.abort()
         if self._server in self._server.ae._servers:
@@ -122,7 +124,8 @@ def start_receiver(options: ReceiverOptions, store: Store, on_stored: OnStored |
     if not options.allowed_aets and not _is_loopback(options.host):
         raise UnsafeBinding(host=options.host)
     store.intake.prepare()
-    scp = _StorageScp(store, Notes(store.history), on_stored)
+    notes = Notes(store.history)
+    scp = _StorageScp(store, notes, on_stored)
     entity = _entity(options)
     server = entity.make_server(
         (options.host, options.port),
@@ -134,7 +137,7 @@ def start_receiver(options: ReceiverOptions, store: Store, on_stored: OnStored |
     entity._servers.append(server)
     thread = threading.Thread(target=server.serve_forever, name="receive-cstore", daemon=True)
     thread.start()
-    return Receiver(server.server_address[1], options.aet, cast(QuickServer, server))
+    return Receiver(server.server_address[1], options.aet, cast(QuickServer, server), notes)
 
 
 def _entity(options: ReceiverOptions) -> AE:

@@ -30,6 +30,7 @@ class Notes:
         self._repeat_s = repeat_s
         self._lock = threading.Lock()
         self._studies: OrderedDict[str, None] = OrderedDict()
+        self._is_closed = False
         self._problems: OrderedDict[tuple[str, str, str], float] = OrderedDict()
 
     def arrived(self, studies: Studies, study_instance_uid: str, source: str) -> None:
@@ -42,12 +43,18 @@ class Notes:
         if row is not None and row.instance_count == 1:
             self._add(f"First image from {source or 'an unnamed sender'}.", study_instance_uid)
 
+    def close(self) -> None:
+        """Note nothing more: what breaks off now does so because we stop."""
+        self._is_closed = True
+
     def problem(self, message: str, code: str, source: str = "", study_instance_uid: str = "") -> None:
         """Note a problem, unless the same one was noted just now."""
         key = (study_instance_uid, source, message)
         now = time.monotonic()
         with self._lock:
             last = self._problems.get(key)
+            if self._is_closed:
+                return
             if last is not None and now - last < self._repeat_s:
                 return
             self._problems[key] = now
