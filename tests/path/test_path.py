@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.uid import generate_uid
 
 from tests.orthanc import Orthanc, requires_orthanc
 from tests.path.service import PAUSE, Service
@@ -105,6 +106,26 @@ def test_late_slices_make_a_revision_that_supersedes(make_service, orthanc: Orth
     with service.store() as store:
         (current,) = store.readings.list_current([study])[study]
         assert current.revision == 2
+
+
+def test_an_unrelated_image_that_comes_while_reading_costs_no_result(
+    make_service, orthanc: Orthanc, visits, tmp_path: Path
+) -> None:
+    service = make_service(pacs(orthanc))
+    study, files = uid_of(visits[0]), visits[0]
+    scan(files, service)
+    service.await_state(study, StudyState.READING)
+    late = pydicom.dcmread(files[0])
+    late.SeriesInstanceUID, late.SOPInstanceUID = generate_uid(), generate_uid()
+    late.file_meta.MediaStorageSOPInstanceUID = late.SOPInstanceUID
+    late.save_as(tmp_path / "late.dcm")
+    scan([tmp_path / "late.dcm"], service)
+    service.await_state(study, StudyState.READ, revision=2)
+    service.await_delivered(study, revision=2)
+    with service.store() as store:
+        (current,) = store.readings.list_current([study])[study]
+    assert current.revision == 1
+    assert len(results_at(orthanc, study)["SR"]) == 1
 
 
 def test_half_a_study_is_refused_with_a_reason_and_read_when_whole(make_service, orthanc, visits) -> None:
