@@ -22,9 +22,11 @@ from wetread.errors import ConfigError
 from wetread.infer.process import run_job
 from wetread.path import DELIVER_QUEUE, READ_QUEUE, StudyPath, delivery_job
 from wetread.receive.cstore import Receiver, ReceiverOptions, start_receiver
+from wetread.receive.mllp import Listener, start_mllp_listener
 from wetread.registry import read_builtin_models, read_package
 from wetread.steps import DeliverySteps, ReadingSteps
 from wetread.store import Store, open_store
+from wetread.store.history import Event
 from wetread.store.reconcile import reconcile
 from wetread.web import create_web
 
@@ -40,6 +42,7 @@ class RunningApp:
     engine: Engine
     dispatcher: Dispatcher
     receiver: Receiver
+    listener: Listener | None
     web: FastAPI
     server: uvicorn.Server
     server_thread: threading.Thread
@@ -53,6 +56,8 @@ class RunningApp:
     def stop(self) -> None:
         """Stop taking in first, then working, then showing."""
         self.receiver.stop()
+        if self.listener is not None:
+            self.listener.stop()
         self.dispatcher.stop()
         self.engine.stop()
         # Open event streams would keep the server waiting.
@@ -97,6 +102,7 @@ def start_app(config: Config) -> RunningApp:
         engine=engine,
         dispatcher=dispatcher,
         receiver=receiver,
+        listener=_start_listener(config, store),
         web=web,
         server=server,
         server_thread=thread,
@@ -146,6 +152,22 @@ def _start_receiver(config: Config, store: Store, dispatcher: Dispatcher) -> Rec
         return start_receiver(options, store, on_stored)
     except OSError as error:
         raise ConfigError("The DICOM port is taken: choose another.", port=config.dicom_port) from error
+
+
+def _start_listener(config: Config, store: Store) -> Listener | None:
+    """Listen for HL7 messages; this version knows none and says so to the sender and in the history."""
+    if config.mllp_port is None:
+        return None
+
+    def refuse(_message: str) -> str:
+        text = "An HL7 message was refused: this version takes no orders yet."
+        store.history.add(Event(at=now(), stage="receive", level="problem", message=text))
+        return "AR"
+
+    try:
+        return start_mllp_listener(config.hl7_host, config.mllp_port, refuse)
+    except OSError as error:
+        raise ConfigError("The HL7 port is taken: choose another.", port=config.mllp_port) from error
 
 
 def _make_web(store: Store, models: dict[str, Model], engine: Engine) -> FastAPI:

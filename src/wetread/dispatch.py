@@ -13,7 +13,7 @@ import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from wetread.assemble import Arrival, check_completeness
 from wetread.domain.problem import ProblemCode
@@ -27,6 +27,8 @@ from wetread.store.studies import StudyRow
 
 #: Look at everything at least this often.
 SWEEP_S = 10.0
+#: The engine forgets jobs that ended longer ago: the index holds all that pages show.
+KEEP_JOBS = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Dispatcher:
         for row in self.store.studies.list_due():
             wait_s = min(wait_s, self._consider_safely(row))
         if sweep:
+            self.engine.prune((self.clock() - KEEP_JOBS).isoformat())
             self._resume_readings()
             self._resume_deliveries()
         return wait_s

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,17 @@ def test_everything_stored_is_json(start, tmp_path: Path) -> None:
         assert name == "json_1"
         for value in filter(None, (inputs, output)):
             json.loads(value)
+
+
+def test_what_ended_long_ago_is_forgotten(start) -> None:
+    engine = start(work=lambda step: None)
+    engine.enqueue(job("work", "k/1"))
+    await_true(lambda: engine.find_state("k/1") == "SUCCESS")
+    now = datetime.now(UTC)
+    assert engine.prune((now - timedelta(days=1)).isoformat()) == 0
+    assert engine.find_state("k/1") == "SUCCESS"
+    assert engine.prune((now + timedelta(days=1)).isoformat()) == 1
+    assert engine.find_state("k/1") is None
 
 
 CRASHING = """

@@ -19,7 +19,7 @@ from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import StudyState
 from wetread.domain.reading import Outcome, Priority, Reading
 from wetread.domain.study import Study
-from wetread.infer.job import ReadJob
+from wetread.infer.job import ReadJob, make_unread
 from wetread.infer.scratch import find_volume
 from wetread.match import Match, Rule, find_rule, match_study
 from wetread.steps.journal import Journal
@@ -78,6 +78,7 @@ class ReadingSteps:
         """Decide which models read which series; the whole decision is kept for ``explain``."""
         match = match_study(self._study(study, revision), self.models, self.rules)
         self.store.studies.save_match(study, revision, match.to_json())
+        self._retract(study, revision, match)
         if match.chosen:
             self.journal.note(study, revision, "match", _match_sentence(match))
         else:
@@ -180,6 +181,21 @@ class ReadingSteps:
             chosen = [one["name"] for one in match.get("models", []) if one["chosen_series"]]
             self.store.readings.supersede(study, before_revision=revision, keep_models=chosen)
         return self.store.readings.list_current([study]).get(study, [])
+
+    def _retract(self, study: str, revision: int, match: Match) -> None:
+        """Say "not read" for a model that read an earlier revision and cannot read this one."""
+        for one in match.models:
+            stood = [row for row in self._earlier(study, revision, one.model) if not row.superseded]
+            if one.is_chosen or not any(_is_read(row) for row in stood):
+                continue
+            job = ReadJob(
+                study_instance_uid=study,
+                revision=revision,
+                series=self._study(study, revision).series[0],
+                model=self.models[one.model],
+                made_at=self.clock(),
+            )
+            self.store.readings.save(make_unread(job, *one.problems))
 
     def _applying(self, study: str) -> list[Rule]:
         # One image of each series is enough to ask; ``match`` looks at all of them.
