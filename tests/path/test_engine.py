@@ -174,7 +174,7 @@ def test_everything_stored_is_json(start, tmp_path: Path) -> None:
 
 
 def test_what_ended_long_ago_is_forgotten(start) -> None:
-    engine = start(work=lambda step: None)
+    engine = start(work=lambda _step: None)
     engine.enqueue(job("work", "k/1"))
     await_true(lambda: engine.find_state("k/1") == "SUCCESS")
     now = datetime.now(UTC)
