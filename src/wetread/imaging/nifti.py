@@ -32,7 +32,7 @@ _READ_ERRORS = (ImageFileError, OSError, EOFError, ValueError, TypeError, Arithm
 
 def is_nifti(path: Path) -> bool:
     """Tell by the name whether a file is NIfTI."""
-    return path.is_file() and path.name.lower().endswith((".nii", ".nii.gz"))
+    return not path.is_dir() and path.name.lower().endswith((".nii", ".nii.gz"))
 
 
 def read_nifti_volume(path: Path) -> Volume:
