@@ -115,7 +115,8 @@ def _look(request: ReadRequest) -> _Seen | None:
         upright=upright,
         lungs=lungs,
         air=marked,
-        nodules=nodules,
+        # Largest first: "Nodule 1" is the one to look at.
+        nodules=tuple(sorted(nodules, key=lambda one: (-one.volume_mm3, one.center))),
         problems=_limits(volume, lungs, too_many),
     )
 

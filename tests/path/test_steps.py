@@ -1,0 +1,110 @@
+"""The steps, one by one, on a real store."""
+
+import dataclasses
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.domain.test_reading import make_reading
+from tests.store.test_store import NOW, arrive
+from wetread.domain.progress import DeliveryState, StudyState
+from wetread.domain.reading import Outcome, Priority
+from wetread.errors import ConfigError
+from wetread.infer.process import run_job
+from wetread.match import default_rules, parse_rules
+from wetread.registry import read_builtin_models
+from wetread.steps import DeliverySteps, ReadingSteps
+from wetread.store import Store, open_store
+
+STUDY = "1.2.5"
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    opened = open_store(tmp_path / "data")
+    opened.intake.accept(arrive(opened, 1))
+    yield opened
+    opened.close()
+
+
+def make_steps(store: Store, rules=None) -> ReadingSteps:
+    return ReadingSteps(
+        store=store,
+        models=read_builtin_models(),
+        rules=rules or default_rules(),
+        destinations={},
+        run_job=run_job,
+        clock=lambda: NOW,
+        default_quiet_s=10.0,
+    )
+
+
+def begin(store: Store, number: int) -> None:
+    store.intake.accept(arrive(store, number, at=NOW + timedelta(seconds=number)))
+    assert store.studies.begin_revision(STUDY, "quiet", NOW) is not None
+
+
+def test_what_a_new_revision_cannot_read_is_retracted(store: Store) -> None:
+    begin(store, 2)
+    store.readings.save(dataclasses.replace(make_reading(), study_instance_uid=STUDY))
+    begin(store, 3)
+    steps = make_steps(store)
+    assert steps.match(STUDY, 2) == []
+    steps.finish(STUDY, 2)
+    (current,) = store.readings.list_current([STUDY])[STUDY]
+    assert (current.revision, current.outcome) == (2, Outcome.NOT_READ)
+    assert current.problems
+    row = store.studies.find(STUDY)
+    assert row is not None
+    assert row.state is StudyState.NOT_READ
+
+
+def test_a_stop_leaves_an_earlier_reading_standing(store: Store) -> None:
+    begin(store, 2)
+    store.readings.save(dataclasses.replace(make_reading(), study_instance_uid=STUDY))
+    begin(store, 3)
+    make_steps(store).stop(STUDY, 2, "internal-error")
+    (current,) = store.readings.list_current([STUDY])[STUDY]
+    assert current.revision == 1
+    assert [event.level for event in store.history.list_for_study(STUDY)] == ["problem"]
+
+
+def test_a_revision_that_was_overtaken_is_not_read(store: Store) -> None:
+    begin(store, 2)
+    begin(store, 3)
+    steps = make_steps(store)
+    assert steps.is_newest(STUDY, 2)
+    assert not steps.is_newest(STUDY, 1)
+    assert [row.revision for row in store.studies.list_unfinished_revisions()] == [2]
+
+
+def test_quiet_period_and_urgency_come_from_any_series(store: Store) -> None:
+    rules = parse_rules(
+        [
+            {"name": "all CT", "models": ["chest-ct"], "modality": "CT"},
+            {
+                "name": "second series",
+                "models": ["chest-ct"],
+                "urgency": "stat",
+                "quiet_s": 60,
+                "when": [{"keyword": "SeriesNumber", "equals": 2}],
+            },
+        ]
+    )
+    arrived = arrive(store, 9)
+    header = {**arrived.instance.header, "SeriesNumber": 2}
+    instance = dataclasses.replace(arrived.instance, series_instance_uid="1.2.9", header=header)
+    steps = make_steps(store, rules)
+    assert steps.quiet_s(STUDY) == 10.0
+    store.intake.accept(dataclasses.replace(arrived, instance=instance))
+    assert steps.quiet_s(STUDY) == 60.0
+    assert steps.urgency(STUDY) is Priority.STAT
+
+
+def test_a_destination_that_is_configured_no_more_says_so(store: Store) -> None:
+    steps = DeliverySteps(store=store, destinations={}, clock=lambda: NOW)
+    with pytest.raises(ConfigError, match="configured no more"):
+        steps.send(STUDY, 1, "old-pacs")
+    assert not steps.needs_delivery(STUDY, 1, "old-pacs")
+    assert store.deliveries.list_by_state(DeliveryState.WAITING) == []
