@@ -57,7 +57,8 @@ def wilson(hits: int, total: int) -> tuple[float, float]:
     centre = share + z**2 / (2 * total)
     spread = z * np.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
     scale = 1 + z**2 / total
-    return float((centre - spread) / scale), float((centre + spread) / scale)
+    # At 0 and all of them rounding alone leaves the range.
+    return max(float((centre - spread) / scale), 0.0), min(float((centre + spread) / scale), 1.0)
 
 
 def median_interval(values: list[float], seed: int = 0) -> tuple[float, float, float]:
