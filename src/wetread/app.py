@@ -5,10 +5,10 @@ In: a ``Config``.  Out: a running service.  Never: a decision about a study.
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
@@ -23,7 +23,7 @@ from wetread.infer.process import run_job
 from wetread.path import DELIVER_QUEUE, READ_QUEUE, StudyPath, delivery_job
 from wetread.receive.cstore import Receiver, ReceiverOptions, start_receiver
 from wetread.receive.mllp import Listener, start_mllp_listener
-from wetread.registry import read_builtin_models, read_package
+from wetread.registry import read_models
 from wetread.steps import DeliverySteps, ReadingSteps
 from wetread.store import Store, open_store
 from wetread.store.history import Event
@@ -78,17 +78,16 @@ def start_app(config: Config) -> RunningApp:
     check_config(config)
     store = open_store(config.data)
     store.own()
-    # What is written in passing holds patient data: it stays in our folder, which ``own`` clears.
-    tempfile.tempdir = str(store.work)
     reconcile(store)
-    models = read_models(config)
+    models = read_models(config.model_folders)
     destinations = {destination.name: destination for destination in config.destinations}
     reading = ReadingSteps(
         store=store,
         models=models,
         rules=config.rules,
         destinations=destinations,
-        run_job=run_job,
+        # What is written in passing holds patient data: it stays in our folder, which ``own`` clears.
+        run_job=partial(run_job, work=store.work),
         clock=now,
         default_quiet_s=config.quiet_s,
     )
@@ -114,15 +113,6 @@ def now() -> datetime:
     """Return the time on this machine's clock; every other part gets it handed in."""
     # With the local offset: DICOM and HL7 times without one are read as local.
     return datetime.now(UTC).astimezone()
-
-
-def read_models(config: Config) -> dict[str, Model]:
-    """Return the built-in models and those of the configured folders, by name."""
-    models = dict(read_builtin_models())
-    for folder in config.model_folders:
-        model = read_package(folder)
-        models[model.identity.name] = model
-    return models
 
 
 def _start_path(
@@ -187,8 +177,6 @@ def _serve_web(config: Config, web: FastAPI) -> tuple[uvicorn.Server, threading.
             web, host=config.http_host, port=config.http_port, log_level="warning", access_log=False
         )
     )
-    # Signals belong to the command line.
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.run, name="web", daemon=True)
     thread.start()
     _await_started(server, thread, config)

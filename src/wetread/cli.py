@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from wetread.errors import WetreadError
+from wetread.errors import ConfigError, WetreadError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -105,10 +105,10 @@ def analyze(
     """Read images offline; findings.json and DICOM objects come out."""
     from wetread.analyze import Analysis, analyze_path
     from wetread.config import Config, read_config
-    from wetread.registry import read_builtin_models
+    from wetread.registry import read_models
 
     settings = read_config(config) if config else Config()
-    analysis = Analysis(models=read_builtin_models(), rules=settings.rules)
+    analysis = Analysis(models=read_models(settings.model_folders), rules=settings.rules)
     with console.status("Reading the images ..."):
         entries = analyze_path(path.resolve(), out.resolve(), analysis)
     for entry in entries:
@@ -253,6 +253,8 @@ def explain(
     from wetread.explain import explain_study
     from wetread.store import open_store
 
+    if not (data / "index.sqlite").exists():
+        raise ConfigError("There is no data folder of Wetread here: name it with --data.", data=data)
     store = open_store(data)
     try:
         typer.echo(explain_study(store, study))
@@ -266,9 +268,9 @@ def list_models(
 ) -> None:
     """List the registered models."""
     from wetread.domain.jsonable import to_jsonable
-    from wetread.registry import read_builtin_models
+    from wetread.registry import read_models
 
-    models = read_builtin_models()
+    models = read_models()
     if as_json:
         typer.echo(json.dumps([to_jsonable(model) for model in models.values()], indent=2))
         return
@@ -282,9 +284,9 @@ def show_model(name: Annotated[str, typer.Argument(help="As `wetread models list
     """Show one model: what it may read, with which numbers, and its card."""
     from wetread.domain.jsonable import to_jsonable
     from wetread.errors import UnknownModel
-    from wetread.registry import read_builtin_models
+    from wetread.registry import read_models
 
-    models = read_builtin_models()
+    models = read_models()
     if name not in models:
         raise UnknownModel(model=name)
     typer.echo(json.dumps(to_jsonable(models[name]), indent=2))

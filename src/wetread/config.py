@@ -108,7 +108,11 @@ def check_config(config: Config) -> None:
     """
     for host in (config.dicom_host, config.http_host, config.hl7_host):
         if not _is_loopback(host):
-            raise UnsafeBinding(host=host)
+            raise UnsafeBinding(
+                "This version listens on loopback only, since it has no users yet: use 127.0.0.1,"
+                " and a tunnel from other machines.",
+                host=host,
+            )
     names = [destination.name for destination in config.destinations]
     for name in names:
         if names.count(name) > 1:

@@ -35,12 +35,10 @@ def explain_study(store: Store, study: str) -> str:
 
 
 def _find(store: Store, study: str) -> StudyRow:
-    by_key = store.studies.find_by_key(study)
-    if by_key is not None:
-        return by_key
-    for row in store.studies.list_newest(limit=100_000):
-        if study in (row.study_instance_uid, row.accession_number):
-            return row
+    studies = store.studies
+    row = studies.find(study) or studies.find_by_accession(study) or studies.find_by_key(study)
+    if row is not None:
+        return row
     raise ConfigError("No such study is here: check the UID and --data.")
 
 

@@ -25,7 +25,7 @@ from wetread.phantom import (
     VisitOptions,
     make_visit,
 )
-from wetread.registry.package import read_builtin_models
+from wetread.registry.package import read_models
 
 DATA = Path(os.environ.get("WETREAD_DATA", Path(__file__).parents[3] / "shared/data"))
 # Coarser than a clinical scan, so that the suite stays quick.
@@ -37,7 +37,7 @@ def _request(volume):
         study_instance_uid="2.25.10",
         series_instance_uid="2.25.11",
         revision=1,
-        model=read_builtin_models()["chest-ct"],
+        model=read_models()["chest-ct"],
         volume=volume,
         made_at=datetime(2026, 1, 12, tzinfo=UTC),
     )

@@ -13,9 +13,9 @@ from wetread.dicom.header import read_instance
 from wetread.domain.model import Eligibility, Model
 from wetread.domain.study import Study, group_instances
 from wetread.match import Match, default_rules, find_rule, match_study, parse_rules
-from wetread.registry import read_builtin_models
+from wetread.registry import read_models
 
-(CHEST,) = read_builtin_models().values()
+(CHEST,) = read_models().values()
 LOOSE = dataclasses.replace(
     CHEST,
     eligibility=Eligibility(

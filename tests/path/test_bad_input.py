@@ -14,9 +14,9 @@ from pydicom.uid import generate_uid
 
 from wetread.analyze import Analysis, analyze_path
 from wetread.match import default_rules
-from wetread.registry import read_builtin_models
+from wetread.registry import read_models
 
-ANALYSIS = Analysis(models=read_builtin_models(), rules=default_rules())
+ANALYSIS = Analysis(models=read_models(), rules=default_rules())
 
 
 def analyze(path: Path, out: Path) -> dict[str, Any]:

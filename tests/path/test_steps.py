@@ -13,7 +13,7 @@ from wetread.domain.reading import Outcome, Priority
 from wetread.errors import ConfigError
 from wetread.infer.process import run_job
 from wetread.match import default_rules, parse_rules
-from wetread.registry import read_builtin_models
+from wetread.registry import read_models
 from wetread.steps import DeliverySteps, ReadingSteps
 from wetread.store import Store, open_store
 
@@ -31,7 +31,7 @@ def store(tmp_path: Path):
 def make_steps(store: Store, rules=None) -> ReadingSteps:
     return ReadingSteps(
         store=store,
-        models=read_builtin_models(),
+        models=read_models(),
         rules=rules or default_rules(),
         destinations={},
         run_job=run_job,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from wetread.errors import InvalidPackage
-from wetread.registry import read_builtin_models, read_package
+from wetread.registry import read_models, read_package
 
 GOOD = """
 name = "my-model"
@@ -107,7 +107,7 @@ def test_a_link_out_of_the_package_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_built_in_chest_ct_is_complete() -> None:
-    model = read_builtin_models()["chest-ct"]
+    model = read_models()["chest-ct"]
     assert model.folder == ""
     assert "Not for clinical use" in model.intended_use
     assert "Not for clinical use" in model.card["status"]

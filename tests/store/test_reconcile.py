@@ -85,3 +85,24 @@ def test_a_row_without_a_file_is_a_problem_and_can_be_sent_again(store: Store) -
     assert [event.code for event in problems] == [ProblemCode.FILE_MISSING]
     assert store.intake.accept(arrive(store)) is Acceptance.REPEATED
     assert reconcile(store) == Reconciliation()
+
+
+def test_a_file_that_cannot_be_indexed_never_keeps_the_service_from_starting(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever an index cannot hold (a bug of ours), its file is kept aside and noted, the others go on."""
+    arrived = arrive(store)
+    uid = arrived.instance.sop_instance_uid
+    data = arrived.instance.path.read_bytes()
+    arrived.instance.path.unlink()
+    place(store, uid, data)
+
+    def overflow(*_arguments: object) -> None:
+        raise OverflowError("Python int too large to convert to SQLite INTEGER")
+
+    monkeypatch.setattr("wetread.store.intake._count", overflow)
+    assert reconcile(store) == Reconciliation(set_aside=1)
+    assert [path.read_bytes() for path in store.intake.conflicts.iter_paths()] == [data]
+    assert not store.intake.instances.path(uid).exists()
+    assert not list(store.intake.incoming.iterdir())
+    assert reconcile(store) == Reconciliation()

@@ -214,3 +214,15 @@ def test_a_number_of_instances_that_no_study_has_is_not_waited_for(store: Store)
     row = store.studies.find("1.2.5")
     assert row is not None
     assert row.expected_instances is None
+
+
+def test_a_revision_covers_what_arrived_first_whatever_the_clock_says(store: Store) -> None:
+    for number in (1, 2):
+        store.intake.accept(arrive(store, number, at=NOW))
+    begun = store.studies.begin_revision("1.2.5", "quiet", NOW)
+    assert begun is not None
+    # The clock was set back by an hour before the next image.
+    store.intake.accept(arrive(store, 3, at=NOW - timedelta(hours=1)))
+    held = store.studies.load("1.2.5", limit=begun.instance_count)
+    assert held is not None
+    assert [one.sop_instance_uid for one in held.series[0].instances] == ["1.2.3.1", "1.2.3.2"]

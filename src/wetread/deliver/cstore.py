@@ -59,9 +59,11 @@ class Item:
     transfer_syntax_uid: str
 
 
-def send_objects(destination: Destination, documents: Sequence[Document]) -> list[Outcome]:
+def send_objects(
+    destination: Destination, documents: Sequence[Document], work: Path | None = None
+) -> list[Outcome]:
     """Send the DICOM documents of one delivery over one association; one outcome each, in order."""
-    with tempfile.TemporaryDirectory(prefix="wetread-send-") as folder:
+    with tempfile.TemporaryDirectory(prefix="wetread-send-", dir=work) as folder:
         items = []
         for number, document in enumerate(documents):
             path = Path(folder) / f"{number}.dcm"

@@ -28,15 +28,21 @@ JOB, RESULT, FAILURE = "job.json", "reading.zip", "failure.json"
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run_job(job: ReadJob) -> Reading:
+def run_job(job: ReadJob, work: Path | None = None) -> Reading:
     """Read a series in a new process; what the model does wrong becomes a Reading that says so.
+
+    Parameters
+    ----------
+    work
+        Folder for the files that pass between the processes (they hold the images' headers); None:
+        the system's.
 
     Raises
     ------
     ModelInterrupted
         If somebody ended the process, as a machine does that shuts down: nothing is known of the study.
     """
-    with tempfile.TemporaryDirectory(prefix="wetread-") as name:
+    with tempfile.TemporaryDirectory(prefix="wetread-", dir=work) as name:
         folder = Path(name)
         (folder / JOB).write_text(json.dumps(to_jsonable(job)))
         try:

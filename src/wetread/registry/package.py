@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,10 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+(?:[-+.][0-9A-Za-z.-]{1,32})?")
 _NOT_PACKAGED = frozenset({"__pycache__", ".git", ".DS_Store"})
 
 
-def read_builtin_models() -> dict[str, Model]:
-    """Return the built-in models by name."""
-    models = (read_package(path.parent) for path in sorted(BUILTIN_FOLDER.glob(f"*/{FILE_NAME}")))
+def read_models(folders: Iterable[Path] = ()) -> dict[str, Model]:
+    """Return the built-in models and those of more folders, by name; a folder's goes over a built-in one."""
+    builtin = sorted(path.parent for path in BUILTIN_FOLDER.glob(f"*/{FILE_NAME}"))
+    models = (read_package(folder) for folder in (*builtin, *folders))
     return {model.identity.name: model for model in models}
 
 

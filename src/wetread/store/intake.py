@@ -21,6 +21,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from wetread.domain.progress import Acceptance, StudyState
 from wetread.domain.study import Header, Instance, header_text, study_key
 from wetread.errors import StorageError
+from wetread.imaging.same import is_same_object
 from wetread.store import schema
 from wetread.store.blobs import Blobs
 
@@ -54,6 +55,7 @@ _GROW_STUDY = (
         # More images: whoever reported it must see it again.
         reported_at=None,
     )
+    .returning(schema.study.c.instance_count)
 )
 
 
@@ -137,8 +139,9 @@ class Intake:
 
     def _index(self, arrived: Arrived) -> None:
         with self.engine.begin() as connection:
-            is_result = _count(connection, arrived)
-            connection.execute(_INSERT_INSTANCE, _instance_row(arrived) | {"is_result": is_result})
+            arrival = _count(connection, arrived)
+            place = {"arrival": arrival, "is_result": arrival == 0}
+            connection.execute(_INSERT_INSTANCE, _instance_row(arrived) | place)
 
     def _restore(self, arrived: Arrived) -> Acceptance:
         """The index knows an instance whose file was gone; it lies in its place again."""
@@ -157,11 +160,16 @@ class Intake:
         return Acceptance.CONFLICT
 
     def _compare(self, arrived: Arrived, known: str) -> Acceptance:
-        if known == arrived.content_digest:
+        if known == arrived.content_digest or self._is_other_encoding(arrived):
             arrived.instance.path.unlink(missing_ok=True)
             return Acceptance.REPEATED
         self._keep_aside(arrived)
         return Acceptance.CONFLICT
+
+    def _is_other_encoding(self, arrived: Arrived) -> bool:
+        """Tell whether it is the stored instance in another transfer syntax, as an archive may send it."""
+        uid = arrived.instance.sop_instance_uid
+        return is_same_object(self.instances.path(uid), arrived.instance.path)
 
     def _keep_aside(self, arrived: Arrived) -> None:
         key = f"{arrived.instance.sop_instance_uid} {arrived.content_digest}"
@@ -202,8 +210,8 @@ def _moved(instance: Instance, path: Path) -> Instance:
     return dataclasses.replace(instance, path=path)
 
 
-def _count(connection: Connection, arrived: Arrived) -> bool:
-    """Count an image for its study; a result of ours that came back counts for nothing: True."""
+def _count(connection: Connection, arrived: Arrived) -> int:
+    """Count an image for its study; returns its number there, 0 for a result of ours that came back."""
     one = arrived.instance
     now = arrived.received_at.timestamp()
     keys = {"study": one.study_instance_uid, "uid": one.sop_instance_uid}
@@ -211,17 +219,18 @@ def _count(connection: Connection, arrived: Arrived) -> bool:
     if row is None:
         is_result = bool(connection.execute(_IS_RESULT, {"uid": one.sop_instance_uid}).scalar_one())
         new = _new_study(one.study_instance_uid, one.header, now)
-        connection.execute(_INSERT_STUDY, new | {"instance_count": 0 if is_result else 1})
-        return is_result
-    if not row.is_result:
-        values = {
-            "study": one.study_instance_uid,
-            "now": now,
-            "kinds": sorted({*row.modalities, *_modalities(one.header)}),
-            "expected": row.expected_instances or _expected_instances(one.header),
-        }
-        connection.execute(_GROW_STUDY, values)
-    return bool(row.is_result)
+        arrival = 0 if is_result else 1
+        connection.execute(_INSERT_STUDY, new | {"instance_count": arrival})
+        return arrival
+    if row.is_result:
+        return 0
+    values = {
+        "study": one.study_instance_uid,
+        "now": now,
+        "kinds": sorted({*row.modalities, *_modalities(one.header)}),
+        "expected": row.expected_instances or _expected_instances(one.header),
+    }
+    return int(connection.execute(_GROW_STUDY, values).scalar_one())
 
 
 def _new_study(uid: str, header: Header, now: float) -> dict[str, Any]:

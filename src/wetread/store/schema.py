@@ -70,12 +70,15 @@ instance = Table(
     Column("size", Integer, nullable=False),
     Column("header", JSON, nullable=False),
     Column("received_at", Float, nullable=False),
+    # Its number in order of arrival within the study, from 1: what a revision covers never depends on
+    # a clock. 0: a result of ours.
+    Column("arrival", Integer, nullable=False),
     # AE title, "folder" or "stow": who handed it in.
     Column("source", String(64), nullable=False, default=""),
     # A result of ours that came back (a PACS may send everything on): stored beside the images,
     # never read again.
     Column("is_result", Boolean, nullable=False, default=False),
-    Index("instance_by_study", "study_instance_uid", "received_at"),
+    Index("instance_by_study", "study_instance_uid", "arrival"),
 )
 
 #: Same UID, other content: kept aside, never overwriting.

@@ -78,6 +78,11 @@ class Studies:
         rows = self._rows(schema.study.c.study_instance_uid == study_instance_uid)
         return rows[0] if rows else None
 
+    def find_by_accession(self, accession_number: str) -> StudyRow | None:
+        """Return the newest study of an accession number, None where there is none."""
+        rows = self._rows(schema.study.c.accession_number == accession_number, limit=1)
+        return rows[0] if rows else None
+
     def find_by_key(self, key: str) -> StudyRow | None:
         """Return the study of a ``study_key``, None where there is none."""
         rows = self._rows(schema.study.c.key == key)
@@ -121,7 +126,7 @@ class Studies:
         query = (
             select(table)
             .where(table.c.study_instance_uid == study_instance_uid, ~table.c.is_result)
-            .order_by(table.c.received_at, table.c.sop_instance_uid)
+            .order_by(table.c.arrival)
             .limit(limit)
         )
         with self._reading() as connection:

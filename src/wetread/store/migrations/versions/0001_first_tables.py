@@ -119,6 +119,7 @@ def upgrade() -> None:
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("header", sa.JSON(), nullable=False),
         sa.Column("received_at", sa.Float(), nullable=False),
+        sa.Column("arrival", sa.Integer(), nullable=False),
         sa.Column("source", sa.String(length=64), nullable=False),
         sa.Column("is_result", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -127,7 +128,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("sop_instance_uid"),
     )
-    op.create_index("instance_by_study", "instance", ["study_instance_uid", "received_at"], unique=False)
+    op.create_index("instance_by_study", "instance", ["study_instance_uid", "arrival"], unique=False)
     op.create_index(
         op.f("ix_instance_series_instance_uid"), "instance", ["series_instance_uid"], unique=False
     )

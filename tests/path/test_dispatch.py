@@ -1,0 +1,80 @@
+"""What the index says is due is begun, whatever became of an earlier job."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.path.test_engine import await_true
+from tests.path.test_steps import NOW, STUDY, begin, make_steps
+from tests.store.test_store import arrive
+from wetread.dispatch import Dispatcher
+from wetread.domain.progress import StudyState
+from wetread.domain.reading import Priority
+from wetread.engine import Engine, engine_url
+from wetread.path import DELIVER_QUEUE, READ_QUEUE, reading_job
+from wetread.steps import DeliverySteps
+from wetread.store import Store, open_store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(tmp_path / "data")
+    opened.intake.accept(arrive(opened, 1))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def ran() -> list[tuple[int, int]]:
+    return []
+
+
+@pytest.fixture
+def dispatcher(store: Store, ran: list[tuple[int, int]]) -> Iterator[Dispatcher]:
+    """A dispatcher over a real engine whose readings only note that they ran."""
+
+    def read_study(_step: object, _study: str, revision: int, attempt: int) -> None:
+        ran.append((revision, attempt))
+
+    workflows = {"read_study": read_study, "deliver": lambda *_arguments: None}
+    engine = Engine(engine_url(store.data), workflows, (READ_QUEUE, DELIVER_QUEUE))
+    engine.start()
+    steps = make_steps(store)
+    delivery = DeliverySteps(store=store, destinations={}, clock=lambda: NOW)
+    yield Dispatcher(store, steps, delivery, engine, lambda: NOW)
+    engine.stop()
+
+
+def give_up(store: Store, key: str, state: str) -> None:
+    with sqlite3.connect(store.data / "engine.sqlite", timeout=10) as database:
+        database.execute("update workflow_status set status = ? where workflow_uuid = ?", (state, key))
+
+
+def test_a_revision_that_was_never_enqueued_is_found(store: Store, dispatcher: Dispatcher, ran) -> None:
+    begin(store, 2)
+    dispatcher.look()
+    await_true(lambda: ran == [(1, 1)])
+
+
+def test_killed_too_often_is_begun_anew(store: Store, dispatcher: Dispatcher, ran) -> None:
+    begin(store, 2)
+    job = reading_job(STUDY, 1, Priority.ROUTINE)
+    dispatcher.engine.enqueue(job)
+    await_true(lambda: dispatcher.engine.find_state(job.key) == "SUCCESS")
+    give_up(store, job.key, "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+    dispatcher.look()
+    await_true(lambda: len(ran) == 2)
+    assert store.studies.find(STUDY).state is StudyState.READING
+
+
+def test_a_job_that_failed_stops_its_study_visibly(store: Store, dispatcher: Dispatcher, ran) -> None:
+    begin(store, 2)
+    job = reading_job(STUDY, 1, Priority.ROUTINE)
+    dispatcher.engine.enqueue(job)
+    await_true(lambda: dispatcher.engine.find_state(job.key) == "SUCCESS")
+    give_up(store, job.key, "ERROR")
+    dispatcher.look()
+    assert store.studies.find(STUDY).state is StudyState.NOT_READ
+    assert [event.level for event in store.history.list_for_study(STUDY)] == ["problem"]
