@@ -55,10 +55,8 @@ def main() -> None:
         rows += [{"air_ml": air_ml} | run for run in runs]
         for key in runs[0]:
             values = [run[key] for run in runs]
-            middle = statistics.median(values)
-            print(
-                f"air {air_ml:3.0f} ml  {key:20} median {middle:6.2f}  {min(values):6.2f} to {max(values):6.2f}"
-            )
+            low, middle, high = min(values), statistics.median(values), max(values)
+            print(f"air {air_ml:3.0f} ml  {key:20} median {middle:6.2f}  {low:6.2f} to {high:6.2f}")
     finish({"rows": rows, "slices": options.slices}, options.out, "analyze")
 
 

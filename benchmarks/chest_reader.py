@@ -18,9 +18,9 @@ from wetread.domain.reading import Reading
 from wetread.domain.volume import Volume
 from wetread.infer.chest_ct import read_chest_ct
 from wetread.infer.request import ReadRequest
-from wetread.registry.package import read_builtin_models
+from wetread.registry.package import read_models
 
-MODEL = read_builtin_models()["chest-ct"]
+MODEL = read_models()["chest-ct"]
 
 
 def read(volume: Volume) -> Reading:

@@ -7,9 +7,9 @@ In: nothing.  Out: docs/images/*.png.  Needs chromium.
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
-import sys
 import tempfile
 import threading
 import urllib.request
@@ -41,7 +41,9 @@ def take(url: str, path: Path, height: int) -> None:
 
 def main() -> None:
     port, stop = free_port(), threading.Event()
-    options = DemoOptions(http_port=port, small="--small" in sys.argv)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--small", action="store_true", help="coarser images, faster")
+    options = DemoOptions(http_port=port, small=parser.parse_args().small)
     done = threading.Event()
 
     class Show(Console):

@@ -11,6 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "wetread"
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if "migrations" not in path.parts)
+#: ``chest_reader`` is what the others share.
+BENCHMARKS = sorted(set((ROOT / "benchmarks").glob("*.py")) - {ROOT / "benchmarks" / "chest_reader.py"})
 FORBIDDEN_NAMES = {
     "utils",
     "util",
@@ -61,6 +63,15 @@ def test_imports_point_downwards() -> None:
     command = [str(Path(sys.executable).parent / "lint-imports")]
     outcome = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert outcome.returncode == 0, outcome.stdout
+
+
+@pytest.mark.parametrize("script", BENCHMARKS, ids=lambda path: path.name)
+def test_benchmarks_start(script: Path) -> None:
+    """A benchmark that nobody runs must not rot: each at least loads and explains itself."""
+    command = [sys.executable, str(script), "--help"]
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert outcome.returncode == 0, outcome.stderr
+    assert "usage:" in outcome.stdout
 
 
 def test_the_command_line_starts_lean() -> None:

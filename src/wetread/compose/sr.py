@@ -21,6 +21,7 @@ from pydicom.sequence import Sequence
 from wetread.compose import header
 from wetread.compose.draft import Draft
 from wetread.compose.outline import Outline, Points, outline_box, outline_plane, to_image_points
+from wetread.compose.references import add_evidence, add_predecessors
 from wetread.compose.seg import SEGMENTATION_STORAGE
 from wetread.compose.uid import derive_uid
 from wetread.compose.wording import (
@@ -74,11 +75,11 @@ def compose_sr(draft: Draft) -> tuple[Document, ...]:
     ds.CompletionFlag = "COMPLETE"
     ds.PreliminaryFlag = "PRELIMINARY"
     ds.VerificationFlag = "UNVERIFIED"
-    _add_predecessors(ds, draft)
+    add_predecessors(ds, draft)
     for element in _report(draft):
         ds[element.tag] = element
     ds.ContentSequence.append(_evaluations(draft))
-    _add_evidence(ds, draft)
+    add_evidence(ds, draft)
     return (header.finish(ds, DocumentKind.SR, "Structured report"),)
 
 
@@ -350,49 +351,3 @@ def _text(name: Code, text: str) -> sr.TextContentItem:
     return sr.TextContentItem(
         name=_concept(name), value=text, relationship_type=sr.RelationshipTypeValues.CONTAINS
     )
-
-
-def _add_predecessors(ds: Dataset, draft: Draft) -> None:
-    instances = [one for one in draft.source.predecessors if one.kind is DocumentKind.SR]
-    if not instances:
-        return
-    study = Dataset()
-    study.StudyInstanceUID = draft.reading.study_instance_uid
-    study.ReferencedSeriesSequence = Sequence()
-    for one in instances:
-        series = Dataset()
-        series.SeriesInstanceUID = one.series_instance_uid
-        series.ReferencedSOPSequence = Sequence(
-            [header.reference_item(one.sop_class_uid, one.sop_instance_uid)]
-        )
-        study.ReferencedSeriesSequence.append(series)
-    ds.PredecessorDocumentsSequence = Sequence([study])
-
-
-def _add_evidence(ds: Dataset, draft: Draft) -> None:
-    """List every instance that the content refers to (PS3.3 C.17.2.3)."""
-    found: dict[str, str] = {}
-    _collect_references(ds, found)
-    by_series: dict[str, list[Dataset]] = {}
-    for uid, sop_class_uid in found.items():
-        own = sop_class_uid == SEGMENTATION_STORAGE
-        series_uid = draft.series_uid(DocumentKind.SEG) if own else draft.source.series_instance_uid
-        by_series.setdefault(series_uid, []).append(header.reference_item(sop_class_uid, uid))
-    if not by_series:
-        return
-    study = Dataset()
-    study.StudyInstanceUID = draft.reading.study_instance_uid
-    study.ReferencedSeriesSequence = Sequence()
-    for series_uid, references in by_series.items():
-        series = Dataset()
-        series.SeriesInstanceUID = series_uid
-        series.ReferencedSOPSequence = Sequence(references)
-        study.ReferencedSeriesSequence.append(series)
-    ds.CurrentRequestedProcedureEvidenceSequence = Sequence([study])
-
-
-def _collect_references(item: Dataset, found: dict[str, str]) -> None:
-    for child in item.get("ContentSequence") or ():
-        for reference in child.get("ReferencedSOPSequence") or ():
-            found[str(reference.ReferencedSOPInstanceUID)] = str(reference.ReferencedSOPClassUID)
-        _collect_references(child, found)

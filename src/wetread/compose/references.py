@@ -1,0 +1,63 @@
+"""What a report refers to: the objects its content names, and the report it takes the place of.
+
+In: a composed SR and its draft.  Out: its reference sequences.  Never: a reference that the content lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from wetread.compose import header
+from wetread.compose.draft import Draft
+from wetread.compose.seg import SEGMENTATION_STORAGE
+from wetread.domain.document import DocumentKind
+
+#: Series Instance UID -> items that name an instance of it.
+_BySeries = Mapping[str, list[Dataset]]
+
+
+def add_predecessors(ds: Dataset, draft: Draft) -> None:
+    """Name the reports that this one supersedes (PS3.3 C.17.2.2)."""
+    by_series: dict[str, list[Dataset]] = {}
+    for one in draft.source.predecessors:
+        if one.kind is DocumentKind.SR:
+            item = header.reference_item(one.sop_class_uid, one.sop_instance_uid)
+            by_series.setdefault(one.series_instance_uid, []).append(item)
+    if by_series:
+        ds.PredecessorDocumentsSequence = _hierarchy(draft, by_series)
+
+
+def add_evidence(ds: Dataset, draft: Draft) -> None:
+    """List every instance that the content refers to (PS3.3 C.17.2.3)."""
+    found: dict[str, str] = {}
+    _collect(ds, found)
+    by_series: dict[str, list[Dataset]] = {}
+    for uid, sop_class_uid in found.items():
+        own = sop_class_uid == SEGMENTATION_STORAGE
+        series_uid = draft.series_uid(DocumentKind.SEG) if own else draft.source.series_instance_uid
+        by_series.setdefault(series_uid, []).append(header.reference_item(sop_class_uid, uid))
+    if by_series:
+        ds.CurrentRequestedProcedureEvidenceSequence = _hierarchy(draft, by_series)
+
+
+def _hierarchy(draft: Draft, by_series: _BySeries) -> Sequence:
+    """Return a Hierarchical SOP Instance Reference (PS3.3 C.17.2.1) within the study."""
+    study = Dataset()
+    study.StudyInstanceUID = draft.reading.study_instance_uid
+    study.ReferencedSeriesSequence = Sequence()
+    for series_uid, items in by_series.items():
+        series = Dataset()
+        series.SeriesInstanceUID = series_uid
+        series.ReferencedSOPSequence = Sequence(items)
+        study.ReferencedSeriesSequence.append(series)
+    return Sequence([study])
+
+
+def _collect(item: Dataset, found: dict[str, str]) -> None:
+    for child in item.get("ContentSequence") or ():
+        for reference in child.get("ReferencedSOPSequence") or ():
+            found[str(reference.ReferencedSOPInstanceUID)] = str(reference.ReferencedSOPClassUID)
+        _collect(child, found)
