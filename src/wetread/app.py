@@ -79,7 +79,7 @@ def start_app(config: Config) -> RunningApp:
     store = open_store(config.data)
     store.own()
     reconcile(store)
-    models = read_models(config.model_folders)
+    models = read_models(config.models)
     destinations = {destination.name: destination for destination in config.destinations}
     reading = ReadingSteps(
         store=store,
@@ -89,7 +89,7 @@ def start_app(config: Config) -> RunningApp:
         # What is written in passing holds patient data: it stays in our folder, which ``own`` clears.
         run_job=partial(run_job, work=store.work),
         clock=now,
-        default_quiet_s=config.quiet_s,
+        default_quiet_s=config.study.quiet_s,
     )
     delivery = DeliverySteps(store=store, destinations=destinations, clock=now)
     engine, dispatcher = _start_path(config, store, reading, delivery)
@@ -132,21 +132,21 @@ def _start_receiver(config: Config, store: Store, dispatcher: Dispatcher) -> Rec
             dispatcher.wake()
 
     options = ReceiverOptions(
-        aet=config.aet,
-        host=config.dicom_host,
-        port=config.dicom_port,
-        allowed_aets=config.allowed_aets,
-        maximum_associations=config.maximum_associations,
+        aet=config.dicom.aet,
+        host=config.dicom.host,
+        port=config.dicom.port,
+        allowed_aets=config.dicom.allowed_aets,
+        maximum_associations=config.dicom.maximum_associations,
     )
     try:
         return start_receiver(options, store, on_stored)
     except OSError as error:
-        raise ConfigError("The DICOM port is taken: choose another.", port=config.dicom_port) from error
+        raise ConfigError("The DICOM port is taken: choose another.", port=config.dicom.port) from error
 
 
 def _start_listener(config: Config, store: Store) -> Listener | None:
     """Listen for HL7 messages; this version knows none and says so to the sender and in the history."""
-    if config.mllp_port is None:
+    if config.hl7.port is None:
         return None
 
     def refuse(_message: str) -> str:
@@ -155,9 +155,9 @@ def _start_listener(config: Config, store: Store) -> Listener | None:
         return "AR"
 
     try:
-        return start_mllp_listener(config.hl7_host, config.mllp_port, refuse)
+        return start_mllp_listener(config.hl7.host, config.hl7.port, refuse)
     except OSError as error:
-        raise ConfigError("The HL7 port is taken: choose another.", port=config.mllp_port) from error
+        raise ConfigError("The HL7 port is taken: choose another.", port=config.hl7.port) from error
 
 
 def _make_web(store: Store, models: dict[str, Model], engine: Engine) -> FastAPI:
@@ -173,15 +173,13 @@ def _make_web(store: Store, models: dict[str, Model], engine: Engine) -> FastAPI
 
 def _serve_web(config: Config, web: FastAPI) -> tuple[uvicorn.Server, threading.Thread, str]:
     server = uvicorn.Server(
-        uvicorn.Config(
-            web, host=config.http_host, port=config.http_port, log_level="warning", access_log=False
-        )
+        uvicorn.Config(web, host=config.web.host, port=config.web.port, log_level="warning", access_log=False)
     )
     thread = threading.Thread(target=server.run, name="web", daemon=True)
     thread.start()
     _await_started(server, thread, config)
     port = server.servers[0].sockets[0].getsockname()[1]
-    return server, thread, f"http://{config.http_host}:{port}/"
+    return server, thread, f"http://{config.web.host}:{port}/"
 
 
 def _await_started(server: uvicorn.Server, thread: threading.Thread, config: Config) -> None:
@@ -189,6 +187,6 @@ def _await_started(server: uvicorn.Server, thread: threading.Thread, config: Con
     waited_s = 0.0
     while not server.started:
         if not thread.is_alive() or waited_s > START_TIMEOUT_S:
-            raise ConfigError("The port of the pages is taken: choose another.", port=config.http_port)
+            raise ConfigError("The port of the pages is taken: choose another.", port=config.web.port)
         pause.wait(0.02)
         waited_s += 0.02

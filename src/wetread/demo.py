@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from wetread.app import RunningApp, now, start_app
-from wetread.config import Config
+from wetread.config import Config, DicomSettings, StudySettings, WebSettings
 from wetread.deliver.destination import Destination, DestinationKind, Verify, parse_destination
 from wetread.deliver.files import send_files
 from wetread.domain.progress import DeliveryState
@@ -99,9 +99,9 @@ def _config(folder: Path, options: DemoOptions, mllp_port: int) -> Config:
     ris = Destination(name="ris", kind=DestinationKind.MLLP, host="127.0.0.1", port=mllp_port)
     return Config(
         data=folder / "data",
-        dicom_port=dicom_port,
-        http_port=options.http_port if port_is_free(options.http_port) else 0,
-        quiet_s=QUIET_S,
+        dicom=DicomSettings(port=dicom_port),
+        web=WebSettings(port=options.http_port if port_is_free(options.http_port) else 0),
+        study=StudySettings(quiet_s=QUIET_S),
         destinations=(archive, ris),
     )
 

@@ -218,7 +218,7 @@ def _count(connection: Connection, arrived: Arrived) -> int:
     row = connection.execute(_FIND_STUDY, keys).first()
     if row is None:
         is_result = bool(connection.execute(_IS_RESULT, {"uid": one.sop_instance_uid}).scalar_one())
-        new = _new_study(one.study_instance_uid, one.header, now)
+        new = _new_study(one.study_instance_uid, one.header, now) | {"source": arrived.source}
         arrival = 0 if is_result else 1
         connection.execute(_INSERT_STUDY, new | {"instance_count": arrival})
         return arrival

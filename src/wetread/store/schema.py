@@ -54,6 +54,8 @@ study = Table(
     Column("urgency_rule", Text, nullable=False, default=""),
     # When a person took it off the reading list; NULL while it waits.
     Column("reported_at", Float, index=True),
+    # Who handed in its first image (``instance.source``): what an account may see can hang on it.
+    Column("source", String(64), nullable=False, default="", server_default="", index=True),
 )
 
 #: One row per stored SOP instance.
@@ -177,4 +179,109 @@ event = Table(
     Column("level", String(8), nullable=False, default="info"),
     Column("code", String(64), nullable=False, default=""),
     Column("message", Text, nullable=False),
+)
+
+#: Studies that must be kept, whatever retention says.
+hold = Table(
+    "hold",
+    metadata,
+    Column("study_instance_uid", String(64), primary_key=True),
+    Column("placed_at", Float, nullable=False),
+    Column("placed_by", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+#: Results of ours whose study was deleted: should one come back, it is still known as ours. No patient data.
+forgotten = Table(
+    "forgotten",
+    metadata,
+    # sha256 of the SOP Instance UID.
+    Column("digest", String(64), primary_key=True),
+    Column("forgotten_at", Float, nullable=False),
+)
+
+#: The audit trail: each row's digest covers the row before it.
+audit = Table(
+    "audit",
+    metadata,
+    # From 1 without gaps.
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    # The audit message (DICOM PS3.15 A.5) as written, byte for byte what the digest covers.
+    Column("message", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+    # For looking up; the message is what counts.
+    Column("at", Float, nullable=False, index=True),
+    Column("event", String(32), nullable=False, index=True),
+    Column("actor", String(128), nullable=False, default="", index=True),
+    Column("study_instance_uid", String(64), nullable=False, default="", index=True),
+)
+
+#: One row: the end of the audit trail, and how far it was handed on to a collector.
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sequence", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("forwarded", Integer, nullable=False, default=0),
+)
+
+#: People who may sign in.
+account = Table(
+    "account",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("display_name", Text, nullable=False, default=""),
+    Column("role", String(32), nullable=False),
+    # AE titles of the senders whose studies it may see; NULL: all.
+    Column("sources", JSON),
+    # argon2id in PHC form; "": signs in by OpenID Connect only.
+    Column("password_hash", Text, nullable=False, default=""),
+    # "issuer subject" of OpenID Connect; NULL: a local one.
+    Column("subject", Text, unique=True),
+    Column("totp_secret", Text, nullable=False, default=""),
+    # The last time step that a code was taken for: no code works twice.
+    Column("totp_step", Integer, nullable=False, default=0),
+    Column("is_active", Boolean, nullable=False, default=True),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("locked_until", Float),
+    Column("created_at", Float, nullable=False),
+)
+
+#: Who is signed in.
+session = Table(
+    "session",
+    metadata,
+    # sha256 of what the cookie holds.
+    Column("digest", String(64), primary_key=True),
+    Column("account_id", ForeignKey("account.id"), nullable=False, index=True),
+    Column("created_at", Float, nullable=False),
+    Column("seen_at", Float, nullable=False),
+)
+
+#: Keys of programs.
+token = Table(
+    "token",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    # sha256 of the token.
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("role", String(32), nullable=False),
+    Column("sources", JSON),
+    Column("created_at", Float, nullable=False),
+    Column("created_by", String(64), nullable=False),
+    Column("expires_at", Float),
+    Column("revoked_at", Float),
+    Column("used_at", Float),
+)
+
+#: Processes that work on a shared database, and when each was last heard of.
+worker = Table(
+    "worker",
+    metadata,
+    Column("id", String(128), primary_key=True),
+    Column("started_at", Float, nullable=False),
+    Column("beat_at", Float, nullable=False),
 )

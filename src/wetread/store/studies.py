@@ -50,6 +50,8 @@ class StudyRow:
     urgency_rule: str = ""
     #: When a person took it off the reading list; None while it waits.
     reported_at: float | None
+    #: AE title, ``folder`` or ``stow``: who handed in its first image.
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,39 @@
+"""The command line: parse, call, show.
+
+In: arguments.  Out: progress on stderr, answers on stdout, an exit status.
+Never: work of its own; a traceback for what the user can mend.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from wetread.cli.console import console
+from wetread.cli.explain import explain
+from wetread.cli.images import analyze, send
+from wetread.cli.models import models_app
+from wetread.cli.phantom import phantom
+from wetread.cli.serve import demo, serve
+from wetread.errors import WetreadError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Gives every medical image study a wet read. Not for clinical use until validated at your site.",
+)
+for command in (serve, demo, analyze, send, phantom, explain):
+    app.command()(command)
+app.add_typer(models_app, name="models")
+
+
+def main() -> None:
+    """Run the command; an error of ours is one sentence and exit status 1."""
+    try:
+        app()
+    except WetreadError as error:
+        console.print(f"[bold red]{error.code}[/]: ", end="")
+        console.print(str(error), markup=False, highlight=False)
+        sys.exit(1)
