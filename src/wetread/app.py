@@ -79,7 +79,7 @@ def start_app(config: Config) -> RunningApp:
     store = open_store(config.data)
     store.own()
     reconcile(store)
-    models = read_models(config.models)
+    models = read_models(config.models, config.registry.trusted_keys)
     destinations = {destination.name: destination for destination in config.destinations}
     reading = ReadingSteps(
         store=store,

@@ -17,6 +17,7 @@ from typing import Any
 from wetread.deliver.destination import Destination, parse_destination, read_destination
 from wetread.errors import ConfigError, UnsafeBinding
 from wetread.match import Rule, default_rules, parse_rules
+from wetread.registry.settings import RegistrySettings
 from wetread.settings import read_table, unknown_word
 
 
@@ -67,6 +68,7 @@ class Config:
     web: WebSettings = WebSettings()
     hl7: Hl7Settings = Hl7Settings()
     study: StudySettings = StudySettings()
+    registry: RegistrySettings = field(default_factory=RegistrySettings)
     destinations: tuple[Destination, ...] = ()
     rules: tuple[Rule, ...] = field(default_factory=default_rules)
     #: Folders of model packages beside the built-in ones.
@@ -79,6 +81,7 @@ TABLES: dict[str, type[Any]] = {
     "web": WebSettings,
     "hl7": Hl7Settings,
     "study": StudySettings,
+    "registry": RegistrySettings,
 }
 
 

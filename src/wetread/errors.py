@@ -12,6 +12,7 @@ In: facts as keyword arguments.  Out: a sentence that says what to do.  Never: p
     │  └─ ContentConflict
     ├─ ModelError            whoever answers for the model
     │  ├─ InvalidPackage
+    │  │  └─ InvalidSignature
     │  ├─ ModelCrashed
     │  ├─ ModelTimeout
     │  ├─ ModelInterrupted
@@ -90,6 +91,12 @@ class InvalidPackage(ModelError):
     """The model package is not valid: correct it and add it again."""
 
     code = "invalid-package"
+
+
+class InvalidSignature(InvalidPackage):
+    """The package is not what its signature vouches for: get it again from whoever made it."""
+
+    code = "invalid-signature"
 
 
 class ModelCrashed(ModelError):

@@ -24,7 +24,9 @@ def analyze(
     from wetread.registry import read_models
 
     settings = read_config(config) if config else Config()
-    analysis = Analysis(models=read_models(settings.models), rules=settings.rules)
+    analysis = Analysis(
+        models=read_models(settings.models, settings.registry.trusted_keys), rules=settings.rules
+    )
     with console.status("Reading the images ..."):
         entries = analyze_path(path.resolve(), out.resolve(), analysis)
     for entry in entries:

@@ -6,9 +6,12 @@ In: names.  Out: what is registered.  Never: a model that is run.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from wetread.cli.console import console
 
 models_app = typer.Typer(no_args_is_help=True, help="The registered models.")
 
@@ -41,3 +44,45 @@ def show_model(name: Annotated[str, typer.Argument(help="As `wetread models list
     if name not in models:
         raise UnknownModel(model=name)
     typer.echo(json.dumps(to_jsonable(models[name]), indent=2))
+
+
+@models_app.command("key")
+def make_signing_key(
+    out: Annotated[Path, typer.Option(help="File for the private key; the public one is put beside it.")],
+) -> None:
+    """Make a key to sign model packages with."""
+    from wetread.registry.signature import make_key
+
+    public = make_key(out)
+    console.print(f"Keep {out} secret. Put this into wetread.toml of every machine that may trust it:")
+    typer.echo(f'[registry]\ntrusted_keys = ["{public}"]')
+
+
+@models_app.command("sign")
+def sign(
+    folder: Annotated[Path, typer.Argument(help="Package folder.", exists=True, file_okay=False)],
+    key: Annotated[Path, typer.Option(help="Private key of `wetread models key`.", exists=True)],
+) -> None:
+    """Vouch for a model package."""
+    from wetread.registry import read_package
+    from wetread.registry.signature import sign_package
+
+    model = read_package(folder)
+    sign_package(folder, model.identity, key)
+    console.print(f"Signed {model.identity.name} {model.identity.version}, digest {model.identity.digest}.")
+
+
+@models_app.command("verify")
+def verify(
+    folder: Annotated[Path, typer.Argument(help="Package folder.", exists=True, file_okay=False)],
+    key: Annotated[list[Path], typer.Option(help="Trusted public key; may be repeated.")],
+) -> None:
+    """Check that a package is whole and that somebody trusted vouches for it."""
+    from wetread.registry import read_package
+    from wetread.registry.signature import verify_package
+
+    model = read_package(folder)
+    signer = verify_package(folder, model.identity, key)
+    typer.echo(
+        f"{model.identity.name}  {model.identity.version}  {model.identity.digest}  signed by {signer}"
+    )

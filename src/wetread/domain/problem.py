@@ -61,6 +61,7 @@ class ProblemCode(StrEnum):
     MODEL_ERROR = "model-error"
     INVALID_OUTPUT = "invalid-output"
     INVALID_PACKAGE = "invalid-package"
+    INVALID_SIGNATURE = "invalid-signature"
     UNKNOWN_MODEL = "unknown-model"
     # composing and delivering
     COMPOSE_FAILED = "compose-failed"

@@ -7,8 +7,10 @@ Never: a reading of images that the guard refuses.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from wetread.domain.model import Model
 from wetread.domain.problem import Problem, RefusedImages
@@ -19,6 +21,7 @@ from wetread.imaging.guard import check_pixels
 from wetread.imaging.volume import read_volume
 from wetread.infer.job import ReadJob, make_unread
 from wetread.infer.request import ReadRequest
+from wetread.registry import package_digest
 
 Reader = Callable[[ReadRequest], Reading]
 
@@ -65,10 +68,10 @@ def load_reader(model: Model) -> Reader:
     Raises
     ------
     InvalidPackage
-        If there is no such function.
+        If there is no such function, or the package is not what it was when it was registered.
     """
-    if model.folder and model.folder not in sys.path:
-        sys.path.insert(0, model.folder)
+    if model.folder:
+        _open_package(model)
     module_name, _, function_name = model.runtime.entry.partition(":")
     try:
         reader: Reader = getattr(importlib.import_module(module_name), function_name)
@@ -77,3 +80,15 @@ def load_reader(model: Model) -> Reader:
             "The package names an entry point that is not there.", entry=model.runtime.entry
         ) from error
     return reader
+
+
+def _open_package(model: Model) -> None:
+    if package_digest(Path(model.folder)) != model.identity.digest:
+        raise InvalidPackage(
+            "The package has changed since the service started: restart to register what is there now.",
+            model=model.identity.name,
+        )
+    # Compiled files are no part of the digest: none is taken from the package, none is left there.
+    sys.pycache_prefix = os.devnull
+    if model.folder not in sys.path:
+        sys.path.insert(0, model.folder)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from wetread.domain.model import Eligibility, Model, ModelIdentity, Runtime
 from wetread.errors import InvalidPackage
 from wetread.registry.schema import check_schema
+from wetread.registry.signature import SIGNATURE_NAME, verify_package
 
 #: Where the built-in packages lie.
 BUILTIN_FOLDER = Path(__file__).parent / "packages"
@@ -26,11 +27,27 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+(?:[-+.][0-9A-Za-z.-]{1,32})?")
 _NOT_PACKAGED = frozenset({"__pycache__", ".git", ".DS_Store"})
 
 
-def read_models(folders: Iterable[Path] = ()) -> dict[str, Model]:
-    """Return the built-in models and those of more folders, by name; a folder's goes over a built-in one."""
+def read_models(folders: Iterable[Path] = (), trusted_keys: Sequence[Path] = ()) -> dict[str, Model]:
+    """Return the built-in models and those of more folders, by name; a folder's goes over a built-in one.
+
+    Parameters
+    ----------
+    trusted_keys
+        Public keys; with one or more, each folder must be signed by one of them.
+
+    Raises
+    ------
+    InvalidPackage, InvalidSignature
+        If a package is wrong, or nobody trusted vouches for it.
+    """
     builtin = sorted(path.parent for path in BUILTIN_FOLDER.glob(f"*/{FILE_NAME}"))
-    models = (read_package(folder) for folder in (*builtin, *folders))
-    return {model.identity.name: model for model in models}
+    models = {model.identity.name: model for model in map(read_package, builtin)}
+    for folder in folders:
+        model = read_package(folder)
+        if trusted_keys:
+            verify_package(folder, model.identity, trusted_keys)
+        models[model.identity.name] = model
+    return models
 
 
 def read_package(folder: Path) -> Model:
@@ -65,7 +82,7 @@ def read_package(folder: Path) -> Model:
 
 
 def package_digest(folder: Path) -> str:
-    """Return the sha256 over all files: relative name, size and content of each, sorted by name.
+    """Return the sha256 over all files but the signature: relative name, size and content, sorted by name.
 
     Raises
     ------
@@ -78,6 +95,8 @@ def package_digest(folder: Path) -> str:
         if _NOT_PACKAGED & set(path.relative_to(folder).parts) or path.is_dir():
             continue
         name = path.relative_to(folder).as_posix()
+        if name == SIGNATURE_NAME:
+            continue
         if not path.resolve().is_relative_to(root):
             raise InvalidPackage("A file of the package lies outside its folder", file=name)
         with path.open("rb") as file:
