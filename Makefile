@@ -4,15 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: setup demo test check clean
+.PHONY: setup demo test check lock sbom licences vulnerabilities clean
 
 setup: $(VENV)/.done
 
-$(VENV)/.done: pyproject.toml constraints.txt
+# Only what the lock file names, and only if its hash is right.
+$(VENV)/.done: pyproject.toml lock/dev.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Wetread needs Python 3.11 or newer: make setup PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --require-hashes -r lock/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 demo: setup
@@ -28,5 +29,28 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The newest versions that pyproject.toml allows: make lock ARGS=--upgrade. Then make test, licences, vulnerabilities.
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 $(ARGS)
+lock: setup
+	$(LOCK) pyproject.toml --extra dev --output-file lock/dev.txt
+	$(LOCK) pyproject.toml --constraint lock/dev.txt --output-file lock/serve.txt
+
+# Of what serving needs, in an environment of its own: dist/wetread.cdx.json (CycloneDX).
+sbom: setup
+	$(PYTHON) -m venv build/serve
+	build/serve/bin/python -m pip install --quiet --require-hashes -r lock/serve.txt
+	mkdir -p dist
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-format JSON \
+		--output-file dist/wetread.cdx.json build/serve/bin/python
+
+licences: setup
+	printf '# Licences\n\nOf what `pip install wetread` brings along (`make licences`).\n\n' > docs/reference/licences.md
+	$(BIN)/pip-licenses --format=markdown --no-version --with-urls \
+		--packages $$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/\1/p' lock/serve.txt) >> docs/reference/licences.md
+
+# Asks PyPI's advisory database: needs the internet. What could not be checked is a failure.
+vulnerabilities: setup
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r lock/serve.txt
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
