@@ -243,6 +243,9 @@ account = Table(
     Column("totp_secret", Text, nullable=False, default=""),
     # The last time step that a code was taken for: no code works twice.
     Column("totp_step", Integer, nullable=False, default=0),
+    # What it must do before anything else: choose a password of its own, set up TOTP.
+    Column("must_change_password", Boolean, nullable=False, default=False),
+    Column("must_use_totp", Boolean, nullable=False, default=False),
     Column("is_active", Boolean, nullable=False, default=True),
     Column("failures", Integer, nullable=False, default=0),
     Column("locked_until", Float),

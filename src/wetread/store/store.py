@@ -14,6 +14,7 @@ from typing import IO
 from sqlalchemy import Engine
 
 from wetread.errors import ConfigError
+from wetread.store.accounts import Accounts
 from wetread.store.blobs import Blobs
 from wetread.store.database import open_database
 from wetread.store.deliveries import Deliveries
@@ -21,6 +22,7 @@ from wetread.store.history import History
 from wetread.store.intake import Intake
 from wetread.store.readings import Readings
 from wetread.store.studies import Studies
+from wetread.store.tokens import Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Store:
     readings: Readings
     deliveries: Deliveries
     history: History
+    accounts: Accounts
+    tokens: Tokens
     #: What may be thrown away at any time.
     scratch: Blobs
     #: For files in passing, cleared at each start.
@@ -100,6 +104,8 @@ def open_store(data: Path, database_url: str = "") -> Store:
         readings=Readings(engine, Blobs(data / "readings", ".zip"), Blobs(data / "documents")),
         deliveries=Deliveries(engine),
         history=History(engine),
+        accounts=Accounts(engine),
+        tokens=Tokens(engine),
         scratch=Blobs(data / "scratch", ".npy"),
         work=work,
     )

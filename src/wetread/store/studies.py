@@ -5,7 +5,7 @@ In: UIDs.  Out: domain values and rows for pages.  Never: a revision begun twice
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -90,13 +90,19 @@ class Studies:
         rows = self._rows(schema.study.c.key == key)
         return rows[0] if rows else None
 
-    def list_waiting(self, limit: int = 2000) -> list[StudyRow]:
-        """Return the studies that nobody reported yet; where there are more, the newest."""
-        return self._rows(schema.study.c.reported_at.is_(None), limit=limit)
+    def list_waiting(self, limit: int = 2000, sources: Collection[str] | None = None) -> list[StudyRow]:
+        """Return the studies that nobody reported yet; where there are more, the newest.
 
-    def list_reported(self, limit: int = 200) -> list[StudyRow]:
-        """Return the reported studies that arrived last, newest first."""
-        return self._rows(schema.study.c.reported_at.is_not(None), limit=limit)
+        Parameters
+        ----------
+        sources
+            Only what came from these; None: from anywhere.
+        """
+        return self._rows(schema.study.c.reported_at.is_(None), *_from(sources), limit=limit)
+
+    def list_reported(self, limit: int = 200, sources: Collection[str] | None = None) -> list[StudyRow]:
+        """Return the reported studies that arrived last, newest first; ``sources`` as above."""
+        return self._rows(schema.study.c.reported_at.is_not(None), *_from(sources), limit=limit)
 
     def mark_reported(self, study_instance_uid: str, now: datetime | None) -> None:
         """Take a study off the reading list, or with None put it back."""
@@ -287,6 +293,10 @@ class Studies:
             header=header,
             path=self.instances.path(row["sop_instance_uid"]),
         )
+
+
+def _from(sources: Collection[str] | None) -> list[ColumnElement[bool]]:
+    return [] if sources is None else [schema.study.c.source.in_(tuple(sources))]
 
 
 def _revision_update(study_instance_uid: str, revision: int) -> Any:

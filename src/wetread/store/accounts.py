@@ -1,0 +1,184 @@
+"""Accounts and the sessions of who is signed in.
+
+In: names, roles, digests of secrets.  Out: rows.  Never: a password, a cookie, a decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Engine, RowMapping, delete, insert, null, select, update
+from sqlalchemy.exc import IntegrityError
+
+from wetread.errors import ConfigError
+from wetread.store import schema
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRow:
+    """One person who may sign in."""
+
+    id: int
+    name: str
+    display_name: str
+    role: str
+    #: AE titles of the senders whose studies it may see; None: all.
+    sources: tuple[str, ...] | None
+    #: argon2id in PHC form; ``""``: signs in by OpenID Connect only.
+    password_hash: str
+    #: ``"issuer subject"`` of OpenID Connect; None: a local one.
+    subject: str | None
+    totp_secret: str
+    totp_step: int
+    must_change_password: bool
+    must_use_totp: bool
+    is_active: bool
+    #: Wrong passwords and codes since the last right one.
+    failures: int
+    #: Seconds since 1970.
+    locked_until: float | None
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRow:
+    """One browser that is signed in."""
+
+    digest: str
+    account_id: int
+    #: Seconds since 1970.
+    created_at: float
+    seen_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Accounts by name; sessions by the digest of their cookie."""
+
+    engine: Engine
+
+    def add(self, name: str, role: str, now: datetime, **values: Any) -> AccountRow:
+        """Add an account.
+
+        Raises
+        ------
+        ConfigError
+            If there is one of this name.
+        """
+        row = {"name": name, "role": role, "created_at": now.timestamp(), **_storable(values)}
+        try:
+            with self.engine.begin() as connection:
+                connection.execute(insert(schema.account).values(row))
+        except IntegrityError as error:
+            raise ConfigError("There is an account of this name already.", name=name) from error
+        found = self.find(name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def find(self, name: str) -> AccountRow | None:
+        """Return the account of a name, None where there is none."""
+        return self._first(schema.account.c.name == name)
+
+    def find_by_subject(self, subject: str) -> AccountRow | None:
+        """Return the account that OpenID Connect knows by this subject, None where there is none."""
+        return self._first(schema.account.c.subject == subject)
+
+    def list_all(self) -> list[AccountRow]:
+        """Return all accounts by name."""
+        return self._rows()
+
+    def has_any(self) -> bool:
+        """Tell whether there is an account, active or not."""
+        with self.engine.connect().execution_options(read_only=True) as connection:
+            return connection.execute(select(schema.account.c.id).limit(1)).first() is not None
+
+    def change(self, account_id: int, decide: Callable[[AccountRow], tuple[Mapping[str, Any], T]]) -> T:
+        """Change an account while nobody else can: what is decided is decided on what stands.
+
+        Parameters
+        ----------
+        decide
+            Gets the row, returns the columns to set and what ``change`` returns.
+        """
+        where = schema.account.c.id == account_id
+        with self.engine.begin() as connection:
+            row = connection.execute(select(schema.account).where(where).with_for_update()).mappings().one()
+            values, answer = decide(_account(row))
+            if values:
+                connection.execute(update(schema.account).where(where).values(_storable(values)))
+        return answer
+
+    def set(self, account_id: int, **values: Any) -> None:
+        """Set columns of an account."""
+        self.change(account_id, lambda _: (values, None))
+
+    def open_session(self, digest: str, account_id: int, now: datetime) -> None:
+        """Keep a session."""
+        at = now.timestamp()
+        values = {"digest": digest, "account_id": account_id, "created_at": at, "seen_at": at}
+        with self.engine.begin() as connection:
+            connection.execute(insert(schema.session).values(values))
+
+    def find_session(self, digest: str) -> tuple[SessionRow, AccountRow] | None:
+        """Return a session and whose it is, None where there is none."""
+        where = schema.session.c.digest == digest
+        with self.engine.connect().execution_options(read_only=True) as connection:
+            session = connection.execute(select(schema.session).where(where)).mappings().first()
+        if session is None:
+            return None
+        account = self._first(schema.account.c.id == session["account_id"])
+        return (SessionRow(**session), account) if account is not None else None
+
+    def touch_session(self, digest: str, now: datetime) -> None:
+        """Note that the person behind a session did something."""
+        with self.engine.begin() as connection:
+            connection.execute(
+                update(schema.session)
+                .where(schema.session.c.digest == digest)
+                .values(seen_at=now.timestamp())
+            )
+
+    def close_session(self, digest: str) -> None:
+        """Forget a session."""
+        self._delete(schema.session.c.digest == digest)
+
+    def close_sessions(self, account_id: int) -> None:
+        """Forget all sessions of an account."""
+        self._delete(schema.session.c.account_id == account_id)
+
+    def drop_sessions(self, *, created_before: float, seen_before: float) -> None:
+        """Forget sessions that are over (seconds since 1970)."""
+        table = schema.session
+        self._delete((table.c.created_at <= created_before) | (table.c.seen_at <= seen_before))
+
+    def _delete(self, where: ColumnElement[bool]) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(delete(schema.session).where(where))
+
+    def _first(self, where: ColumnElement[bool]) -> AccountRow | None:
+        rows = self._rows(where)
+        return rows[0] if rows else None
+
+    def _rows(self, *where: ColumnElement[bool]) -> list[AccountRow]:
+        query = select(schema.account).where(*where).order_by(schema.account.c.name)
+        with self.engine.connect().execution_options(read_only=True) as connection:
+            return [_account(row) for row in connection.execute(query).mappings()]
+
+
+def _account(row: RowMapping) -> AccountRow:
+    sources = row["sources"]
+    return AccountRow(**{**row, "sources": tuple(sources) if sources is not None else None})
+
+
+def _storable(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns as the database takes them: None of ``sources`` is SQL NULL, not JSON null."""
+    plain = dict(values)
+    if "sources" in plain:
+        plain["sources"] = list(plain["sources"]) if plain["sources"] is not None else null()
+    return plain
