@@ -1,6 +1,9 @@
 """Headers of anything: an Instance, or an InputError that says why not."""
 
+import io
 import json
+import os
+import struct
 import zlib
 from pathlib import Path
 
@@ -13,6 +16,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Imp
 
 from tests.dicom.small_ct import SmallCt, data_folder, make_enhanced, make_slice, write_ct
 from wetread.dicom.header import is_uid, read_instance, read_instance_bytes
+from wetread.dicom.part10 import InflateLimits, open_data_set
+from wetread.dicom.scan import Scan
 from wetread.errors import InputError, MissingAttribute, UnreadableInstance
 
 PYDICOM_FILES = sorted(
@@ -188,13 +193,30 @@ def test_uids_are_checked_before_use(tmp_path: Path, keyword: str, value: str) -
     assert "Doe" not in str(caught.value)
 
 
-def test_a_deflate_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wetread.dicom.header._MAX_INFLATED_BYTES", 400)
-    path = edited(tmp_path, lambda _ds: None, DeflatedExplicitVRLittleEndian)
-    data = path.read_bytes()
-    assert len(zlib.compress(data)) > 100
-    with pytest.raises(UnreadableInstance, match="1 GiB"):
-        read_instance(path)
+def deflated(content: bytes) -> io.BytesIO:
+    """A file without image whose private value holds ``content``."""
+    value = struct.pack("<HH2sHI", 0x0009, 0x1001, b"OB", 0, len(content)) + content
+    uid = b"1.2.840.10008.1.2.1.99"
+    meta = struct.pack("<HH2sH", 0x0002, 0x0010, b"UI", len(uid)) + uid
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return io.BytesIO(bytes(128) + b"DICM" + meta + packer.compress(value) + packer.flush())
+
+
+def test_a_deflate_bomb_is_refused() -> None:
+    with pytest.raises(UnreadableInstance, match="inflates to more"):
+        list(scan(deflated(bytes(100_000)), InflateLimits(harmless=10_000)))
+    assert len(list(scan(deflated(bytes(100_000)), InflateLimits()))) == 1
+
+
+def test_a_torn_deflated_data_set_is_refused() -> None:
+    whole = deflated(os.urandom(10_000)).getvalue()
+    with pytest.raises(UnreadableInstance, match="ends inside"):
+        list(scan(io.BytesIO(whole[:-100]), InflateLimits()))
+
+
+def scan(file: io.BytesIO, limits: InflateLimits) -> Scan:
+    source = open_data_set(file, limits)
+    return Scan(cursor=source.cursor, is_implicit=source.is_implicit, longest=100)
 
 
 def test_enhanced_ct_tells_where_its_frames_lie(tmp_path: Path) -> None:

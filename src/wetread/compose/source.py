@@ -8,18 +8,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
+from wetread.dicom.data_set import read_data_set
 from wetread.dicom.planes import Plane, read_planes
 from wetread.domain.document import DocumentKind
 from wetread.domain.study import Instance, Series
 from wetread.domain.volume import FloatArray, Triple, Volume
-from wetread.errors import MissingAttribute, UnreadableInstance
-
-#: More of the header than this is not needed, and bulk data must not be carried about.
-_LONGEST_VALUE_BYTES = 64 * 1024
+from wetread.errors import InputError, MissingAttribute, UnreadableInstance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,9 +134,7 @@ def _plane_source(instance: Instance, frames: list[Plane], position_lps_mm: Floa
 
 def _read_header(instance: Instance) -> Dataset:
     try:
-        # Forced: that it is DICOM was found out when it came, with or without a file meta header.
-        header = dcmread(instance.path, stop_before_pixels=True, defer_size=_LONGEST_VALUE_BYTES, force=True)
-    except (OSError, InvalidDicomError, EOFError, ValueError) as error:
+        with instance.path.open("rb") as file:
+            return read_data_set(file)
+    except (InputError, OSError) as error:
         raise UnreadableInstance(sop_instance_uid=instance.sop_instance_uid) from error
-    header.remove_private_tags()
-    return header

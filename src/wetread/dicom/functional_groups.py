@@ -26,7 +26,7 @@ KEPT = {
     "FrameType": 4,
     "ConvolutionKernel": 1,
 }
-_MAX_FRAMES = 8192
+MAX_FRAMES = 8192
 
 
 def flatten_groups(keyword: str, items: Sequence[Mapping[str, Plain]]) -> dict[str, Plain]:
@@ -39,7 +39,7 @@ def flatten_groups(keyword: str, items: Sequence[Mapping[str, Plain]]) -> dict[s
     items
         Keyword -> value of each item, in frame order.
     """
-    if len(items) > _MAX_FRAMES:
+    if len(items) > MAX_FRAMES:
         return {}
     flat: dict[str, Plain] = {}
     for name, count in KEPT.items():

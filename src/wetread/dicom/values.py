@@ -26,6 +26,7 @@ _CHARSET_TEXT = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 # One value, in which a backslash is an ordinary character
 _SINGLE_TEXT = frozenset({"LT", "ST", "UR", "UT"})
 _TEXT = _CHARSET_TEXT | _SINGLE_TEXT | {"AE", "AS", "CS", "DA", "DT", "TM", "UI"}
+_INTEGER_LIMIT = 1 << 63
 _DELIMITERS = {0x0A, 0x0C, 0x0D, 0x09, 0x5C, 0x5E, 0x3D}
 
 
@@ -41,7 +42,7 @@ class Encoding:
 
 
 def plain_value(vr: str, value: bytes, encoding: Encoding) -> Plain | None:
-    """Return the value of one element; None for VRs and lengths that headers leave out.
+    """Return the value of one element; None for VRs, lengths and empty numbers that headers leave out.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def plain_value(vr: str, value: bytes, encoding: Encoding) -> Plain | None:
     Decimal and integer strings that are no numbers stay text, so that nothing is lost;
     numbers that are not finite become the text ``"NaN"``, ``"inf"`` or ``"-inf"``.
     """
-    if len(value) > MAX_VALUE_BYTES:
+    if len(value) > MAX_VALUE_BYTES or (not value and vr not in _TEXT):
         return None
     if vr == "DS":
         return _join([_number(part) for part in _split(value)])
@@ -82,6 +83,7 @@ def finite(number: float) -> Scalar:
 def to_float(value: object) -> float:
     """Return a header value as a number; NaN for text, nothing, or several values."""
     if isinstance(value, int | float):
+        # Integers that no float holds are text by now (``_integer``).
         return float(value)
     return math.nan
 
@@ -94,7 +96,7 @@ def _join(values: list[Scalar]) -> Plain:
 
 def _split(value: bytes) -> list[str]:
     text = value.decode("ascii", "replace").strip("\0 ")
-    return [part.strip("\0 ") for part in text.split("\\")] if text else []
+    return [part.strip("\0 ").replace("\0", " ") for part in text.split("\\")] if text else []
 
 
 def _number(text: str) -> Scalar:
@@ -106,9 +108,11 @@ def _number(text: str) -> Scalar:
 
 def _integer(text: str) -> Scalar:
     try:
-        return int(text)
+        number = int(text)
     except ValueError:
         return _number(text)
+    # Larger ones fit neither a float nor a database; no counter is that large (PS3.5 6.2: 32 bits).
+    return number if abs(number) < _INTEGER_LIMIT else text
 
 
 def _text(vr: str, value: bytes, encoding: Encoding) -> Plain:
@@ -116,7 +120,8 @@ def _text(vr: str, value: bytes, encoding: Encoding) -> Plain:
         text = decode_bytes(value, list(encoding.charsets), _DELIMITERS)
     else:
         text = value.decode("ascii", "replace")
-    text = text.rstrip("\0 ")
+    # No text holds NUL: PostgreSQL refuses it, and C programs would stop reading there.
+    text = text.rstrip("\0 ").replace("\0", " ")
     if vr in _SINGLE_TEXT or "\\" not in text:
         return text.strip()
     return tuple(part.strip("\0 ") for part in text.split("\\"))

@@ -7,6 +7,7 @@ Never: rescale, colour, more pixels than the header promised.
 from __future__ import annotations
 
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ _DECODER_ERRORS = (
     TypeError,
     ValueError,
     struct.error,
+    zlib.error,
 )
 _PIXEL_KEYWORDS = (
     "PixelData",

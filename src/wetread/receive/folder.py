@@ -16,8 +16,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
-from pydicom.errors import InvalidDicomError
-
 from wetread.dicom.digest import digest_data_set
 from wetread.dicom.header import read_instance
 from wetread.domain.problem import Problem, ProblemCode, problem_from_error
@@ -105,11 +103,7 @@ def _keep(instance: Instance, number: int, found: _Found) -> None:
 
 
 def _content(path: Path) -> str:
-    try:
-        return digest_data_set(path)[0]
-    except InvalidDicomError:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest_data_set(path)[0]
 
 
 def _told(found: _Found) -> list[Problem]:
