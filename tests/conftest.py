@@ -1,9 +1,17 @@
 """What holds for the whole suite."""
 
 import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+# In an activated environment pynetdicom's own storescp and echoscu would stand before DCMTK's.
+_OURS = Path(sys.executable).parent
+os.environ["PATH"] = os.pathsep.join(
+    folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != _OURS
+)
 
 #: Set by .ci/run, which installs every tool: a test that skips for want of one has then found a fault.
 IN_CI = os.environ.get("WETREAD_CI") == "1"
