@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 
 from wetread.errors import ConfigError
 from wetread.store.accounts import Accounts
+from wetread.store.audit import Audit
 from wetread.store.blobs import Blobs
 from wetread.store.database import open_database
 from wetread.store.deliveries import Deliveries
@@ -38,6 +39,7 @@ class Store:
     history: History
     accounts: Accounts
     tokens: Tokens
+    audit: Audit
     #: What may be thrown away at any time.
     scratch: Blobs
     #: For files in passing, cleared at each start.
@@ -77,13 +79,15 @@ class Store:
             lock.close()
 
 
-def open_store(data: Path, database_url: str = "") -> Store:
+def open_store(data: Path, database_url: str = "", audit_key: Path | None = None) -> Store:
     """Open or create the store in a data folder.
 
     Parameters
     ----------
     database_url
         SQLAlchemy URL; ``""`` means SQLite in ``data/index.sqlite``.
+    audit_key
+        File of the audit trail's key; None means ``data/audit.key``.
     """
     # Absolute: other processes with another working folder get paths from us.
     data = data.resolve()
@@ -106,6 +110,7 @@ def open_store(data: Path, database_url: str = "") -> Store:
         history=History(engine),
         accounts=Accounts(engine),
         tokens=Tokens(engine),
+        audit=Audit(engine, audit_key or data / "audit.key", data / "audit.head"),
         scratch=Blobs(data / "scratch", ".npy"),
         work=work,
     )
