@@ -16,6 +16,7 @@ from wetread.infer.job import ReadJob
 from wetread.infer.process import run_job
 from wetread.infer.scratch import find_volume
 from wetread.phantom import PhantomPlan, ScannerOptions, plan_options, write_phantom
+from wetread.registry import package_digest
 
 READERS = """
 import ctypes, os, signal, time
@@ -83,7 +84,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> ReadJob:
     files = sorted((folder / "visit1").glob("*.dcm"))
     (study,) = group_instances([read_instance(path) for path in files])
     model = Model(
-        identity=ModelIdentity(name="test", version="1", digest="0"),
+        identity=ModelIdentity(name="test", version="1", digest=package_digest(package)),
         title="test",
         intended_use="test",
         state="live",

@@ -70,6 +70,8 @@ def from_jsonable(expected: Any, value: Any, masks: Mapping[str, Mask] | None = 
         return {key: from_jsonable(arguments[1], item, masks) for key, item in value.items()}
     if expected is float:
         return float(value)
+    if expected in (str, bool, int) and type(value) is not expected:
+        raise TypeError(f"{value!r} is no {expected.__name__}")
     return value
 
 

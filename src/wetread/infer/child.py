@@ -21,6 +21,8 @@ from wetread.infer.process import FAILURE, JOB, RESULT
 from wetread.infer.read import read_job
 from wetread.infer.scratch import write_voxels
 
+#: ``imaging.volume.MAX_VOXELS`` as float32, and a header.
+_LARGEST_FILE_BYTES = (2 << 30) + (1 << 20)
 #: linux/prctl.h
 _PR_SET_PDEATHSIG = 1
 
@@ -29,7 +31,7 @@ def main(folder: Path) -> int:
     """Run the job in ``folder``; returns the exit status."""
     job: ReadJob = from_jsonable(ReadJob, json.loads((folder / JOB).read_text()))
     _end_with_parent()
-    _limit_memory(job.model.runtime.memory_mb)
+    _limit(job.model.runtime.memory_mb)
     try:
         _answer(job, folder)
     except Exception as error:  # noqa: BLE001 - the boundary: whatever a model raises becomes a coded problem
@@ -61,10 +63,13 @@ def _end_with_parent() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _limit_memory(memory_mb: int) -> None:
+def _limit(memory_mb: int) -> None:
     limit = memory_mb * 1024 * 1024
     # RLIMIT_DATA and not RLIMIT_AS: thread pools reserve address space that they never use.
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    # No file beyond the largest volume, and no memory image of a patient left on the disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE_BYTES, _LARGEST_FILE_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 if __name__ == "__main__":

@@ -6,13 +6,15 @@ Never: model code in this process; pickle between the two.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
 
 from wetread.domain.jsonable import to_jsonable
@@ -20,10 +22,15 @@ from wetread.domain.packing import unpack_reading
 from wetread.domain.problem import Problem, ProblemCode
 from wetread.domain.reading import Reading
 from wetread.errors import ModelInterrupted
+from wetread.infer.fault import find_fault
 from wetread.infer.job import ReadJob, make_unread
 
 #: Names of the files that the two processes share.
 JOB, RESULT, FAILURE = "job.json", "reading.zip", "failure.json"
+#: Packed; some dozen masks of a large series are a few MiB.
+_LARGEST_RESULT_BYTES = 256 << 20
+_LARGEST_FAILURE_BYTES = 4096
+_PLACE = re.compile(r"[\w.:<> -]{0,160}")
 #: Signals that tell a process to end, not that it failed.
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -63,30 +70,61 @@ def _run(folder: Path, job: ReadJob) -> int:
         if key in {"PATH", "LANG", "LC_ALL", "TMPDIR", "HOME"}
         or key.startswith(("OMP_", "OPENBLAS_", "MKL_"))
     }
-    finished = subprocess.run(  # noqa: S603 - our own interpreter and module, no shell
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
         command,
         env=environment,
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        timeout=job.model.runtime.timeout_s,
         # Ctrl-C at our terminal is for us; we let the reading end or be taken up again.
         start_new_session=True,
-        check=False,
     )
-    return finished.returncode
+    try:
+        return process.wait(job.model.runtime.timeout_s)
+    finally:
+        _end_session(process)
+
+
+def _end_session(process: subprocess.Popen[bytes]) -> None:
+    """End what the model started beside itself: nothing of it outlives its turn."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _collect(folder: Path, job: ReadJob, returncode: int) -> Reading:
-    result = folder / RESULT
-    if returncode == 0 and result.exists():
+    if returncode == 0 and os.path.lexists(folder / RESULT):
         try:
-            reading = unpack_reading(result.read_bytes())
-        except (ValueError, KeyError, TypeError, zipfile.BadZipFile):
+            reading = unpack_reading(_read_file(folder / RESULT, _LARGEST_RESULT_BYTES))
+        except (ValueError, OSError):
             return make_unread(job, _problem(ProblemCode.INVALID_OUTPUT, job, "gave no valid reading"))
-        return reading if _belongs(reading, job) else make_unread(job, _foreign(job))
+        if not _belongs(reading, job):
+            return make_unread(job, _foreign(job))
+        fault = find_fault(reading)
+        if fault:
+            return make_unread(
+                job, _problem(ProblemCode.INVALID_OUTPUT, job, f"gave no valid reading: {fault}")
+            )
+        return reading
     return make_unread(job, _crash(folder, job, returncode))
+
+
+def _read_file(path: Path, limit: int) -> bytes:
+    """Return what a model left, unless it is no plain file or too large.
+
+    Raises
+    ------
+    ValueError, OSError
+        If so.
+    """
+    # Neither a link to elsewhere nor a pipe that would never end.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > limit:
+            raise ValueError("no plain file, or too large")
+        return file.read(limit)
 
 
 def _belongs(reading: Reading, job: ReadJob) -> bool:
@@ -118,14 +156,24 @@ def _foreign(job: ReadJob) -> Problem:
 
 
 def _crash(folder: Path, job: ReadJob, returncode: int) -> Problem:
-    failure = folder / FAILURE
-    if failure.exists():
-        what = json.loads(failure.read_text())
+    failure = _read_failure(folder)
+    if failure is not None:
         memory_mb = job.model.runtime.memory_mb
-        if what["type"] == "MemoryError":
+        if failure["type"] == "MemoryError":
             return _problem(ProblemCode.MODEL_CRASHED, job, f"needed more than its limit of {memory_mb} MB")
-        known = what["code"] in {ProblemCode.INVALID_OUTPUT, ProblemCode.INVALID_PACKAGE}
-        code = ProblemCode(what["code"]) if known else ProblemCode.MODEL_CRASHED
-        return _problem(code, job, f"stopped with {what['type']} at {what['where']}")
+        known = failure["code"] in {ProblemCode.INVALID_OUTPUT, ProblemCode.INVALID_PACKAGE}
+        code = ProblemCode(failure["code"]) if known else ProblemCode.MODEL_CRASHED
+        return _problem(code, job, f"stopped with {failure['type']} at {failure['where']}")
     reason = f"signal {-returncode}" if returncode < 0 else f"exit status {returncode}"
     return _problem(ProblemCode.MODEL_CRASHED, job, f"ended with {reason}")
+
+
+def _read_failure(folder: Path) -> dict[str, str] | None:
+    """Return what the process said of its end; None where it said nothing, or nothing to be believed."""
+    try:
+        told = json.loads(_read_file(folder / FAILURE, _LARGEST_FAILURE_BYTES))
+        failure = {key: str(told[key]) for key in ("type", "code", "where")}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    # The process chose these words: nothing in them may act on a page or a terminal, or tell a story.
+    return failure if all(_PLACE.fullmatch(text) for text in failure.values()) else None

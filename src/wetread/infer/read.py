@@ -19,6 +19,7 @@ from wetread.domain.volume import Volume
 from wetread.errors import InvalidOutput, InvalidPackage
 from wetread.imaging.guard import check_pixels
 from wetread.imaging.volume import read_volume
+from wetread.infer.fault import find_fault
 from wetread.infer.job import ReadJob, make_unread
 from wetread.infer.request import ReadRequest
 from wetread.registry import package_digest
@@ -59,6 +60,11 @@ def read_volume_with(job: ReadJob, volume: Volume, problems: tuple[Problem, ...]
     reading = load_reader(job.model)(request)
     if not isinstance(reading, Reading):
         raise InvalidOutput("The reader gave no Reading.", entry=job.model.runtime.entry)
+    if reading.grid is not None and reading.grid != volume.grid:
+        raise InvalidOutput("The Reading lies on another grid than the images.")
+    fault = find_fault(reading)
+    if fault:
+        raise InvalidOutput(f"The Reading cannot be right: {fault}.")
     return reading
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from wetread.domain.model import Eligibility, Model, ModelIdentity, Runtime
 from wetread.errors import InvalidPackage
+from wetread.registry.files import check_harmless, iter_files
 from wetread.registry.schema import check_schema
 from wetread.registry.signature import SIGNATURE_NAME, verify_package
 
@@ -23,8 +24,8 @@ BUILTIN_FOLDER = Path(__file__).parent / "packages"
 FILE_NAME = "model.toml"
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _VERSION = re.compile(r"\d+\.\d+\.\d+(?:[-+.][0-9A-Za-z.-]{1,32})?")
-# What Python leaves behind is no part of the package.
-_NOT_PACKAGED = frozenset({"__pycache__", ".git", ".DS_Store"})
+#: A description of some hundred lines.
+_LIMIT_BYTES = 256 << 10
 
 
 def read_models(folders: Iterable[Path] = (), trusted_keys: Sequence[Path] = ()) -> dict[str, Model]:
@@ -59,8 +60,8 @@ def read_package(folder: Path) -> Model:
         If ``model.toml`` is missing, is no TOML, or holds an unknown, missing or wrong entry.
     """
     try:
-        content = tomllib.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        content = _read_toml(folder / FILE_NAME)
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidPackage(f"{FILE_NAME} cannot be read: {error}", folder=folder.name) from error
     check_schema(content)
     _check_identity(content)
@@ -81,24 +82,29 @@ def read_package(folder: Path) -> Model:
     )
 
 
+def _read_toml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise OSError("it is not there")
+    with path.open("rb") as file:
+        data = file.read(_LIMIT_BYTES + 1)
+    if len(data) > _LIMIT_BYTES:
+        raise ValueError(f"it is longer than {_LIMIT_BYTES} bytes")
+    return tomllib.loads(data.decode("utf-8"))
+
+
 def package_digest(folder: Path) -> str:
     """Return the sha256 over all files but the signature: relative name, size and content, sorted by name.
 
     Raises
     ------
     InvalidPackage
-        If a link leads out of the folder or a file cannot be read.
+        If a link leads out of the folder, a file cannot be read, or one would run code when loaded.
     """
     total = hashlib.sha256()
-    root = folder.resolve()
-    for path in sorted(folder.rglob("*"), key=lambda one: one.relative_to(folder).as_posix()):
-        if _NOT_PACKAGED & set(path.relative_to(folder).parts) or path.is_dir():
-            continue
-        name = path.relative_to(folder).as_posix()
+    for name, path in iter_files(folder):
         if name == SIGNATURE_NAME:
             continue
-        if not path.resolve().is_relative_to(root):
-            raise InvalidPackage("A file of the package lies outside its folder", file=name)
+        check_harmless(name, path)
         with path.open("rb") as file:
             one = hashlib.file_digest(file, "sha256").hexdigest()
         total.update(f"{name}\0{path.stat().st_size}\0{one}\n".encode())

@@ -14,6 +14,8 @@ from typing import Any
 from wetread.errors import InvalidPackage
 
 STATES = ("draft", "validated", "shadow", "live", "retired")
+#: Beyond every size, time and threshold; what is larger fits neither clocks nor limits.
+_LARGEST = 1e12
 RUNTIME_KINDS = ("python",)
 ORIENTATIONS = ("axial", "coronal", "sagittal")
 
@@ -114,9 +116,9 @@ def _holds(value: Any, kind: str) -> bool:
     if kind == "text":
         return isinstance(value, str) and bool(value.strip())
     if kind == "number":
-        return is_number and value == value and abs(value) != float("inf")
+        return is_number and value == value and abs(value) < _LARGEST
     if kind == "whole number":
-        return is_number and isinstance(value, int) and value >= 0
+        return is_number and isinstance(value, int) and 0 <= value < _LARGEST
     if kind == "yes or no":
         return isinstance(value, bool)
     if not isinstance(value, list) or not value:
