@@ -22,9 +22,13 @@ class _ShortReads(io.BufferedReader):
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read; raises BadZipFile where more is asked for than a list of members may have."""
-        if size is None or not 0 <= size <= DIRECTORY_LIMIT_BYTES:
+        wanted = DIRECTORY_LIMIT_BYTES + 1 if size is None or size < 0 else size
+        if wanted <= DIRECTORY_LIMIT_BYTES:
+            return super().read(wanted)
+        data = super().read(DIRECTORY_LIMIT_BYTES + 1)
+        if len(data) > DIRECTORY_LIMIT_BYTES:
             raise zipfile.BadZipFile("The list of members is too long")
-        return super().read(size)
+        return data
 
 
 @contextmanager

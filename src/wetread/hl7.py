@@ -25,6 +25,8 @@ _UNESCAPES = {"E": ESCAPE, "F": FIELD, "S": COMPONENT, "R": REPETITION, "T": SUB
 # C0, DEL, C1 and the separators that some readers take for line ends.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ESCAPED = re.compile(r"\\([^\\]*)\\")
+#: HL7 v2.5.1 2.A.13 and 2.14.9 say 227 and 20; some senders use more for the control id.
+_LONGEST_NAME, _LONGEST_CONTROL_ID = 227, 199
 _ACK_CODES = frozenset({"AA", "AE", "AR", "CA", "CE", "CR"})
 
 
@@ -146,15 +148,15 @@ def make_ack(text: str, code: str, reason: str = "", *, made_at: datetime | None
     if code not in _ACK_CODES:
         raise ValueError(f"{code!r} is no acknowledgement code")
     fields = _header_fields(text)
-    control_id = _field(fields, 9)
+    control_id = _CONTROL.sub(" ", _field(fields, 9))[:_LONGEST_CONTROL_ID]
     head = MessageHead(
-        message_type=("ACK", *unescape(_field(fields, 8)).split(COMPONENT)[1:2], "ACK"),
+        message_type=("ACK", *_short(fields, 8).split(COMPONENT)[1:2], "ACK"),
         control_id=f"A{control_id}"[:20],
         made_at=made_at or datetime.now(UTC),
-        sending_application=unescape(_field(fields, 4)) or "WETREAD",
-        sending_facility=unescape(_field(fields, 5)) or "WETREAD",
-        receiving_application=unescape(_field(fields, 2)),
-        receiving_facility=unescape(_field(fields, 3)),
+        sending_application=_short(fields, 4) or "WETREAD",
+        sending_facility=_short(fields, 5) or "WETREAD",
+        receiving_application=_short(fields, 2),
+        receiving_facility=_short(fields, 3),
     )
     return message(header_segment(head), segment("MSA", code, Escaped(control_id), reason))
 
@@ -167,7 +169,8 @@ def parse_ack(text: str) -> Acknowledgement:
     NotAcknowledged
         If the text is no acknowledgement.
     """
-    segments = [line.split(FIELD) for line in re.split("[\r\n]+", text.strip("\x0b\x1c\r\n ")) if line]
+    lines = re.split("[\r\n]+", text.strip("\x0b\x1c\r\n "))
+    segments = [line.split(FIELD) for line in lines if line]
     found = [fields for fields in segments if fields[0] == "MSA"]
     if not segments or segments[0][0] != "MSH" or not found or _field(found[0], 1) not in _ACK_CODES:
         raise NotAcknowledged("The destination's answer is no HL7 acknowledgement: ask its administrator.")
@@ -184,6 +187,11 @@ def _header_fields(text: str) -> list[str]:
 
 def _field(fields: list[str], index: int) -> str:
     return fields[index].strip() if index < len(fields) else ""
+
+
+def _short(fields: list[str], index: int) -> str:
+    """Return a field that an answer repeats: whoever sends megabytes does not get them back."""
+    return unescape(_field(fields, index))[:_LONGEST_NAME]
 
 
 def _escape_once(text: str) -> Escaped:

@@ -6,6 +6,7 @@ Never: a sheared affine taken as if it were not, RAS beyond this module.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError, ImageDataError
+from nibabel.wrapstruct import WrapStructError
 
 from wetread.domain.mask import Mask
 from wetread.domain.volume import FloatArray, Grid, Triple, Volume
@@ -27,7 +30,24 @@ _nifti_image: Any = nib.Nifti1Image
 _orientations: Any = nib.orientations
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_READ_ERRORS = (ImageFileError, OSError, EOFError, ValueError, TypeError, ArithmeticError)
+_READ_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    HeaderDataError,
+    ImageDataError,
+    ImageFileError,
+    LookupError,
+    MemoryError,
+    OSError,
+    TypeError,
+    ValueError,
+    WrapStructError,
+    zlib.error,
+)
+#: Unpacked size by the file's: deflate reaches 1032 on zeros, a real CT 10.
+_MOST_RATIO = 200
+_HARMLESS_BYTES = 128 << 20
 
 
 def is_nifti(path: Path) -> bool:
@@ -59,6 +79,7 @@ def read_nifti_volume(path: Path) -> Volume:
     try:
         image: Any = nib.load(path)
         _check_kind(image.shape, image.get_data_dtype())
+        _check_size(image.shape, image.get_data_dtype(), path.stat().st_size)
         voxels: Array = np.asanyarray(image.dataobj)
     except _READ_ERRORS as error:
         raise UnreadableInstance(
@@ -145,6 +166,13 @@ def _check_kind(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         raise UnreadableInstance("Not one three-dimensional image: send one CT volume", shape=shape)
     if dtype.kind not in "iuf":
         raise UnreadableInstance("Not a grey image: send CT numbers", dtype=str(dtype))
+
+
+def _check_size(shape: tuple[int, ...], dtype: np.dtype[Any], packed: int) -> None:
+    """Refuse a file that claims more than it can hold before memory is taken for it."""
+    claimed = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    if claimed > max(_HARMLESS_BYTES, _MOST_RATIO * packed):
+        raise UnreadableInstance("The file claims more voxels than it holds: check the file", shape=shape)
 
 
 def _to_dicom_axes(voxels: Array, affine: FloatArray) -> tuple[Array, FloatArray]:

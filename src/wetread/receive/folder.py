@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
+from wetread.archive import open_archive
 from wetread.dicom.digest import digest_data_set
 from wetread.dicom.header import read_instance
 from wetread.domain.problem import Problem, ProblemCode, problem_from_error
@@ -27,6 +28,8 @@ _IGNORED = frozenset({"DICOMDIR", "Thumbs.db", "desktop.ini"})
 #: Problems that are told one by one.
 _TOLD = 20
 _PIECE = 1 << 20
+#: In one folder with all its folders.
+_MOST_FILES = 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +75,29 @@ def read_folder(
     if _is_zip(path):
         files = _unpack(path, work, limits or ZipLimits(), found)
     elif path.is_dir():
-        files = (one for one in sorted(path.rglob("*")) if _is_wanted(one))
+        files = iter(_list_files(path, found))
     else:
         files = iter([path])
     for number, file in enumerate(files, start=1):
         _take(file, number, found)
     return list(found.instances.values()), _told(found)
+
+
+def _list_files(folder: Path, found: _Found) -> list[Path]:
+    """Return the files of a folder in the order of their names; links lead nowhere."""
+    files = []
+    for path in folder.rglob("*"):
+        if path.is_symlink():
+            # A medium that somebody brought must not make us read another one's files.
+            problem = UnreadableInstance("A link is not followed: copy the file it leads to.")
+            found.problems.append(problem_from_error(problem))
+        elif _is_wanted(path):
+            files.append(path)
+        if len(files) + len(found.problems) > _MOST_FILES:
+            problem = UnreadableInstance("The folder has too many files: analyze its folders one by one.")
+            found.problems.insert(0, problem_from_error(problem))
+            break
+    return sorted(files)
 
 
 def _take(file: Path, number: int, found: _Found) -> None:
@@ -138,7 +158,7 @@ def _unpack(path: Path, work: Path, limits: ZipLimits, found: _Found) -> Iterato
     work.mkdir(parents=True, exist_ok=True)
     left = limits.allowed(path.stat().st_size)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             members = [one for one in archive.infolist() if not one.is_dir() and _is_wanted_member(one)]
             if len(members) > limits.members:
                 raise UnreadableInstance("The archive has too many members.", limit=limits.members)
@@ -146,8 +166,16 @@ def _unpack(path: Path, work: Path, limits: ZipLimits, found: _Found) -> Iterato
                 target = work / f"{hashlib.sha256(f'{number} {member.filename}'.encode()).hexdigest()}.dcm"
                 left -= _unpack_member(archive, member, target, left)
                 yield target
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        # RuntimeError is an encrypted member, NotImplementedError an unknown compression.
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+        OSError,
+    ) as error:
+        # RuntimeError: encrypted; NotImplementedError: an unknown compression; ValueError: a bad date.
         problem = UnreadableInstance(
             "The archive cannot be unpacked completely.", reason=type(error).__name__
         )

@@ -29,6 +29,8 @@ _START, _END = b"\x0b", b"\x1c\r"
 #: Longest message in bytes; an ORU with a PDF inside is some MiB.
 MESSAGE_LIMIT = 16 << 20
 _MAXIMUM_CONNECTIONS = 64
+#: Of all connections together: what others than one sender may hold of our memory.
+_TOTAL_LIMIT = 4 * MESSAGE_LIMIT
 #: Longest silence on a connection, and longest time for one message.
 _TIMEOUT_S = 60.0
 _PIECE = 1 << 16

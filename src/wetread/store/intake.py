@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, case, exists, insert, select, update
+from sqlalchemy import Column, Connection, Engine, bindparam, case, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from wetread.domain.progress import Acceptance, StudyState
@@ -27,6 +27,8 @@ from wetread.store.blobs import Blobs
 
 #: Concurrent senders of the same UID meet at the same lock.
 _STRIPES = 64
+#: Of a name or description on the list; DICOM's own limits are 64 a group and 64.
+_LONGEST_TEXT = 256
 
 # Built once: building a statement for every image costs more than running it.
 _FIND_DIGEST = select(schema.instance.c.content_digest).where(
@@ -237,14 +239,14 @@ def _new_study(uid: str, header: Header, now: float) -> dict[str, Any]:
     return {
         "study_instance_uid": uid,
         "key": study_key(uid),
-        "patient_id": header_text(header, "PatientID"),
-        "patient_name": header_text(header, "PatientName"),
-        "patient_birth_date": header_text(header, "PatientBirthDate"),
-        "patient_sex": header_text(header, "PatientSex"),
-        "accession_number": header_text(header, "AccessionNumber"),
-        "study_date": header_text(header, "StudyDate"),
-        "study_time": header_text(header, "StudyTime"),
-        "study_description": header_text(header, "StudyDescription"),
+        "patient_id": _column_text(header, "PatientID", schema.study.c.patient_id),
+        "patient_name": _column_text(header, "PatientName", schema.study.c.patient_name),
+        "patient_birth_date": _column_text(header, "PatientBirthDate", schema.study.c.patient_birth_date),
+        "patient_sex": _column_text(header, "PatientSex", schema.study.c.patient_sex),
+        "accession_number": _column_text(header, "AccessionNumber", schema.study.c.accession_number),
+        "study_date": _column_text(header, "StudyDate", schema.study.c.study_date),
+        "study_time": _column_text(header, "StudyTime", schema.study.c.study_time),
+        "study_description": _column_text(header, "StudyDescription", schema.study.c.study_description),
         "modalities": _modalities(header),
         "expected_instances": _expected_instances(header),
         "instance_count": 1,
@@ -256,9 +258,15 @@ def _new_study(uid: str, header: Header, now: float) -> dict[str, Any]:
     }
 
 
+def _column_text(header: Header, keyword: str, column: Column[Any]) -> str:
+    """Return a value as its column can show it; the whole value stays in the instance's header."""
+    length = getattr(column.type, "length", None)
+    return header_text(header, keyword)[: length or _LONGEST_TEXT]
+
+
 def _modalities(header: Header) -> list[str]:
     modality = header_text(header, "Modality")
-    return [modality] if modality else []
+    return [modality[:16]] if modality else []
 
 
 def _expected_instances(header: Header) -> int | None:
