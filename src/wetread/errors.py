@@ -26,6 +26,11 @@ In: facts as keyword arguments.  Out: a sentence that says what to do.  Never: p
     │  ├─ InvalidRule
     │  ├─ UnknownModel
     │  └─ UnsafeBinding
+    ├─ AccessError           whoever asks
+    │  ├─ SignInRefused
+    │  ├─ TooManyTries
+    │  ├─ WeakPassword
+    │  └─ ProviderRefused
     └─ StorageError          our operator: disk, permissions
 """
 
@@ -175,6 +180,36 @@ class UnsafeBinding(ConfigError):
     """Listening beyond loopback needs a list of AE titles and users: set them up first."""
 
     code = "unsafe-binding"
+
+
+class AccessError(WetreadError):
+    """You may not come in like this: sign in again, or ask an administrator."""
+
+    code = "access-error"
+
+
+class SignInRefused(AccessError):
+    """Name, password or code is wrong, or the account is locked after too many tries."""
+
+    code = "sign-in-refused"
+
+
+class TooManyTries(AccessError):
+    """Too many tries: wait and try again."""
+
+    code = "too-many-tries"
+
+
+class WeakPassword(AccessError):
+    """A password that can be found by trying: choose another."""
+
+    code = "weak-password"
+
+
+class ProviderRefused(AccessError):
+    """Single sign-on did not work: try again, or ask an administrator."""
+
+    code = "provider-refused"
 
 
 class StorageError(WetreadError):

@@ -5,11 +5,12 @@ In: a stage and a sentence.  Out: events.  Never: a stop that is only in a log; 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, func, insert, select
+from sqlalchemy import Column, ColumnElement, Engine, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from wetread.errors import StorageError
@@ -96,8 +97,14 @@ class History:
         except SQLAlchemyError as error:
             raise StorageError("The index cannot be read.", reason=type(error).__name__) from error
 
-    def pulse(self) -> str:
-        """Return a text that changes whenever something that pages show has changed; cheap to ask."""
+    def pulse(self, sources: Collection[str] | None = None) -> str:
+        """Return a text that changes whenever something that pages show has changed; cheap to ask.
+
+        Parameters
+        ----------
+        sources
+            Only of studies that came from these; None: of all.
+        """
         newest = [
             schema.event.c.id,
             schema.study.c.last_received_at,
@@ -109,7 +116,9 @@ class History:
             schema.delivery.c.id,
             schema.delivery.c.updated_at,
         ]
-        query = select(*[select(func.max(column)).scalar_subquery() for column in newest])
+        query = select(
+            *[select(func.max(column)).where(*_of(column, sources)).scalar_subquery() for column in newest]
+        )
         with self.engine.connect().execution_options(read_only=True) as connection:
             return "/".join(str(value or 0) for value in connection.execute(query).one())
 
@@ -127,3 +136,14 @@ def _event(row: dict[str, Any]) -> Event:
     row.pop("id")
     row["at"] = datetime.fromtimestamp(row["at"], UTC)
     return Event(**row)
+
+
+def _of(column: Column[Any], sources: Collection[str] | None) -> list[ColumnElement[bool]]:
+    """Return the condition that a row belongs to a study from these sources."""
+    if sources is None:
+        return []
+    studies = select(schema.study.c.study_instance_uid).where(schema.study.c.source.in_(tuple(sources)))
+    if column.table is schema.document:
+        readings = select(schema.reading.c.id).where(schema.reading.c.study_instance_uid.in_(studies))
+        return [schema.document.c.reading_id.in_(readings)]
+    return [column.table.c.study_instance_uid.in_(studies)]

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from wetread.domain.jsonable import to_jsonable
 from wetread.errors import StorageError
-from wetread.web.listing import list_lines
+from wetread.identity import Permission
+from wetread.web.access import needs, public
+from wetread.web.eyes import Look
 from wetread.web.pages import Key, Show
 from wetread.web.site import Site
 
@@ -22,21 +24,27 @@ def make_api(site: Site) -> APIRouter:
     router = APIRouter()
 
     @router.get("/api/studies")
-    def studies(show: Show = "waiting") -> dict[str, Any]:
+    @needs(Permission.STUDIES)
+    def studies(eyes: Look, show: Show = "waiting") -> dict[str, Any]:
         """List the studies, most urgent first."""
-        lines = list_lines(site.store, site.now(), is_reported=show == "reported")
-        return {"studies": to_jsonable(lines)}
+        return {"studies": to_jsonable(eyes.list_lines(is_reported=show == "reported"))}
 
     @router.get("/api/studies/{key}")
-    def study(key: Key) -> dict[str, Any]:
+    @needs(Permission.STUDIES)
+    def study(eyes: Look, key: Key) -> dict[str, Any]:
         """Return everything about one study."""
-        row = site.find_study(key)
-        if row is None:
-            raise HTTPException(404)
-        plain: dict[str, Any] = to_jsonable(site.views.make(row, site.now()))
-        return {"study_instance_uid": row.study_instance_uid, **plain}
+        view = eyes.view_study(key)
+        plain: dict[str, Any] = to_jsonable(view)
+        return {"study_instance_uid": view.line.study_instance_uid, **plain}
+
+    @router.get("/api/openapi.json", include_in_schema=False)
+    @needs(Permission.STUDIES)
+    def description(request: Request) -> JSONResponse:
+        """Describe these routes."""
+        return JSONResponse(request.app.openapi())
 
     @router.get("/health")
+    @public
     def health() -> JSONResponse:
         """Tell whether the index answers."""
         try:

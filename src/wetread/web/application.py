@@ -9,19 +9,26 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urlencode
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from wetread.domain.model import Model
+from wetread.identity import Identity, make_identity
+from wetread.identity.principal import Obligation
 from wetread.store import Store
+from wetread.web.access import Doorkeeper, DutyFirst, SignInNeeded
+from wetread.web.account import make_account
 from wetread.web.api import make_api
 from wetread.web.documents import make_documents
 from wetread.web.guard import LOOPBACK_HOSTS, NO_STORE, SECURITY_HEADERS, Guard
+from wetread.web.limits import BodyLimit
 from wetread.web.live import Pulse
+from wetread.web.login import make_login
 from wetread.web.pages import make_pages
 from wetread.web.site import Site, load_templates
 from wetread.web.study import StudyViews
@@ -38,6 +45,7 @@ def create_web(
     store: Store,
     models: Mapping[str, Model],
     *,
+    identity: Identity | None = None,
     on_retry: Callable[[int], None] | None = None,
     allowed_hosts: Iterable[str] = (),
     poll_s: float = POLL_S,
@@ -49,6 +57,8 @@ def create_web(
     ----------
     models
         Registered models by name: titles, and which ones a study was not considered for.
+    identity
+        Who is asking; None: by the accounts of the store, with the usual limits.
     on_retry
         Called with the number of a refused or failed delivery that somebody wants tried again;
         None: no such button.
@@ -64,6 +74,7 @@ def create_web(
     """
     site = Site(
         store=store,
+        identity=identity or make_identity(store, now),
         views=StudyViews(store, models),
         templates=load_templates(),
         pulse=Pulse(store.history.pulse, poll_s),
@@ -71,13 +82,22 @@ def create_web(
         on_retry=on_retry,
     )
     # FastAPI's own documentation pages load scripts from elsewhere.
-    app = FastAPI(title="Wetread", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    app = FastAPI(
+        title="Wetread",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(Doorkeeper(site.identity))],
+    )
     app.state.pulse = site.pulse
-    for router in (make_pages(site), make_documents(site), make_api(site)):
+    app.state.site = site
+    makers = (make_pages, make_documents, make_api, make_login, make_account)
+    for router in (make(site) for make in makers):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     _add_error_pages(app, site)
     hosts = frozenset(host.strip("[]").lower() for host in allowed_hosts)
+    app.add_middleware(BodyLimit)
     app.add_middleware(Guard, allowed_hosts=LOOPBACK_HOSTS | hosts)
     return app
 
@@ -86,16 +106,30 @@ def _add_error_pages(app: FastAPI, site: Site) -> None:
     # Starlette answers a bug outside of all middleware: the headers must come from here.
     headers = SECURITY_HEADERS | {"Cache-Control": NO_STORE}
 
-    def answer(request: Request, status: int) -> Response:
+    def answer(request: Request, status: int, **more: str) -> Response:
         phrase = HTTPStatus(status).phrase
-        if request.url.path.startswith(("/api/", "/health")):
-            return JSONResponse({"error": phrase}, status, headers=headers)
-        page = site.templates.get_template("error.html").render(status=status, phrase=phrase)
-        return HTMLResponse(page, status, headers=headers)
+        if _is_for_programs(request):
+            return JSONResponse({"error": phrase}, status, headers=headers | more)
+        who = getattr(request.state, "principal", None)
+        page = site.render("error.html", who, status=status, phrase=phrase)
+        return HTMLResponse(page, status, headers=headers | more)
 
     @app.exception_handler(HTTPException)
     def http_error(request: Request, error: HTTPException) -> Response:
         return answer(request, error.status_code)
+
+    @app.exception_handler(SignInNeeded)
+    def sign_in(request: Request, _: SignInNeeded) -> Response:
+        if request.method == "GET" and _is_navigation(request):
+            return RedirectResponse(f"/login?{urlencode({'next': _path_of(request)})}", 303)
+        return answer(request, 401, **{"WWW-Authenticate": 'Bearer realm="wetread"'})
+
+    @app.exception_handler(DutyFirst)
+    def duty(request: Request, _: DutyFirst) -> Response:
+        if request.method == "GET" and _is_navigation(request):
+            is_password = request.state.principal.obligation is Obligation.CHANGE_PASSWORD
+            return RedirectResponse("/account" if is_password else "/account/totp", 303)
+        return answer(request, 403)
 
     # An address that cannot be one of ours is not found, whatever is wrong with it.
     @app.exception_handler(RequestValidationError)
@@ -105,3 +139,21 @@ def _add_error_pages(app: FastAPI, site: Site) -> None:
     @app.exception_handler(Exception)
     def bug(request: Request, _: Exception) -> Response:
         return answer(request, 500)
+
+
+def _is_for_programs(request: Request) -> bool:
+    return request.url.path.startswith(("/api/", "/health"))
+
+
+def _is_navigation(request: Request) -> bool:
+    """Tell whether somebody opens a page, and not a page or a program something."""
+    path = request.url.path
+    if path.startswith("/documents/"):
+        return "text/html" in request.headers.get("accept", "")
+    is_page = not path.startswith(("/api/", "/fragments/", "/events"))
+    return is_page and "authorization" not in request.headers
+
+
+def _path_of(request: Request) -> str:
+    query = request.url.query
+    return f"{request.url.path}?{query}" if query else request.url.path

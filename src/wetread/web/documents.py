@@ -8,27 +8,35 @@ from __future__ import annotations
 import io
 
 import pydicom
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, Response
 
-from wetread.domain.document import Document, DocumentKind
+from wetread.domain.document import DocumentKind
+from wetread.identity import Permission
+from wetread.web.access import needs
+from wetread.web.eyes import Look
+from wetread.web.pages import Number
 from wetread.web.site import Site
 
 
-def make_documents(site: Site) -> APIRouter:
+def make_documents(_site: Site) -> APIRouter:
     """Return the routes of the documents."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/documents/{document_id}/image")
-    def image(document_id: int) -> Response:
-        return Response(_load(site, document_id, DocumentKind.PNG).data, media_type="image/png")
+    @needs(Permission.STUDIES, is_background=True)
+    def image(eyes: Look, document_id: Number) -> Response:
+        return Response(eyes.load_document(document_id, DocumentKind.PNG).data, media_type="image/png")
 
     @router.get("/documents/{document_id}/text")
-    def text(document_id: int) -> Response:
-        return Response(_load(site, document_id, DocumentKind.TEXT).data, media_type="text/plain")
+    @needs(Permission.STUDIES)
+    def text(eyes: Look, document_id: Number) -> Response:
+        return Response(eyes.load_document(document_id, DocumentKind.TEXT).data, media_type="text/plain")
 
+    # The patient's name is on it.
     @router.get("/documents/{document_id}/pdf")
-    def pdf(document_id: int) -> Response:
-        data = extract_pdf(_load(site, document_id, DocumentKind.PDF).data)
+    @needs(Permission.STUDIES, Permission.IDENTITY)
+    def pdf(eyes: Look, document_id: Number) -> Response:
+        data = extract_pdf(eyes.load_document(document_id, DocumentKind.PDF).data)
         headers = {"Content-Disposition": f'inline; filename="report-{document_id}.pdf"'}
         return Response(data, media_type="application/pdf", headers=headers)
 
@@ -41,13 +49,3 @@ def extract_pdf(part10: bytes) -> bytes:
     data: bytes = dataset.EncapsulatedDocument
     length = dataset.get("EncapsulatedDocumentLength")
     return data[: int(length)] if length is not None else data
-
-
-def _load(site: Site, document_id: int, kind: DocumentKind) -> Document:
-    try:
-        row = site.store.readings.get_document(document_id)
-    except KeyError as error:
-        raise HTTPException(404) from error
-    if row.kind is not kind:
-        raise HTTPException(404)
-    return site.store.readings.load_document(row)

@@ -31,6 +31,9 @@ SECURITY_HEADERS = {
 #: Patient data stays out of the browser's cache.
 NO_STORE = "no-store"
 
+#: A year of nothing but HTTPS.
+STRICT_TRANSPORT = "max-age=31536000"
+
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -49,7 +52,7 @@ class Guard:
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _add_headers(MutableHeaders(scope=message))
+                _add_headers(MutableHeaders(scope=message), is_encrypted=scope["scheme"] == "https")
             await send(message)
 
         refusal = check_request(scope["method"], Headers(scope=scope), self._allowed_hosts)
@@ -62,9 +65,22 @@ def check_request(method: str, headers: Headers, allowed_hosts: frozenset[str]) 
     host = headers.get("host", "")
     if host_name(host) not in allowed_hosts:
         return "This host name is not allowed: use localhost, or add it to the configuration.\n"
-    if method not in _SAFE_METHODS and urlsplit(headers.get("origin", "")).netloc != host:
+    is_ours = _is_own_origin(headers.get("origin", ""), host) or _is_program(headers)
+    if method not in _SAFE_METHODS and not is_ours:
         return "This change did not come from our own pages.\n"
     return ""
+
+
+def _is_own_origin(origin: str, host: str) -> bool:
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:
+        return False
+
+
+def _is_program(headers: Headers) -> bool:
+    """Tell whether a program asks: no page of another site can make a browser send a token of ours."""
+    return "origin" not in headers and headers.get("authorization", "").lower().startswith("bearer ")
 
 
 def host_name(host: str) -> str:
@@ -75,7 +91,9 @@ def host_name(host: str) -> str:
         return ""
 
 
-def _add_headers(headers: MutableHeaders) -> None:
+def _add_headers(headers: MutableHeaders, *, is_encrypted: bool) -> None:
     for name, value in SECURITY_HEADERS.items():
         headers[name] = value
+    if is_encrypted:
+        headers["Strict-Transport-Security"] = STRICT_TRANSPORT
     headers.setdefault("Cache-Control", NO_STORE)

@@ -93,9 +93,12 @@ class Line:
         return hashlib.sha256(repr(told).encode()).hexdigest()[:8]
 
 
-def list_lines(store: Store, now: datetime, *, is_reported: bool = False) -> tuple[Line, ...]:
-    """Return the waiting (or the reported) studies, most urgent first."""
-    rows = store.studies.list_reported() if is_reported else store.studies.list_waiting()
+def list_lines(
+    store: Store, now: datetime, *, is_reported: bool = False, sources: tuple[str, ...] | None = None
+) -> tuple[Line, ...]:
+    """Return the waiting (or the reported) studies from these sources (None: all), most urgent first."""
+    listed = store.studies.list_reported if is_reported else store.studies.list_waiting
+    rows = listed(sources=sources)
     return make_lines(store, rows, now)
 
 

@@ -1,6 +1,6 @@
 """The pages for people.
 
-In: requests.  Out: HTML, and the pieces of it that change.  Never: a change by GET.
+In: requests.  Out: HTML, and the pieces of it that change.  Never: a change by GET; a study past ``Eyes``.
 """
 
 from __future__ import annotations
@@ -12,15 +12,20 @@ from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from wetread.domain.progress import DeliveryState
-from wetread.domain.study import study_key
+from wetread.identity import Permission
 from wetread.store.history import Event
 from wetread.store.studies import StudyRow
-from wetread.web.listing import list_lines
+from wetread.web.access import Who, needs, proof_of
+from wetread.web.eyes import Eyes, Look
 from wetread.web.site import Site
 
 Key = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
 #: ``waiting`` or ``reported``.
 Show = Annotated[str, Query(pattern="^(waiting|reported)$")]
+#: No larger than a row's number can be on any database.
+Number = Annotated[int, Path(ge=0, lt=2**31)]
+
+_PAGE = (Permission.PAGES, Permission.STUDIES)
 
 
 def make_pages(site: Site) -> APIRouter:
@@ -33,52 +38,70 @@ def make_pages(site: Site) -> APIRouter:
 
 
 def _add_list(router: APIRouter, site: Site) -> None:
+    def render(template: str, eyes: Eyes, show: str) -> str:
+        pulse = site.pulse.now(eyes.principal.sources)
+        values = _list_values(eyes, show)
+        return site.render(template, eyes.principal, pulse=pulse, show=show, **values)
+
     @router.get("/")
-    def reading_list(show: Show = "waiting") -> HTMLResponse:
-        return HTMLResponse(site.render("list.html", show=show, **_list_values(site, show)))
+    @needs(*_PAGE)
+    def reading_list(eyes: Look, show: Show = "waiting") -> HTMLResponse:
+        return HTMLResponse(render("list.html", eyes, show))
 
     @router.get("/fragments/list")
-    def list_fragment(request: Request, show: Show = "waiting") -> Response:
-        return _fragment(request, site.render("_list.html", show=show, **_list_values(site, show)))
+    @needs(*_PAGE, is_background=True)
+    def list_fragment(request: Request, eyes: Look, show: Show = "waiting") -> Response:
+        return _fragment(request, render("_list.html", eyes, show))
 
     @router.get("/events")
-    def events() -> StreamingResponse:
+    @needs(*_PAGE, is_background=True)
+    def events(request: Request, who: Who) -> StreamingResponse:
+        def is_welcome() -> bool:
+            return site.identity.resolve(proof_of(request, is_background=True)) == who
+
         headers = {"X-Accel-Buffering": "no"}
-        return StreamingResponse(site.pulse.stream(), media_type="text/event-stream", headers=headers)
+        stream = site.pulse.stream(who.sources, is_welcome)
+        return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
 def _add_study(router: APIRouter, site: Site) -> None:
+    def render(template: str, eyes: Eyes, key: str) -> str:
+        pulse = site.pulse.now(eyes.principal.sources)
+        return site.render(template, eyes.principal, pulse=pulse, view=eyes.view_study(key))
+
     @router.get("/studies/{key}")
-    def study_page(key: Key) -> HTMLResponse:
-        return HTMLResponse(
-            site.render("study.html", view=site.views.make(_require_study(site, key), site.now()))
-        )
+    @needs(*_PAGE)
+    def study_page(eyes: Look, key: Key) -> HTMLResponse:
+        return HTMLResponse(render("study.html", eyes, key))
 
     @router.get("/fragments/studies/{key}")
-    def study_fragment(request: Request, key: Key) -> Response:
-        view = site.views.make(_require_study(site, key), site.now())
-        return _fragment(request, site.render("_study.html", view=view))
+    @needs(*_PAGE, is_background=True)
+    def study_fragment(request: Request, eyes: Look, key: Key) -> Response:
+        return _fragment(request, render("_study.html", eyes, key))
 
 
 def _add_changes(router: APIRouter, site: Site) -> None:
     @router.post("/studies/{key}/report")
-    def report(key: Key) -> RedirectResponse:
-        _mark(site, _require_study(site, key), is_reported=True)
+    @needs(*_PAGE, Permission.REPORT)
+    def report(eyes: Look, key: Key) -> RedirectResponse:
+        _mark(site, eyes.find_study(key), is_reported=True)
         return RedirectResponse("/", status_code=303)
 
     @router.post("/studies/{key}/reopen")
-    def reopen(key: Key) -> RedirectResponse:
-        _mark(site, _require_study(site, key), is_reported=False)
+    @needs(*_PAGE, Permission.REPORT)
+    def reopen(eyes: Look, key: Key) -> RedirectResponse:
+        _mark(site, eyes.find_study(key), is_reported=False)
         return RedirectResponse(f"/studies/{key}", status_code=303)
 
     @router.post("/deliveries/{delivery_id}/retry")
-    def retry(delivery_id: int) -> RedirectResponse:
-        delivery = site.store.deliveries.find(delivery_id)
-        if delivery is None or site.on_retry is None:
+    @needs(*_PAGE, Permission.RETRY)
+    def retry(eyes: Look, delivery_id: Number) -> RedirectResponse:
+        delivery, study = eyes.find_delivery(delivery_id)
+        if site.on_retry is None:
             raise HTTPException(404)
         if delivery.state in (DeliveryState.REFUSED, DeliveryState.FAILED):
             site.on_retry(delivery_id)
-        return RedirectResponse(f"/studies/{study_key(delivery.study_instance_uid)}", status_code=303)
+        return RedirectResponse(f"/studies/{study.key}", status_code=303)
 
 
 def _mark(site: Site, row: StudyRow, *, is_reported: bool) -> None:
@@ -95,9 +118,8 @@ def _mark(site: Site, row: StudyRow, *, is_reported: bool) -> None:
     )
 
 
-def _list_values(site: Site, show: str) -> dict[str, object]:
-    now = site.now()
-    lines = list_lines(site.store, now, is_reported=show == "reported")
+def _list_values(eyes: Eyes, show: str) -> dict[str, object]:
+    lines = eyes.list_lines(is_reported=show == "reported")
     return {"lines": lines, "counts": {name: sum(map(test, lines)) for name, test in FILTERS.items()}}
 
 
@@ -111,13 +133,6 @@ FILTERS = {
     "in-progress": lambda line: line.state in ("arriving", "reading"),
     "trouble": lambda line: line.has_delivery_trouble,
 }
-
-
-def _require_study(site: Site, key: str) -> StudyRow:
-    row = site.find_study(key)
-    if row is None:
-        raise HTTPException(404)
-    return row
 
 
 def _fragment(request: Request, html: str) -> Response:

@@ -11,8 +11,8 @@ from datetime import datetime
 
 import jinja2
 
+from wetread.identity import Identity, Permission, Principal, PrincipalKind
 from wetread.store import Store
-from wetread.store.studies import StudyRow
 from wetread.web.live import Pulse
 from wetread.web.study import StudyViews
 
@@ -22,6 +22,7 @@ class Site:
     """The application's parts."""
 
     store: Store
+    identity: Identity
     views: StudyViews
     templates: jinja2.Environment
     pulse: Pulse
@@ -29,14 +30,17 @@ class Site:
     #: Starts a refused or failed delivery again; None: pages offer no such button.
     on_retry: Callable[[int], None] | None
 
-    def render(self, template: str, **values: object) -> str:
-        """Return a page; everything in it is escaped."""
-        values = {"pulse": self.pulse.now(), "can_retry": self.on_retry is not None, **values}
+    def render(self, template: str, who: Principal | None = None, **values: object) -> str:
+        """Return a page for somebody; everything in it is escaped."""
+        may = who.may if who else (lambda _: False)
+        values = {
+            "who": who if who and who.kind is not PrincipalKind.OPEN else None,
+            "can_report": may(Permission.REPORT),
+            "can_retry": self.on_retry is not None and may(Permission.RETRY),
+            "knows_names": may(Permission.IDENTITY),
+            **values,
+        }
         return self.templates.get_template(template).render(values)
-
-    def find_study(self, key: str) -> StudyRow | None:
-        """Return the study of an address, None where there is none."""
-        return self.store.studies.find_by_key(key)
 
 
 def load_templates() -> jinja2.Environment:

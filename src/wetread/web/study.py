@@ -170,10 +170,10 @@ class StudyViews:
             self._load_without_masks
         )
 
-    def make(self, row: StudyRow, now: datetime) -> StudyView:
-        """Return the view of a study as it is now."""
+    def make(self, row: StudyRow, now: datetime, *, sources: tuple[str, ...] | None = None) -> StudyView:
+        """Return the view of a study as it is now, between its neighbours from these sources (None: all)."""
         store, uid = self._store, row.study_instance_uid
-        lines = list_lines(store, now, is_reported=row.reported_at is not None)
+        lines = list_lines(store, now, is_reported=row.reported_at is not None, sources=sources)
         place = next((index for index, line in enumerate(lines) if line.key == row.key), None)
         rows = store.readings.list_for_study(uid)
         standing = [one for one in rows if not one.superseded]

@@ -64,6 +64,19 @@ let etag = "";
 let isFetching = false;
 let isWanted = false;
 
+// Whether somebody is there: what a page asks for by itself keeps nobody signed in.
+let wasActive = false;
+for (const sign of ["keydown", "pointerdown", "wheel", "touchstart"]) {
+  addEventListener(sign, () => (wasActive = true), { passive: true });
+}
+
+function askWith() {
+  const headers = etag ? { "If-None-Match": etag } : {};
+  if (wasActive) headers["X-Wetread-Active"] = "1";
+  wasActive = false;
+  return headers;
+}
+
 async function refresh() {
   isWanted = true;
   if (isFetching || document.hidden) return;
@@ -71,7 +84,8 @@ async function refresh() {
   while (isWanted) {
     isWanted = false;
     try {
-      const answer = await fetch(page.fragment, { headers: etag ? { "If-None-Match": etag } : {} });
+      const answer = await fetch(page.fragment, { headers: askWith() });
+      if (answer.status === 401) return location.reload(); // signed out meanwhile
       if (answer.ok) {
         etag = answer.headers.get("ETag") || "";
         update(await answer.text());

@@ -1,0 +1,98 @@
+"""The store as one principal sees it: the only way from a route to a study.
+
+In: a principal and what they ask for.  Out: what they may see; the rest is as if it were not there.
+Never: a study from a sender that is not theirs; a patient's name for whom it is not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, HTTPException, Request
+
+from wetread.domain.document import Document, DocumentKind
+from wetread.identity import Permission, Principal, trail
+from wetread.store.deliveries import DeliveryRow
+from wetread.store.studies import StudyRow
+from wetread.web import pseudonym
+from wetread.web.access import Who, address_of
+from wetread.web.listing import Line, list_lines
+from wetread.web.site import Site
+from wetread.web.study import StudyView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eyes:
+    """What one principal sees during one request."""
+
+    site: Site
+    principal: Principal
+    address: str
+
+    def list_lines(self, *, is_reported: bool) -> tuple[Line, ...]:
+        """Return the studies of a list, most urgent first."""
+        site = self.site
+        lines = list_lines(site.store, site.now(), is_reported=is_reported, sources=self.principal.sources)
+        return lines if self._knows_names else tuple(pseudonym.hide_in_line(line) for line in lines)
+
+    def find_study(self, key: str) -> StudyRow:
+        """Return a study's row.
+
+        Raises
+        ------
+        HTTPException
+            404, if it is not there or not theirs.
+        """
+        row = self.site.store.studies.find_by_key(key)
+        return self._require(row)
+
+    def view_study(self, key: str) -> StudyView:
+        """Return everything that is shown of a study; raises like ``find_study``."""
+        row = self.find_study(key)
+        view = self.site.views.make(row, self.site.now(), sources=self.principal.sources)
+        return view if self._knows_names else pseudonym.hide_in_view(view, row)
+
+    def load_document(self, document_id: int, kind: DocumentKind) -> Document:
+        """Return a document of this kind; raises like ``find_study``."""
+        readings = self.site.store.readings
+        try:
+            row = readings.get_document(document_id)
+            reading = readings.get(row.reading_id)
+        except KeyError as error:
+            raise HTTPException(404) from error
+        study = self._require(self.site.store.studies.find(reading.study_instance_uid))
+        if row.kind is not kind:
+            raise HTTPException(404)
+        document = readings.load_document(row)
+        return document if self._knows_names else pseudonym.hide_in_document(document, study)
+
+    def find_delivery(self, delivery_id: int) -> tuple[DeliveryRow, StudyRow]:
+        """Return a delivery and its study; raises like ``find_study``."""
+        delivery = self.site.store.deliveries.find(delivery_id)
+        if delivery is None:
+            raise HTTPException(404)
+        return delivery, self._require(self.site.store.studies.find(delivery.study_instance_uid))
+
+    @property
+    def _knows_names(self) -> bool:
+        return self.principal.may(Permission.IDENTITY)
+
+    def _require(self, row: StudyRow | None) -> StudyRow:
+        if row is None:
+            raise HTTPException(404)
+        if not self.principal.may_see(row):
+            # To them it is not there; the audit trail knows better.
+            identity = self.site.identity
+            told = "Asked for a study of another sender."
+            identity.record(trail.refused(self.principal.name, self.address, identity.now(), told))
+            raise HTTPException(404)
+        return row
+
+
+def _look(request: Request, who: Who) -> Eyes:
+    return Eyes(site=request.app.state.site, principal=who, address=address_of(request))
+
+
+#: What who calls may see: a parameter of a route.
+Look = Annotated[Eyes, Depends(_look)]

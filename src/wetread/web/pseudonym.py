@@ -1,0 +1,92 @@
+"""Studies without who the patient is: for roles that need no names.
+
+In: what is shown.  Out: the same without name, identifiers, birth date and exact dates of the patient.
+Never: a promise of anonymity: pixels and rare findings can still be somebody's.
+
+What is cut out is that of HIPAA 45 CFR 164.514(b)(2) as far as pages show it: names, numbers, all elements
+of the study's date but the year, ages over 89. Sentences lose every word that the header says of the patient.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from wetread.domain.document import Document, DocumentKind
+from wetread.store.studies import StudyRow
+from wetread.web.listing import Line
+from wetread.web.study import StudyView
+
+T = TypeVar("T")
+
+_HIDDEN = "…"
+#: Shorter parts of names are also words.
+_SHORTEST = 3
+_OLDEST_YEARS = 89
+
+
+def hide_in_line(line: Line) -> Line:
+    """Return a line of the list without who the patient is."""
+    return replace(
+        line,
+        patient_name=f"Study {line.key[:8]}",
+        patient_id="",
+        patient_age=_coarse_age(line.patient_age),
+        accession_number="",
+        study_instance_uid="",
+        study_date=line.study_date[:4],
+        study_day="",
+    )
+
+
+def hide_in_view(view: StudyView, row: StudyRow) -> StudyView:
+    """Return a study without who the patient is."""
+    plain = replace(
+        view,
+        line=hide_in_line(view.line),
+        # The patient's name is on every page of it.
+        readings=tuple(replace(reading, pdfs=()) for reading in view.readings),
+    )
+    return _hide_words(plain, _identity_pattern(row))
+
+
+def hide_in_document(document: Document, row: StudyRow) -> Document:
+    """Return a document without who the patient is."""
+    if document.kind is not DocumentKind.TEXT:
+        return document
+    text = document.data.decode("utf-8", "replace")
+    return replace(document, data=_identity_pattern(row).sub(_HIDDEN, text).encode())
+
+
+def _coarse_age(age: str) -> str:
+    number, _, unit = age.partition(" ")
+    is_old = unit == "y" and number.isdigit() and int(number) > _OLDEST_YEARS
+    return f"over {_OLDEST_YEARS} y" if is_old else age
+
+
+def _identity_pattern(row: StudyRow) -> re.Pattern[str]:
+    """Return what finds the words that identify this patient."""
+    words = set(re.split(r"[\^=,\s]+", row.patient_name))
+    words |= {row.patient_id, row.accession_number, row.study_instance_uid, row.patient_birth_date}
+    born = row.patient_birth_date
+    if len(born) == 8:
+        words.add(f"{born[:4]}-{born[4:6]}-{born[6:]}")
+    chosen = sorted((word for word in words if len(word) >= _SHORTEST), key=len, reverse=True)
+    # Nothing to hide: a pattern that finds nothing.
+    return re.compile("|".join(map(re.escape, chosen)) or r"(?!)", re.IGNORECASE)
+
+
+def _hide_words(value: T, pattern: re.Pattern[str]) -> T:
+    """Return a value with the words cut out of every sentence in it; single words are ours."""
+    return _walk(value, pattern)  # type: ignore[no-any-return]
+
+
+def _walk(value: Any, pattern: re.Pattern[str]) -> Any:
+    if isinstance(value, str):
+        return pattern.sub(_HIDDEN, value) if " " in value else value
+    if isinstance(value, tuple):
+        return tuple(_walk(one, pattern) for one in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{one.name: _walk(getattr(value, one.name), pattern) for one in fields(value)})
+    return value
