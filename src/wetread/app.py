@@ -18,7 +18,8 @@ from wetread.dispatch import Dispatcher
 from wetread.domain.model import Model
 from wetread.domain.progress import Acceptance
 from wetread.engine import Engine, engine_url
-from wetread.errors import ConfigError
+from wetread.errors import ConfigError, UnsafeBinding
+from wetread.identity import Identity, make_identity
 from wetread.infer.process import run_job
 from wetread.path import DELIVER_QUEUE, READ_QUEUE, StudyPath, delivery_job
 from wetread.receive.cstore import Receiver, ReceiverOptions, start_receiver
@@ -79,6 +80,8 @@ def start_app(config: Config) -> RunningApp:
     store = open_store(config.data)
     store.own()
     reconcile(store)
+    identity = make_identity(store, now, sign_in=config.web.sign_in, oidc=config.web.oidc)
+    check_users(config, identity)
     models = read_models(config.models, config.registry.trusted_keys)
     destinations = {destination.name: destination for destination in config.destinations}
     reading = ReadingSteps(
@@ -94,7 +97,7 @@ def start_app(config: Config) -> RunningApp:
     delivery = DeliverySteps(store=store, destinations=destinations, clock=now)
     engine, dispatcher = _start_path(config, store, reading, delivery)
     receiver = _start_receiver(config, store, dispatcher)
-    web = _make_web(store, models, engine)
+    web = _make_web(config, store, models, engine, identity)
     server, thread, url = _serve_web(config, web)
     return RunningApp(
         store=store,
@@ -107,6 +110,22 @@ def start_app(config: Config) -> RunningApp:
         server_thread=thread,
         url=url,
     )
+
+
+def check_users(config: Config, identity: Identity) -> None:
+    """Refuse pages that others can reach and nobody has to sign in to.
+
+    Raises
+    ------
+    UnsafeBinding
+        If there is no administrator and no OpenID Connect provider.
+    """
+    if config.web.is_exposed and not identity.has_administrator():
+        raise UnsafeBinding(
+            "Pages beyond this machine need somebody who may sign in: add one with"
+            " `wetread users add NAME --role administrator`, or set up web.oidc.",
+            host=config.web.host,
+        )
 
 
 def now() -> datetime:
@@ -160,7 +179,9 @@ def _start_listener(config: Config, store: Store) -> Listener | None:
         raise ConfigError("The HL7 port is taken: choose another.", port=config.hl7.port) from error
 
 
-def _make_web(store: Store, models: dict[str, Model], engine: Engine) -> FastAPI:
+def _make_web(
+    config: Config, store: Store, models: dict[str, Model], engine: Engine, identity: Identity
+) -> FastAPI:
     def retry(delivery_id: int) -> None:
         store.deliveries.retry(delivery_id, now())
         row = store.deliveries.find(delivery_id)
@@ -168,12 +189,30 @@ def _make_web(store: Store, models: dict[str, Model], engine: Engine) -> FastAPI
             attempt = int(now().timestamp() * 1000)
             engine.enqueue(delivery_job(row.study_instance_uid, row.revision, row.destination, attempt))
 
-    return create_web(store, models, on_retry=retry)
+    return create_web(
+        store,
+        models,
+        identity=identity,
+        on_retry=retry,
+        allowed_hosts=config.web.allowed_hosts,
+        needs_https=config.web.is_exposed,
+        now=now,
+    )
 
 
 def _serve_web(config: Config, web: FastAPI) -> tuple[uvicorn.Server, threading.Thread, str]:
     server = uvicorn.Server(
-        uvicorn.Config(web, host=config.web.host, port=config.web.port, log_level="warning", access_log=False)
+        uvicorn.Config(
+            web,
+            host=config.web.host,
+            port=config.web.port,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            # Else anybody on this machine could say that they are somewhere else.
+            proxy_headers=config.web.behind_proxy,
+            forwarded_allow_ips=list(config.web.trusted_proxies),
+        )
     )
     thread = threading.Thread(target=server.run, name="web", daemon=True)
     thread.start()

@@ -16,6 +16,7 @@ from typing import Any
 
 from wetread.deliver.destination import Destination, parse_destination, read_destination
 from wetread.errors import ConfigError, UnsafeBinding
+from wetread.identity.settings import OidcSettings, SignInSettings, is_loopback_name
 from wetread.match import Rule, default_rules, parse_rules
 from wetread.registry.settings import RegistrySettings
 from wetread.settings import read_table, unknown_word
@@ -39,6 +40,21 @@ class WebSettings:
 
     host: str = "127.0.0.1"
     port: int = 8080
+    #: Names, beside those of this machine for itself, under which browsers may ask for the pages.
+    allowed_hosts: tuple[str, ...] = ()
+    #: A proxy in front of us takes HTTPS and says for whom (X-Forwarded-For, X-Forwarded-Proto).
+    behind_proxy: bool = False
+    #: Addresses or networks of that proxy: nobody else is believed.
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    sign_in: SignInSettings = field(default_factory=SignInSettings)
+    #: None: people sign in by password only.
+    oidc: OidcSettings | None = None
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether anybody beyond this machine can reach the pages."""
+        is_named = any(not is_loopback_name(host) for host in self.allowed_hosts)
+        return self.behind_proxy or is_named or not is_loopback_name(self.host)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,14 +148,15 @@ def check_config(config: Config) -> None:
     Raises
     ------
     UnsafeBinding
-        If anything listens beyond loopback: that needs users, which this version does not have.
+        If anything listens beyond loopback without what that needs.
     ConfigError
         If two destinations have one name or a number is out of range.
     """
-    for host in (config.dicom.host, config.web.host, config.hl7.host):
-        if not _is_loopback(host):
+    check_web(config.web)
+    for host in (config.dicom.host, config.hl7.host):
+        if not is_loopback_name(host):
             raise UnsafeBinding(
-                "This version listens on loopback only, since it has no users yet: use 127.0.0.1,"
+                "This version takes images and messages on loopback only: use 127.0.0.1,"
                 " and a tunnel from other machines.",
                 host=host,
             )
@@ -153,13 +170,31 @@ def check_config(config: Config) -> None:
         raise ConfigError("An AE title has 1 to 16 characters.", aet=config.dicom.aet)
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def check_web(web: WebSettings) -> None:
+    """Refuse pages beyond this machine without what that needs; ``app`` asks for the users besides.
+
+    Raises
+    ------
+    UnsafeBinding
+        If passwords and patients would go over the network as clear text.
+    ConfigError
+        If no browser could ask for the pages, or a proxy's address is none.
+    """
+    if not web.is_exposed:
+        return
+    if not web.behind_proxy:
+        raise UnsafeBinding(
+            "Pages beyond this machine need HTTPS: put a proxy that speaks it in front and set"
+            " web.behind_proxy = true, or leave web.host at 127.0.0.1.",
+            host=web.host,
+        )
+    if not web.allowed_hosts:
+        raise ConfigError("Say under which names browsers ask for the pages: web.allowed_hosts.")
+    for proxy in web.trusted_proxies:
+        try:
+            ipaddress.ip_network(proxy, strict=False)
+        except ValueError as error:
+            raise ConfigError("web.trusted_proxies holds addresses and networks.", given=proxy) from error
 
 
 def _check_type(name: str, value: Any, expected: type) -> None:

@@ -16,6 +16,8 @@ from wetread.cli.images import analyze, send
 from wetread.cli.models import models_app
 from wetread.cli.phantom import phantom
 from wetread.cli.serve import demo, serve
+from wetread.cli.tokens import tokens_app
+from wetread.cli.users import users_app
 from wetread.errors import WetreadError
 
 app = typer.Typer(
@@ -27,6 +29,8 @@ app = typer.Typer(
 for command in (serve, demo, analyze, send, phantom, explain):
     app.command()(command)
 app.add_typer(models_app, name="models")
+app.add_typer(users_app, name="users")
+app.add_typer(tokens_app, name="tokens")
 
 
 def main() -> None:

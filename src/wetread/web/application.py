@@ -48,6 +48,7 @@ def create_web(
     identity: Identity | None = None,
     on_retry: Callable[[int], None] | None = None,
     allowed_hosts: Iterable[str] = (),
+    needs_https: bool = False,
     poll_s: float = POLL_S,
     now: Callable[[], datetime] = _utc_now,
 ) -> FastAPI:
@@ -64,6 +65,8 @@ def create_web(
         None: no such button.
     allowed_hosts
         Host names beside loopback under which the pages may be asked for.
+    needs_https
+        Whether pages under those names are refused where the last stretch was not HTTPS.
     poll_s
         How often the index is asked for changes, seconds.
 
@@ -98,7 +101,7 @@ def create_web(
     _add_error_pages(app, site)
     hosts = frozenset(host.strip("[]").lower() for host in allowed_hosts)
     app.add_middleware(BodyLimit)
-    app.add_middleware(Guard, allowed_hosts=LOOPBACK_HOSTS | hosts)
+    app.add_middleware(Guard, allowed_hosts=LOOPBACK_HOSTS | hosts, needs_https=needs_https)
     return app
 
 

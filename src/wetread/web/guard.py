@@ -40,9 +40,10 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 class Guard:
     """ASGI middleware: checks Host and Origin, adds the headers."""
 
-    def __init__(self, app: ASGIApp, allowed_hosts: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, allowed_hosts: frozenset[str], *, needs_https: bool = False) -> None:
         self._app = app
         self._allowed_hosts = allowed_hosts
+        self._needs_https = needs_https
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, refuse or pass on."""
@@ -55,7 +56,10 @@ class Guard:
                 _add_headers(MutableHeaders(scope=message), is_encrypted=scope["scheme"] == "https")
             await send(message)
 
-        refusal = check_request(scope["method"], Headers(scope=scope), self._allowed_hosts)
+        headers = Headers(scope=scope)
+        refusal = check_request(scope["method"], headers, self._allowed_hosts)
+        if self._needs_https and not refusal:
+            refusal = check_scheme(scope["scheme"], headers)
         app = PlainTextResponse(refusal, status_code=403) if refusal else self._app
         await app(scope, receive, send_guarded)
 
@@ -69,6 +73,13 @@ def check_request(method: str, headers: Headers, allowed_hosts: frozenset[str]) 
     if method not in _SAFE_METHODS and not is_ours:
         return "This change did not come from our own pages.\n"
     return ""
+
+
+def check_scheme(scheme: str, headers: Headers) -> str:
+    """Return why a request is refused that may have crossed a network as clear text, ``""`` otherwise."""
+    if scheme == "https" or host_name(headers.get("host", "")) in LOOPBACK_HOSTS:
+        return ""
+    return "Use https://. (A proxy in front must send X-Forwarded-Proto, and be in web.trusted_proxies.)\n"
 
 
 def _is_own_origin(origin: str, host: str) -> bool:
