@@ -4,4 +4,4 @@ The tree is the path of a study: ``receive``, ``assemble``, ``match``, ``infer``
 ``deliver``, ``worklist``; ``path`` joins them. See ARCHITECTURE.md.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

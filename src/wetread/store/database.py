@@ -5,22 +5,31 @@ In: a URL.  Out: an SQLAlchemy engine with the newest schema.  Never: a commit t
 
 from __future__ import annotations
 
-import importlib.resources
 from typing import Any
 
 import sqlalchemy
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Engine, event
+
+from wetread.store.migration import migrate
 
 #: How long a writer waits for another one.
 BUSY_TIMEOUT_S = 30.0
 
 
 def open_database(url: str) -> Engine:
-    """Return an engine on the migrated database at ``url``."""
+    """Return an engine on the migrated database at ``url``.
+
+    Raises
+    ------
+    ConfigError
+        If a newer version made it.
+    """
     engine = connect(url)
-    migrate(engine)
+    try:
+        migrate(engine)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 
@@ -39,15 +48,6 @@ def connect(url: str) -> Engine:
     return engine
 
 
-def migrate(engine: Engine) -> None:
-    """Bring the schema to the newest version."""
-    config = Config()
-    config.set_main_option("script_location", str(importlib.resources.files("wetread.store") / "migrations"))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-
-
 def _set_up_sqlite(connection: Any, _record: Any) -> None:
     # We begin transactions ourselves (below), so that a reader never turns into a blocked writer.
     connection.isolation_level = None
@@ -56,6 +56,8 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
     # FULL: in WAL mode only this makes a commit survive a power cut (sqlite.org/pragma.html).
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
+    # What was deleted is patient data: it is overwritten, not only unlinked.
+    cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()
 
 

@@ -200,6 +200,14 @@ forgotten = Table(
     Column("forgotten_at", Float, nullable=False),
 )
 
+#: Files of deleted studies that are still there: without rows they would be taken in as new ones.
+doomed = Table(
+    "doomed",
+    metadata,
+    # Folder and name below the data folder; names are digests. No patient data.
+    Column("path", String(160), primary_key=True),
+)
+
 #: The audit trail: each row's digest covers the row before it.
 audit = Table(
     "audit",

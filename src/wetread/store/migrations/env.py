@@ -1,4 +1,4 @@
-"""Alembic's entry: run the migrations on the connection that ``database.migrate`` holds.
+"""Alembic's entry: run the migrations on the connection that ``migration.migrate`` holds.
 
 In: a connection.  Out: a migrated schema.  Never: a connection of its own.
 """

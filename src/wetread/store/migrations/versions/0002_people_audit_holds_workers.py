@@ -55,6 +55,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
+        "doomed",
+        sa.Column("path", sa.String(length=160), nullable=False),
+        sa.PrimaryKeyConstraint("path"),
+    )
+    op.create_table(
         "forgotten",
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("forgotten_at", sa.Float(), nullable=False),
