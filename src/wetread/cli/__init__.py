@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from wetread.cli.certificates import certificates
 from wetread.cli.console import console
 from wetread.cli.explain import explain
 from wetread.cli.images import analyze, send
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Gives every medical image study a wet read. Not for clinical use until validated at your site.",
 )
-for command in (serve, demo, analyze, send, phantom, explain):
+for command in (serve, demo, analyze, send, phantom, explain, certificates):
     app.command()(command)
 app.add_typer(models_app, name="models")
 app.add_typer(users_app, name="users")
