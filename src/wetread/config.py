@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from wetread.deliver.destination import Destination, parse_destination, read_destination
+from wetread.deliver.syslog import AuditSettings, read_collector
 from wetread.errors import ConfigError, UnsafeBinding
 from wetread.identity.settings import OidcSettings, SignInSettings, is_loopback_name
 from wetread.match import Rule, default_rules, parse_rules
@@ -85,6 +86,7 @@ class Config:
     hl7: Hl7Settings = Hl7Settings()
     study: StudySettings = StudySettings()
     registry: RegistrySettings = field(default_factory=RegistrySettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
     destinations: tuple[Destination, ...] = ()
     rules: tuple[Rule, ...] = field(default_factory=default_rules)
     #: Folders of model packages beside the built-in ones.
@@ -98,6 +100,7 @@ TABLES: dict[str, type[Any]] = {
     "hl7": Hl7Settings,
     "study": StudySettings,
     "registry": RegistrySettings,
+    "audit": AuditSettings,
 }
 
 
@@ -160,6 +163,7 @@ def check_config(config: Config) -> None:
                 " and a tunnel from other machines.",
                 host=host,
             )
+    read_collector(config.audit)
     names = [destination.name for destination in config.destinations]
     for name in names:
         if names.count(name) > 1:

@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from wetread.cli.audit import audit_app
 from wetread.cli.certificates import certificates
 from wetread.cli.console import console
 from wetread.cli.explain import explain
@@ -32,6 +33,7 @@ for command in (serve, demo, analyze, send, phantom, explain, certificates):
 app.add_typer(models_app, name="models")
 app.add_typer(users_app, name="users")
 app.add_typer(tokens_app, name="tokens")
+app.add_typer(audit_app, name="audit")
 
 
 def main() -> None:

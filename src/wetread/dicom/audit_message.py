@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from xml.etree import ElementTree
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 from wetread.domain.audit import Actor, AuditEvent
 
@@ -78,6 +78,8 @@ class Summary:
     #: Seconds since 1970.
     at: float
     event: str
+    #: Code that says more, "" where there is none.
+    subtype: str
     actor: str
     study_instance_uid: str
 
@@ -94,7 +96,8 @@ def encode_event(event: AuditEvent, source: str) -> str:
         [
             '<?xml version="1.0" encoding="UTF-8"?><AuditMessage>',
             _identification(event),
-            *(_participant(actor) for actor in event.actors),
+            # The schema wants at least one.
+            *(_participant(actor) for actor in event.actors or (Actor(user_id=source, role="110150"),)),
             f"<AuditSourceIdentification AuditSourceID={_value(source)}>",
             f'<AuditSourceTypeCode csd-code="{_SOURCE_TYPE}"/></AuditSourceIdentification>',
             *(_study(uid, event.instance_count) for uid in event.studies),
@@ -123,11 +126,35 @@ def summarize(message: str) -> Summary:
         return Summary(
             at=datetime.fromisoformat(identification.attrib["EventDateTime"]).timestamp(),
             event=identification[0].attrib["csd-code"],
+            subtype=next(
+                (one.attrib["csd-code"] for one in identification if one.tag == "EventTypeCode"), ""
+            ),
             actor=(asking or users)[0].attrib["UserID"][:128] if users else "",
             study_instance_uid=studies[0] if studies else "",
         )
     except (ElementTree.ParseError, KeyError, IndexError) as error:
         raise ValueError("It is no audit message.") from error
+
+
+def describe(message: str) -> tuple[str, ...]:
+    """Return a message in words: event, action and outcome, who, about which studies, sentence.
+
+    Raises
+    ------
+    ValueError
+        If it is no audit message.
+    """
+    found = summarize(message)
+    root = ElementTree.fromstring(message.encode())  # noqa: S314 - ours, as above
+    what = "/".join(code.attrib["originalText"] for code in root[0] if "originalText" in code.attrib)
+    outcome = {"0": "ok", "4": "minor failure", "8": "serious failure", "12": "major failure"}
+    return (
+        what,
+        f"{root[0].attrib['EventActionCode']} {outcome[root[0].attrib['EventOutcomeIndicator']]}",
+        found.actor,
+        found.study_instance_uid or "-",
+        root[0].findtext("EventOutcomeDescription", ""),
+    )
 
 
 def printable(text: str) -> str:
@@ -147,7 +174,7 @@ def _identification(event: AuditEvent) -> str:
             f' EventOutcomeIndicator="{event.outcome}">',
             _code("EventID", event.type),
             _code("EventTypeCode", event.subtype) if event.subtype else "",
-            f"<EventOutcomeDescription>{_escape(description)}</EventOutcomeDescription>"
+            f"<EventOutcomeDescription>{escape(description)}</EventOutcomeDescription>"
             if description
             else "",
             "</EventIdentification>",
@@ -163,13 +190,15 @@ def _participant(actor: Actor) -> str:
         else ""
     )
     asks = "true" if actor.is_requestor else "false"
-    head = f'<ActiveParticipant UserID={_value(actor.user_id)} UserIsRequestor="{asks}"{address}'
+    titles = f" AlternativeUserID={_value(f'AETITLES={actor.ae_title}')}" if actor.ae_title else ""
+    head = f'<ActiveParticipant UserID={_value(actor.user_id)}{titles} UserIsRequestor="{asks}"{address}'
     return f"{head}>{_code('RoleIDCode', actor.role)}</ActiveParticipant>" if actor.role else f"{head}/>"
 
 
 def _study(uid: str, instance_count: int) -> str:
-    count = f'<SOPClass NumberOfInstances="{instance_count}"/>' if instance_count else ""
-    return _object(uid, "2", "3", "110180", "DCM", "Study Instance UID", count)
+    count = f'<SOPClass NumberOfInstances="{instance_count}"/>'
+    more = f"<ParticipantObjectDescription>{count}</ParticipantObjectDescription>" if instance_count else ""
+    return _object(uid, "2", "3", "110180", "DCM", "Study Instance UID", more)
 
 
 def _patient(patient_id: str) -> str:
@@ -181,7 +210,8 @@ def _object(name: str, kind: str, role: str, code: str, scheme: str, meaning: st
         f"<ParticipantObjectIdentification ParticipantObjectID={_value(name)}"
         f' ParticipantObjectTypeCode="{kind}" ParticipantObjectTypeCodeRole="{role}">'
         f'<ParticipantObjectIDTypeCode csd-code="{code}" codeSystemName="{scheme}" originalText="{meaning}"/>'
-        f"{more}</ParticipantObjectIdentification>"
+        # The schema wants a name or a query: we name neither patients nor studies.
+        f"<ParticipantObjectName/>{more}</ParticipantObjectIdentification>"
     )
 
 
@@ -195,7 +225,3 @@ def _code(element: str, code: str) -> str:
 
 def _value(text: str) -> str:
     return quoteattr(printable(text))
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

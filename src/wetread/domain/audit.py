@@ -62,6 +62,8 @@ class Actor:
     address: str = ""
     #: DCM code where PS3.15 asks for one: ``110153`` source, ``110152`` destination, ``110150`` application.
     role: str = ""
+    #: Where it is an application entity: becomes ``AETITLES=`` in the message.
+    ae_title: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
