@@ -74,6 +74,7 @@ class Target:
     """The service under attack, and what must not change about it."""
 
     service: Service
+    hl7_port: int
     _before: dict[str, object] = field(default_factory=dict)
 
     @property
@@ -183,12 +184,13 @@ def running_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]
     package.mkdir(parents=True)
     (package / "model.toml").write_text(_MODEL)
     (package / "reads_anything.py").write_text(_READER)
+    hl7_port = free_port()
     config = f"""
 models = ["{package}"]
 [study]
 quiet_s = 0.3
 [hl7]
-port = {free_port()}
+port = {hl7_port}
 [[rules]]
 name = "any CT"
 modality = "CT"
@@ -196,7 +198,7 @@ models = ["reads-anything"]
 """
     service = Service(folder=folder, dicom_port=free_port(), http_port=free_port(), config=config)
     service.start()
-    target = Target(service)
+    target = Target(service, hl7_port)
     # The first reading fills caches: it belongs to no attack.
     good = series_of()
     assert target.send(good, "FIRST") == [0, 0, 0]
