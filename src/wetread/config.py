@@ -14,13 +14,14 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from wetread.deliver.destination import Destination, parse_destination, read_destination
+from wetread.deliver.destination import Destination, Verify, parse_destination, read_destination
 from wetread.deliver.syslog import AuditSettings, read_collector
 from wetread.errors import ConfigError, UnsafeBinding
 from wetread.identity.settings import OidcSettings, SignInSettings, is_loopback_name
 from wetread.match import Rule, default_rules, parse_rules
 from wetread.registry.settings import RegistrySettings
 from wetread.settings import read_table, unknown_word
+from wetread.store.retention import Policy, RetentionSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +88,7 @@ class Config:
     study: StudySettings = StudySettings()
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     destinations: tuple[Destination, ...] = ()
     rules: tuple[Rule, ...] = field(default_factory=default_rules)
     #: Folders of model packages beside the built-in ones.
@@ -101,6 +103,7 @@ TABLES: dict[str, type[Any]] = {
     "study": StudySettings,
     "registry": RegistrySettings,
     "audit": AuditSettings,
+    "retention": RetentionSettings,
 }
 
 
@@ -145,6 +148,12 @@ def add_destinations(config: Config, texts: list[str]) -> Config:
     return replace(config, destinations=config.destinations + more)
 
 
+def retention_policy(config: Config) -> Policy:
+    """Return what decides about deleting."""
+    asked = {one.name for one in config.destinations if one.verify is not Verify.NONE}
+    return Policy(settings=config.retention, asked_destinations=frozenset(asked))
+
+
 def check_config(config: Config) -> None:
     """Refuse what would be unsafe or cannot work.
 
@@ -170,6 +179,11 @@ def check_config(config: Config) -> None:
             raise ConfigError("Two destinations have the same name: give each its own.", name=name)
     if not 0 < config.study.quiet_s <= 86400:
         raise ConfigError("study.quiet_s must lie between 0 and 86400.", quiet_s=config.study.quiet_s)
+    days, mark = config.retention.days, config.retention.disk_percent
+    if days is not None and not 1 <= days <= 36500:
+        raise ConfigError("retention.days must lie between 1 and 36500.", days=days)
+    if mark is not None and not 0 < mark < 100:
+        raise ConfigError("retention.disk_percent must lie between 0 and 100.", disk_percent=mark)
     if not 1 <= len(config.dicom.aet) <= 16:
         raise ConfigError("An AE title has 1 to 16 characters.", aet=config.dicom.aet)
 

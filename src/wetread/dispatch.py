@@ -20,7 +20,7 @@ from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import DeliveryState
 from wetread.engine import Engine
 from wetread.path import delivery_job, reading_job
-from wetread.steps import DeliverySteps, ReadingSteps
+from wetread.steps import DeliverySteps, KeepingSteps, ReadingSteps
 from wetread.store import Store
 from wetread.store.history import Event
 from wetread.store.studies import StudyRow
@@ -40,6 +40,7 @@ class Dispatcher:
     delivery: DeliverySteps
     engine: Engine
     clock: Callable[[], datetime]
+    keeping: KeepingSteps
     _wake: threading.Event = field(default_factory=threading.Event)
     _sweep: threading.Event = field(default_factory=threading.Event)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -73,6 +74,7 @@ class Dispatcher:
             self.engine.prune((self.clock() - KEEP_JOBS).isoformat())
             self._resume_readings()
             self._resume_deliveries()
+            self.keeping.sweep()
         return wait_s
 
     def _loop(self) -> None:

@@ -30,6 +30,7 @@ Workflow = Callable[..., Any]
 #: A workflow that was interrupted this often (restarts count) is not taken up again.
 MAXIMUM_RECOVERIES = 5
 _OPEN_STATES = ["ENQUEUED", "PENDING", "DELAYED"]
+_JOBS = "workflow_status"
 _DONE_STATES = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 
 
@@ -192,6 +193,41 @@ class Engine:
 def engine_url(data: Path) -> str:
     """Return the URL of the embedded engine database in a data folder."""
     return f"sqlite:///{data / 'engine.sqlite'}"
+
+
+def forget_jobs(url: str, studies: list[str]) -> None:
+    """Remove all jobs of deleted studies, with what their steps returned; the engine may be running.
+
+    What runs now goes on and finds its study gone.
+
+    Parameters
+    ----------
+    url
+        Of the engine's own database.
+    """
+    engine = sqlalchemy.create_engine(url)
+    try:
+        if not sqlalchemy.inspect(engine).has_table(_JOBS, schema=_schema(engine)):
+            return
+        place = f"{_schema(engine)}.{_JOBS}" if _schema(engine) else _JOBS
+        with engine.begin() as connection:
+            if engine.dialect.name == "sqlite":
+                # Steps go with their workflow.
+                connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+                connection.exec_driver_sql("PRAGMA secure_delete=ON")
+            for study in studies:
+                for kind in ("read", "deliver"):
+                    # A study's UID has digits and dots only: no wildcard.
+                    connection.execute(
+                        sqlalchemy.text(f"DELETE FROM {place} WHERE workflow_uuid LIKE :key"),  # noqa: S608
+                        {"key": f"{kind}/{study}/%"},
+                    )
+    finally:
+        engine.dispose()
+
+
+def _schema(engine: sqlalchemy.Engine) -> str | None:
+    return None if engine.dialect.name == "sqlite" else "dbos"
 
 
 def _step(name: str, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -9,7 +9,8 @@ In: facts as keyword arguments.  Out: a sentence that says what to do.  Never: p
     │  ├─ UnreadableInstance
     │  ├─ MissingAttribute
     │  ├─ GeometryError
-    │  └─ ContentConflict
+    │  ├─ ContentConflict
+    │  └─ StudyDeleted
     ├─ ModelError            whoever answers for the model
     │  ├─ InvalidPackage
     │  │  └─ InvalidSignature
@@ -84,6 +85,12 @@ class ContentConflict(InputError):
     """Another object with this SOP Instance UID is already stored: it was kept aside, compare the two."""
 
     code = "content-conflict"
+
+
+class StudyDeleted(InputError):
+    """The study was deleted here: send it again if it must be read."""
+
+    code = "study-deleted"
 
 
 class ModelError(WetreadError):

@@ -14,8 +14,9 @@ from wetread.domain.progress import StudyState
 from wetread.domain.reading import Priority
 from wetread.engine import Engine, engine_url
 from wetread.path import DELIVER_QUEUE, READ_QUEUE, reading_job
-from wetread.steps import DeliverySteps
+from wetread.steps import DeliverySteps, KeepingSteps
 from wetread.store import Store, open_store
+from wetread.store.retention import Policy, RetentionSettings
 
 
 @pytest.fixture
@@ -43,7 +44,9 @@ def dispatcher(store: Store, ran: list[tuple[int, int]]) -> Iterator[Dispatcher]
     engine.start()
     steps = make_steps(store)
     delivery = DeliverySteps(store=store, destinations={}, clock=lambda: NOW)
-    yield Dispatcher(store, steps, delivery, engine, lambda: NOW)
+    policy = Policy(settings=RetentionSettings(), asked_destinations=frozenset())
+    keeping = KeepingSteps(store=store, policy=policy, clock=lambda: NOW)
+    yield Dispatcher(store, steps, delivery, engine, lambda: NOW, keeping)
     engine.stop()
 
 

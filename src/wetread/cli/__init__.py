@@ -17,6 +17,7 @@ from wetread.cli.explain import explain
 from wetread.cli.images import analyze, send
 from wetread.cli.models import models_app
 from wetread.cli.phantom import phantom
+from wetread.cli.retention import erase, hold, release, retention_app
 from wetread.cli.serve import demo, serve
 from wetread.cli.tokens import tokens_app
 from wetread.cli.users import users_app
@@ -28,9 +29,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Gives every medical image study a wet read. Not for clinical use until validated at your site.",
 )
-for command in (serve, demo, analyze, send, phantom, explain, certificates):
+for command in (serve, demo, analyze, send, phantom, explain, certificates, hold, release, erase):
     app.command()(command)
 app.add_typer(models_app, name="models")
+app.add_typer(retention_app, name="retention")
 app.add_typer(users_app, name="users")
 app.add_typer(tokens_app, name="tokens")
 app.add_typer(audit_app, name="audit")

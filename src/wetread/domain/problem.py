@@ -21,7 +21,6 @@ class ProblemCode(StrEnum):
     CONTENT_CONFLICT = "content-conflict"
     ASSOCIATION_REFUSED = "association-refused"
     ASSOCIATION_BROKEN = "association-broken"
-    UNREADABLE_MESSAGE = "unreadable-message"
     STORAGE_ERROR = "storage-error"
     # the index knows an instance whose file is gone
     FILE_MISSING = "file-missing"
@@ -67,6 +66,8 @@ class ProblemCode(StrEnum):
     # composing and delivering
     COMPOSE_FAILED = "compose-failed"
     DELIVERY_FAILED = "delivery-failed"
+    # keeping
+    RETENTION_BLOCKED = "retention-blocked"
     # a bug of ours: the history holds the error's type
     INTERNAL_ERROR = "internal-error"
 

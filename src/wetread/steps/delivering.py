@@ -55,6 +55,9 @@ class DeliverySteps:
     def stop(self, study: str, revision: int, destination: str, code: str) -> None:
         """Mark what waits as failed, after a bug of ours or when the destination is configured no more."""
         rows = self.store.deliveries.list_for(study, revision, destination)
+        if not rows:
+            # The study was deleted meanwhile.
+            return
         for row in rows:
             if row.state is DeliveryState.WAITING:
                 self.store.deliveries.record(row.id, DeliveryState.FAILED, self.clock(), _FAILED, code)

@@ -19,6 +19,7 @@ from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import StudyState
 from wetread.domain.reading import Outcome, Priority, Reading
 from wetread.domain.study import Study
+from wetread.errors import StudyDeleted
 from wetread.infer.job import ReadJob, make_unread
 from wetread.infer.scratch import find_volume
 from wetread.match import Match, Rule, find_rule, match_study
@@ -108,7 +109,11 @@ class ReadingSteps:
             predecessor_digest=next((row.digest for row in reversed(earlier) if _is_read(row)), ""),
             volume_path=self._volume_path(study, revision, model_name),
         )
-        row = self.store.readings.save(self.run_job(job))
+        try:
+            row = self.store.readings.save(self.run_job(job), unless_deleted=True)
+        except StudyDeleted:
+            self._volume_path(study, revision, model_name).unlink(missing_ok=True)
+            raise
         if _is_read(row):
             self.journal.note(study, revision, "infer", _reading_sentence(row))
         else:
@@ -136,6 +141,8 @@ class ReadingSteps:
 
     def note_uncomposed(self, study: str, revision: int, code: str) -> None:
         """Note that a Reading has no documents; its findings stand on the page all the same."""
+        if self._is_gone(study):
+            return
         message = f"The documents could not be composed ({code}): nothing is delivered of this reading."
         self.journal.problem(study, revision, "compose", message, ProblemCode.COMPOSE_FAILED.value)
 
@@ -170,9 +177,15 @@ class ReadingSteps:
 
     def stop(self, study: str, revision: int, code: str) -> None:
         """Close a revision that could not be read, with the reason."""
+        if self._is_gone(study):
+            return
         message = f"The reading stopped ({code}). Send this line to whoever maintains Wetread."
         self.journal.problem(study, revision, "infer", message, ProblemCode.INTERNAL_ERROR.value)
         self.finish(study, revision)
+
+    def _is_gone(self, study: str) -> bool:
+        """Tell whether the study was deleted meanwhile: there is nothing left to be said."""
+        return self.store.studies.find(study) is None
 
     def _standing(self, study: str, revision: int) -> list[ReadingRow]:
         """Return the Readings that stand; an earlier one only where its model was chosen again."""
@@ -195,7 +208,7 @@ class ReadingSteps:
                 model=self.models[one.model],
                 made_at=self.clock(),
             )
-            self.store.readings.save(make_unread(job, *one.problems))
+            self.store.readings.save(make_unread(job, *one.problems), unless_deleted=True)
 
     def _applying(self, study: str) -> list[Rule]:
         # One image of each series is enough to ask; ``match`` looks at all of them.

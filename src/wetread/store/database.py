@@ -10,10 +10,12 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import Engine, event
 
+from wetread.errors import StorageError
 from wetread.store.migration import migrate
 
 #: How long a writer waits for another one.
 BUSY_TIMEOUT_S = 30.0
+_CHECKPOINT_TRIES = 4
 
 
 def open_database(url: str) -> Engine:
@@ -64,3 +66,21 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
 def _begin_immediate(connection: Any) -> None:
     options = connection.get_execution_options()
     connection.exec_driver_sql("BEGIN" if options.get("read_only") else "BEGIN IMMEDIATE")
+
+
+def compact(engine: Engine) -> None:
+    """Write the database anew without what was deleted, its free pages and log included.
+
+    On PostgreSQL the space of deleted rows is given free to be overwritten; its log and backups are the
+    database administrator's.
+    """
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("VACUUM")
+        if engine.dialect.name != "sqlite":
+            return
+        for _try in range(_CHECKPOINT_TRIES):
+            # Readers of older pages hold it up; each waits BUSY_TIMEOUT_S for them at most.
+            busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+            if not busy:
+                return
+    raise StorageError("The log of the index could not be emptied: stop the service and erase again.")

@@ -7,6 +7,7 @@ Never: overwriting; success before file, folder and index row are durable.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, bindparam, case, exists, insert, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    bindparam,
+    case,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from wetread.domain.progress import Acceptance, StudyState
@@ -34,7 +47,13 @@ _LONGEST_TEXT = 256
 _FIND_DIGEST = select(schema.instance.c.content_digest).where(
     schema.instance.c.sop_instance_uid == bindparam("uid")
 )
-_IS_RESULT = select(exists().where(schema.document.c.sop_instance_uid == bindparam("uid")).label("is_result"))
+_IS_RESULT = select(
+    or_(
+        exists().where(schema.document.c.sop_instance_uid == bindparam("uid")),
+        # Its study was deleted here, the result came back all the same.
+        exists().where(schema.forgotten.c.digest == bindparam("digest")),
+    ).label("is_result")
+)
 _FIND_STUDY = select(
     schema.study.c.modalities,
     schema.study.c.expected_instances,
@@ -127,7 +146,9 @@ class Intake:
             path = self.instances.take(uid, arrived.instance.path)
         except FileExistsError:
             # A crash came between file and row: that file was never acknowledged, ours replaces it.
-            self.instances.path(uid).unlink()
+            # Or its study was just deleted: from now on whoever deletes leaves this file alone.
+            self._spare(self.instances.path(uid))
+            self.instances.path(uid).unlink(missing_ok=True)
             path = self.instances.take(uid, arrived.instance.path)
         try:
             self._index(arrived)
@@ -138,6 +159,11 @@ class Intake:
             path.unlink()
             raise
         return Acceptance.ACCEPTED
+
+    def _spare(self, path: Path) -> None:
+        with self.engine.begin() as connection:
+            name = f"{self.instances.root.name}/{path.parent.name}/{path.name}"
+            connection.execute(delete(schema.doomed).where(schema.doomed.c.path == name))
 
     def _index(self, arrived: Arrived) -> None:
         with self.engine.begin() as connection:
@@ -192,6 +218,11 @@ class Intake:
             )
 
 
+def forgotten_digest(sop_instance_uid: str) -> str:
+    """Return what is kept of a result whose study was deleted."""
+    return hashlib.sha256(sop_instance_uid.encode()).hexdigest()
+
+
 def _instance_row(arrived: Arrived) -> dict[str, Any]:
     one = arrived.instance
     return {
@@ -216,10 +247,14 @@ def _count(connection: Connection, arrived: Arrived) -> int:
     """Count an image for its study; returns its number there, 0 for a result of ours that came back."""
     one = arrived.instance
     now = arrived.received_at.timestamp()
-    keys = {"study": one.study_instance_uid, "uid": one.sop_instance_uid}
+    keys = {
+        "study": one.study_instance_uid,
+        "uid": one.sop_instance_uid,
+        "digest": forgotten_digest(one.sop_instance_uid),
+    }
     row = connection.execute(_FIND_STUDY, keys).first()
     if row is None:
-        is_result = bool(connection.execute(_IS_RESULT, {"uid": one.sop_instance_uid}).scalar_one())
+        is_result = bool(connection.execute(_IS_RESULT, keys).scalar_one())
         new = _new_study(one.study_instance_uid, one.header, now) | {"source": arrived.source}
         arrival = 0 if is_result else 1
         connection.execute(_INSERT_STUDY, new | {"instance_count": arrival})

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from wetread.domain.document import Document, DocumentKind
 from wetread.domain.jsonable import to_jsonable
 from wetread.domain.packing import pack_reading, unpack_reading
 from wetread.domain.reading import Outcome, Priority, Reading, digest
+from wetread.errors import StudyDeleted
 from wetread.store import schema
 from wetread.store.blobs import Blobs
 
@@ -66,10 +67,20 @@ class Readings:
     blobs: Blobs
     documents: Blobs
 
-    def save(self, reading: Reading) -> ReadingRow:
+    def save(self, reading: Reading, *, unless_deleted: bool = False) -> ReadingRow:
         """Keep a Reading; the first one of a model for a revision wins and is returned.
 
         Older revisions of the same model become superseded in the same transaction.
+
+        Parameters
+        ----------
+        unless_deleted
+            Refuse it where its revision is gone, in the same transaction.
+
+        Raises
+        ------
+        StudyDeleted
+            If the study was deleted while it was read.
         """
         held = self.find(reading.study_instance_uid, reading.revision, reading.model.name)
         if held is not None:
@@ -79,6 +90,8 @@ class Readings:
         table = schema.reading
         try:
             with self.engine.begin() as connection:
+                if unless_deleted:
+                    _hold_revision(connection, reading)
                 newer = select(table.c.id).where(
                     table.c.study_instance_uid == reading.study_instance_uid,
                     table.c.model_name == reading.model.name,
@@ -97,6 +110,9 @@ class Readings:
         except IntegrityError:
             # Another worker was first: its Reading stands.
             pass
+        except StudyDeleted:
+            self.blobs.path(reading_digest).unlink(missing_ok=True)
+            raise
         row = self.find(reading.study_instance_uid, reading.revision, reading.model.name)
         if row is None:
             raise KeyError(reading_digest)
@@ -162,6 +178,10 @@ class Readings:
             fresh = [row for row in rows if (row["kind"], row["ordinal"]) not in held]
             if fresh:
                 connection.execute(insert(table), fresh)
+        for one, row in zip(documents, rows, strict=True):
+            # Another study with the same picture or text may have been deleted just now, with its file.
+            if not self.documents.path(row["content_digest"]).exists():
+                self.documents.write(row["content_digest"], one.data)
 
     def list_documents(self, reading_id: int) -> list[DocumentRow]:
         """Return the documents of a Reading, without bytes."""
@@ -208,6 +228,16 @@ class Readings:
         with self.engine.connect().execution_options(read_only=True) as connection:
             rows = connection.execute(query).mappings().all()
         return [DocumentRow(**{**row, "kind": DocumentKind(row["kind"])}) for row in rows]
+
+
+def _hold_revision(connection: Connection, reading: Reading) -> None:
+    """Keep the revision from being deleted until the transaction ends."""
+    table = schema.revision
+    query = select(table.c.revision).where(
+        table.c.study_instance_uid == reading.study_instance_uid, table.c.revision == reading.revision
+    )
+    if connection.execute(query.with_for_update()).first() is None:
+        raise StudyDeleted
 
 
 def _reading_row(reading: Reading, reading_digest: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from wetread.domain.problem import ProblemCode
 from wetread.domain.study import Instance
 from wetread.errors import InputError, StorageError
 from wetread.store.blobs import storage_error
+from wetread.store.erasure import finish_deletions
 from wetread.store.history import Event
 from wetread.store.intake import Arrived
 from wetread.store.store import Store
@@ -52,6 +53,8 @@ def reconcile(store: Store) -> Reconciliation:
         If disk or index refuse.
     """
     known = {store.intake.instances.path(uid).name: study for uid, study in store.intake.iter_known()}
+    # First: what is left of a deleted study must not come back as a new one.
+    finish_deletions(store, known.__contains__)
     indexed = set_aside = 0
     for path in store.intake.instances.iter_paths():
         if known.pop(path.name, None) is not None:

@@ -16,10 +16,11 @@ from sqlalchemy import Engine
 from wetread.errors import ConfigError
 from wetread.store.accounts import Accounts
 from wetread.store.audit import Audit
-from wetread.store.blobs import Blobs, sync_folder
+from wetread.store.blobs import Blobs
 from wetread.store.database import open_database
 from wetread.store.deliveries import Deliveries
 from wetread.store.history import History
+from wetread.store.holds import Holds
 from wetread.store.intake import Intake
 from wetread.store.readings import Readings
 from wetread.store.studies import Studies
@@ -40,6 +41,7 @@ class Store:
     accounts: Accounts
     tokens: Tokens
     audit: Audit
+    holds: Holds
     #: What may be thrown away at any time.
     scratch: Blobs
     #: For files in passing, cleared at each start.
@@ -97,12 +99,10 @@ def open_store(data: Path, database_url: str = "", audit_key: Path | None = None
     work = data / "work"
     work.mkdir(exist_ok=True, mode=0o700)
     engine = open_database(database_url or f"sqlite:///{data / 'index.sqlite'}")
+    audit = Audit(engine, audit_key or data / "audit.key", data / "audit.head")
     instances = Blobs(data / "instances", ".dcm")
     for folder in ("instances", "conflicts", "readings", "documents"):
         (data / folder).mkdir(exist_ok=True)
-    # Always, not only after making them: whoever made them may have been killed before this.
-    sync_folder(data)
-    sync_folder(data.parent)
     return Store(
         data=data,
         engine=engine,
@@ -113,7 +113,8 @@ def open_store(data: Path, database_url: str = "", audit_key: Path | None = None
         history=History(engine),
         accounts=Accounts(engine),
         tokens=Tokens(engine),
-        audit=Audit(engine, audit_key or data / "audit.key", data / "audit.head"),
+        audit=audit,
+        holds=Holds(engine, audit),
         scratch=Blobs(data / "scratch", ".npy"),
         work=work,
     )

@@ -1,0 +1,219 @@
+"""Delete a study: its rows at once, then its files.
+
+In: a study's UID, the audit entry that tells of it.  Out: that entry, and digests of our results' UIDs.
+Never: a study half deleted, or back after a crash; a deletion without its entry; an image that came
+meanwhile.
+
+One transaction removes the rows, writes the entry and notes the files as doomed. Files go afterwards. What a
+crash leaves is finished at the next start (``finish_deletions``), before anything is received.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Table, delete, insert, select
+
+from wetread.domain.audit import AuditEvent
+from wetread.store import schema
+from wetread.store.blobs import Blobs, storage_error, sync_folder
+from wetread.store.intake import forgotten_digest
+from wetread.store.store import Store
+
+#: Rows that belong to a study, in an order that foreign keys allow. ``document`` hangs on ``reading``.
+_TABLES = (schema.delivery, schema.reading, schema.revision, schema.conflict, schema.instance, schema.event)
+#: Files that go in one transaction: the index is locked so long.
+_BATCH = 200
+
+T = TypeVar("T")
+#: Returns why a study must be kept, ``""`` where it may go; asked inside of the deleting transaction.
+Keep = Callable[[Connection, str], str]
+
+
+def delete_study(store: Store, study: str, *, event: AuditEvent, keep: Keep, why: str) -> str:
+    """Delete a study and everything made from it, unless something speaks against it now.
+
+    Parameters
+    ----------
+    event
+        The audit entry; written in the same transaction.
+    why
+        Half a sentence for the history, e.g. ``older than 30 days``.
+
+    Returns
+    -------
+    str
+        Why it was kept; ``""`` where it is gone.
+
+    Raises
+    ------
+    StorageError
+        If index or disk refuse. What is not removed then is removed at the next start.
+    """
+    with store.engine.begin() as connection:
+        table = schema.study
+        # Senders, holds and revisions wait for this row.
+        row = connection.execute(
+            select(table.c.instance_count).where(table.c.study_instance_uid == study).with_for_update()
+        ).first()
+        if row is None:
+            return ""
+        reason = keep(connection, study)
+        if reason:
+            return reason
+        doomed = _collect(connection, store, study)
+        _note_doomed(connection, doomed)
+        _remember_results(connection, study, event.at)
+        _delete_rows(connection, study)
+        connection.execute(insert(schema.event).values(_history(event.at, row.instance_count, why)))
+        store.audit.record_in(connection, event)
+    store.audit.note_end()
+    remove_doomed(store, doomed)
+    return ""
+
+
+def delete_conflicts(store: Store, paths: Iterable[Path], keys: Iterable[tuple[str, str]]) -> None:
+    """Remove files of the conflicts folder; ``keys``: SOP Instance UID and digest of those with a row."""
+    table = schema.conflict
+    doomed = [_name(store.intake.conflicts, path) for path in paths]
+    with store.engine.begin() as connection:
+        for uid, digest in keys:
+            where = (table.c.sop_instance_uid == uid) & (table.c.content_digest == digest)
+            connection.execute(delete(table).where(where))
+        _note_doomed(connection, doomed)
+    remove_doomed(store, doomed)
+
+
+def finish_deletions(store: Store, known: Callable[[str], bool]) -> int:
+    """Remove the files that a crash left of deleted studies; returns how many.
+
+    Call it before anything is received.
+
+    Parameters
+    ----------
+    known
+        Tells whether an instance's file, by its name, has a row again: such a file stays.
+    """
+    table = schema.doomed
+    with store.engine.begin() as connection:
+        paths = list(connection.execute(select(table.c.path)).scalars())
+        again = [path for path in paths if path.startswith("instances/") and known(Path(path).name)]
+        for some in _batches(again):
+            connection.execute(delete(table).where(table.c.path.in_(some)))
+    left = sorted(set(paths) - set(again))
+    remove_doomed(store, left)
+    return len(left)
+
+
+def remove_doomed(store: Store, paths: Iterable[str]) -> None:
+    """Remove doomed files that still are; one that ``intake`` spared is another's."""
+    table = schema.doomed
+    for some in _batches(paths):
+        with store.engine.begin() as connection:
+            query = select(table.c.path).where(table.c.path.in_(some)).with_for_update()
+            mine = set(connection.execute(query).scalars())
+            connection.execute(delete(table).where(table.c.path.in_(mine)))
+            # Commits only after the disk has it: otherwise a power cut would bring files back.
+            _unlink(store.data, mine - _shared(connection, store, mine))
+
+
+def _collect(connection: Connection, store: Store, study: str) -> list[str]:
+    """Return the names of all files of a study, below the data folder."""
+    instances = _of(connection, schema.instance, study, "sop_instance_uid")
+    conflicts = _of(connection, schema.conflict, study, "sop_instance_uid", "content_digest")
+    readings = _of(connection, schema.reading, study, "digest", "revision", "model_name", "id")
+    revisions = _of(connection, schema.revision, study, "revision", "match")
+    table = schema.document
+    ids = [row.id for row in readings]
+    documents = connection.execute(select(table.c.content_digest).where(table.c.reading_id.in_(ids)))
+    models = {(row.revision, row.model_name) for row in readings} | {
+        (row.revision, str(one["name"])) for row in revisions for one in (row.match or {}).get("models", [])
+    }
+    keys: list[tuple[Blobs, str]] = [
+        *((store.intake.instances, row.sop_instance_uid) for row in instances),
+        *((store.intake.conflicts, f"{row.sop_instance_uid} {row.content_digest}") for row in conflicts),
+        *((store.readings.blobs, row.digest) for row in readings),
+        *((store.readings.documents, digest) for digest in documents.scalars()),
+        *((store.scratch, f"{study} {revision} {model}") for revision, model in models),
+    ]
+    return sorted({_name(blobs, blobs.path(key)) for blobs, key in keys})
+
+
+def _of(connection: Connection, table: Table, study: str, *columns: str) -> list[Any]:
+    query = select(*(table.c[name] for name in columns)).where(table.c.study_instance_uid == study)
+    return list(connection.execute(query))
+
+
+def _name(blobs: Blobs, path: Path) -> str:
+    return f"{blobs.root.name}/{path.parent.name}/{path.name}"
+
+
+def _note_doomed(connection: Connection, paths: list[str]) -> None:
+    table = schema.doomed
+    for some in _batches(paths):
+        connection.execute(delete(table).where(table.c.path.in_(some)))
+        connection.execute(insert(table), [{"path": path} for path in some])
+
+
+def _remember_results(connection: Connection, study: str, now: datetime) -> None:
+    """Keep the digests of our results' UIDs: should one come back, it is still known as ours."""
+    document, reading, table = schema.document, schema.reading, schema.forgotten
+    query = (
+        select(document.c.sop_instance_uid)
+        .join(reading, reading.c.id == document.c.reading_id)
+        .where(reading.c.study_instance_uid == study)
+    )
+    digests = sorted({forgotten_digest(uid) for uid in connection.execute(query).scalars() if uid})
+    for some in _batches(digests):
+        connection.execute(delete(table).where(table.c.digest.in_(some)))
+        rows = [{"digest": digest, "forgotten_at": now.timestamp()} for digest in some]
+        connection.execute(insert(table), rows)
+
+
+def _delete_rows(connection: Connection, study: str) -> None:
+    readings = select(schema.reading.c.id).where(schema.reading.c.study_instance_uid == study)
+    deliveries = schema.delivery.c.study_instance_uid == study
+    connection.execute(delete(schema.delivery).where(deliveries))
+    connection.execute(delete(schema.document).where(schema.document.c.reading_id.in_(readings)))
+    for table in (*_TABLES, schema.study):
+        connection.execute(delete(table).where(table.c.study_instance_uid == study))
+
+
+def _history(now: datetime, images: int, why: str) -> dict[str, object]:
+    # Of no study: it is gone, and its number is in the audit trail.
+    message = f"A study of {images} images was deleted: {why}."
+    return {"at": now.timestamp(), "stage": "keep", "message": message}
+
+
+def _shared(connection: Connection, store: Store, paths: set[str]) -> set[str]:
+    """Return the documents among the files that other studies hold too: they lie under their content."""
+    table = schema.document
+    digests = {path.rsplit("/", 1)[1]: path for path in paths if path.startswith("documents/")}
+    if not digests:
+        return set()
+    held = connection.execute(select(table.c.content_digest).distinct()).scalars()
+    names = {store.readings.documents.path(digest).name for digest in held}
+    return {path for name, path in digests.items() if name in names}
+
+
+def _unlink(data: Path, paths: set[str]) -> None:
+    folders = set()
+    try:
+        for name in paths:
+            path = data / name
+            path.unlink(missing_ok=True)
+            folders.add(path.parent)
+        for folder in folders:
+            if folder.exists():
+                sync_folder(folder)
+    except OSError as error:
+        raise storage_error(error) from error
+
+
+def _batches(items: Iterable[T]) -> Iterator[list[T]]:
+    held = list(items)
+    for start in range(0, len(held), _BATCH):
+        yield held[start : start + _BATCH]

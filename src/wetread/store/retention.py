@@ -1,0 +1,208 @@
+"""What may be deleted, and why the rest is kept.
+
+In: ``[retention]``, the clock, how full the disk is.  Out: verdicts; studies deleted, each audited.
+Never: a study deleted that is undelivered, unread, on legal hold, still on the reading list or too new;
+a full disk about which nothing is said.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, true
+
+from wetread.domain.audit import Actor, AuditAction, AuditEvent, AuditEventType
+from wetread.domain.progress import DeliveryState, StudyState
+from wetread.store import schema
+from wetread.store.erasure import delete_study
+from wetread.store.store import Store
+
+DAY_S = 86400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionSettings:
+    """``[retention]``: how long studies stay; without ``days`` and ``disk_percent`` for ever."""
+
+    #: A study goes so long after its last image came; a younger one never does.
+    days: int | None = None
+    #: While the data folder's file system is fuller than this, the oldest studies go.
+    disk_percent: float | None = None
+    #: Whether studies stay that nobody took off the reading list.
+    keep_unreported: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The settings, and what else the verdict hangs on."""
+
+    settings: RetentionSettings
+    #: Destinations that are asked whether they have what they acknowledged: acknowledged is not enough there.
+    asked_destinations: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """One study, and why it is kept."""
+
+    study_instance_uid: str
+    #: Seconds since 1970.
+    last_received_at: float
+    #: Why it must be kept whatever its age; ``""``: nothing speaks against it.
+    kept_because: str
+    #: It is older than ``days``.
+    is_due: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one run did."""
+
+    deleted: int
+    #: Reason -> studies that are kept for it.
+    kept: Mapping[str, int]
+    #: How full the file system is above the mark; None: not above, or no mark.
+    disk_percent: float | None = None
+    #: More is to do than one run does.
+    is_unfinished: bool = False
+
+
+def judge(store: Store, policy: Policy, now: datetime) -> list[Verdict]:
+    """Return a verdict for every study, oldest first."""
+    with store.engine.connect().execution_options(read_only=True) as connection:
+        return _judge(connection, policy, now, true())
+
+
+def run_retention(store: Store, policy: Policy, now: datetime, *, limit: int = 1000) -> Outcome:
+    """Delete what is due, at most ``limit`` studies.
+
+    Raises
+    ------
+    StorageError
+        If index or disk refuse.
+    """
+    verdicts = judge(store, policy, now)
+    free = [verdict for verdict in verdicts if not verdict.kept_because]
+    deleted = 0
+    for verdict in free:
+        by_age = verdict.is_due
+        # Without ``days`` the disk alone decides; with it, nothing younger goes for the disk either.
+        by_disk = policy.settings.days is None and _excess(store, policy) is not None
+        if not by_age and not by_disk:
+            break
+        if deleted == limit:
+            return Outcome(deleted=deleted, kept=_count(verdicts), is_unfinished=True)
+        deleted += _delete(store, policy, verdict, now, _why(policy.settings, by_age=by_age))
+    return Outcome(deleted=deleted, kept=_count(verdicts), disk_percent=_excess(store, policy))
+
+
+def disk_percent(store: Store) -> float:
+    """Return how full the file system of the data folder is, as users of it see it."""
+    usage = shutil.disk_usage(store.data)
+    # Some blocks are reserved for root: total is not used + free.
+    return 100.0 * usage.used / (usage.used + usage.free)
+
+
+def _excess(store: Store, policy: Policy) -> float | None:
+    mark = policy.settings.disk_percent
+    if mark is None:
+        return None
+    full = disk_percent(store)
+    return full if full > mark else None
+
+
+def _why(settings: RetentionSettings, *, by_age: bool) -> str:
+    return (
+        f"older than {settings.days} days" if by_age else f"the disk is over {settings.disk_percent:g} % full"
+    )
+
+
+def _delete(store: Store, policy: Policy, verdict: Verdict, now: datetime, why: str) -> int:
+    def keep(connection: Connection, study: str) -> str:
+        # Once more, where nothing can change any more: an image may have come since.
+        again = _judge(connection, policy, now, schema.study.c.study_instance_uid == study)
+        is_younger = verdict.is_due and not again[0].is_due
+        return again[0].kept_because or ("more images came" if is_younger else "")
+
+    event = AuditEvent(
+        type=AuditEventType.STUDY_DELETED,
+        action=AuditAction.DELETE,
+        at=now,
+        description=f"Deleted by retention: {why}.",
+        actors=(Actor(user_id="retention", is_requestor=True),),
+        studies=(verdict.study_instance_uid,),
+    )
+    kept = delete_study(store, verdict.study_instance_uid, event=event, keep=keep, why=why)
+    return 0 if kept else 1
+
+
+def _judge(
+    connection: Connection, policy: Policy, now: datetime, where: ColumnElement[bool]
+) -> list[Verdict]:
+    table = schema.study
+    held = _studies(connection, select(schema.hold.c.study_instance_uid))
+    unfinished = _studies(
+        connection,
+        select(schema.revision.c.study_instance_uid).where(schema.revision.c.finished_at.is_(None)),
+    )
+    undelivered = _studies(connection, _undelivered(policy))
+    columns = (
+        *(table.c.study_instance_uid, table.c.state, table.c.instance_count, table.c.covered_count),
+        *(table.c.reported_at, table.c.last_received_at),
+    )
+    verdicts = []
+    for row in connection.execute(select(*columns).where(where).order_by(table.c.last_received_at)):
+        uid, age_s = row.study_instance_uid, now.timestamp() - row.last_received_at
+        reasons = {
+            "on legal hold": uid in held,
+            "not read yet": row.instance_count > row.covered_count
+            or uid in unfinished
+            or (row.instance_count > 0 and row.state in (StudyState.ARRIVING, StudyState.READING)),
+            "not delivered": uid in undelivered,
+            # Results of ours that came back are nobody's work.
+            "still on the reading list": policy.settings.keep_unreported
+            and row.reported_at is None
+            and row.instance_count > 0,
+        }
+        days = policy.settings.days
+        too_new = days is not None and age_s <= days * DAY_S
+        reasons[f"younger than {days} days"] = too_new
+        verdicts.append(
+            Verdict(
+                study_instance_uid=uid,
+                last_received_at=row.last_received_at,
+                kept_because=next((reason for reason, holds in reasons.items() if holds), ""),
+                is_due=days is not None and not too_new,
+            )
+        )
+    return verdicts
+
+
+def _studies(connection: Connection, query: Select[Any]) -> set[str]:
+    return set(connection.execute(query.distinct()).scalars())
+
+
+def _undelivered(policy: Policy) -> Select[Any]:
+    table = schema.delivery
+    missing = [DeliveryState.WAITING.value, DeliveryState.FAILED.value, DeliveryState.REFUSED.value]
+    return select(table.c.study_instance_uid).where(
+        or_(
+            table.c.state.in_(missing),
+            and_(
+                table.c.state == DeliveryState.SENT.value,
+                table.c.destination.in_(sorted(policy.asked_destinations)),
+            ),
+        )
+    )
+
+
+def _count(verdicts: list[Verdict]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for verdict in verdicts:
+        if verdict.kept_because:
+            counts[verdict.kept_because] = counts.get(verdict.kept_because, 0) + 1
+    return counts
