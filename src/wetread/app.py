@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from wetread.config import Config, check_config, retention_policy
 from wetread.dispatch import Dispatcher
 from wetread.domain.model import Model
+from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import Acceptance
 from wetread.engine import Engine, engine_url
 from wetread.errors import ConfigError, UnsafeBinding
@@ -24,10 +25,10 @@ from wetread.infer.process import run_job
 from wetread.path import DELIVER_QUEUE, READ_QUEUE, StudyPath, delivery_job
 from wetread.receive.cstore import Receiver, ReceiverOptions, start_receiver
 from wetread.receive.mllp import Listener, start_mllp_listener
+from wetread.receive.notes import Notes
 from wetread.registry import read_models
 from wetread.steps import DeliverySteps, KeepingSteps, ReadingSteps
 from wetread.store import Store, open_store
-from wetread.store.history import Event
 from wetread.store.reconcile import reconcile
 from wetread.web import create_web
 
@@ -169,13 +170,18 @@ def _start_listener(config: Config, store: Store) -> Listener | None:
     if config.hl7.port is None:
         return None
 
+    notes = Notes(store.history)
+
     def refuse(_message: str) -> str:
         text = "An HL7 message was refused: this version takes no orders yet."
-        store.history.add(Event(at=now(), stage="receive", level="problem", message=text))
+        notes.problem(text, ProblemCode.UNREADABLE_MESSAGE)
         return "AR"
 
+    def note(reason: str) -> None:
+        notes.problem(f"An HL7 connection was ended: {reason}", ProblemCode.UNREADABLE_MESSAGE)
+
     try:
-        return start_mllp_listener(config.hl7.host, config.hl7.port, refuse)
+        return start_mllp_listener(config.hl7.host, config.hl7.port, refuse, note)
     except OSError as error:
         raise ConfigError("The HL7 port is taken: choose another.", port=config.hl7.port) from error
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
 from tests.dicom.small_ct import SmallCt, read_series
 from tests.path.service import await_true
-
 from wetread.domain.model import Eligibility, Model, ModelIdentity, Runtime
 from wetread.domain.problem import ProblemCode
 from wetread.domain.reading import Outcome

@@ -67,7 +67,7 @@ def _enclosable(message: str) -> bytes:
 
 def _read_frame(connection: socket.socket, deadline: float) -> str:
     data = b""
-    while END not in data:
+    while (begin := data.find(START)) < 0 or data.find(END, begin) < 0:
         rest_s = deadline - time.monotonic()
         if rest_s <= 0:
             raise TimeoutError("No acknowledgement in time.")
@@ -78,9 +78,6 @@ def _read_frame(connection: socket.socket, deadline: float) -> str:
         data += piece
         if len(data) > _ACK_LIMIT:
             raise ValueError("The acknowledgement is too long.")
-    begin = data.find(START)
-    if begin < 0:
-        raise ValueError("The acknowledgement is not framed by MLLP.")
     return data[begin + 1 : data.index(END, begin)].decode("utf-8", "replace")
 
 

@@ -178,6 +178,9 @@ class _Header:
         return self.values
 
     def _take_top(self, element: Element) -> None:
+        if element.value is None and element.vr == "UI":
+            # Too long for any UID: the meta header's must not stand in for it.
+            raise MissingAttribute("A UID is far too long: the sender must correct it")
         keyword, value = self._plain(element)
         # What names object, study and patient is kept whatever else there is.
         if not keyword or value is None or not (keyword in _IDENTIFYING or self._fits(element)):

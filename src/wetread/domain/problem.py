@@ -21,6 +21,7 @@ class ProblemCode(StrEnum):
     CONTENT_CONFLICT = "content-conflict"
     ASSOCIATION_REFUSED = "association-refused"
     ASSOCIATION_BROKEN = "association-broken"
+    UNREADABLE_MESSAGE = "unreadable-message"
     STORAGE_ERROR = "storage-error"
     # the index knows an instance whose file is gone
     FILE_MISSING = "file-missing"

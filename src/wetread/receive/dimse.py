@@ -32,6 +32,8 @@ _COMMAND_LIMIT = 1 << 16
 _OTHER_LIMIT = 1 << 20
 
 _C_STORE_RQ, _C_STORE_RSP = 0x0001, 0x8001
+#: C-ECHO and C-CANCEL requests (PS3.7 E.1): what is served beside C-STORE.
+_PASSED_ON = frozenset({0x0030, 0x0FFF})
 _NO_DATA_SET = 0x0101
 
 # Elements of the command set, group 0000 (PS3.7 E.1).
@@ -156,7 +158,11 @@ class StoringDimse(DIMSEServiceProvider):
             return
         command, self._command = bytes(self._command), bytearray()
         elements = decode_command(command)
-        if _number(elements, _COMMAND_FIELD) != _C_STORE_RQ:
+        field = _number(elements, _COMMAND_FIELD)
+        if field != _C_STORE_RQ:
+            if field not in _PASSED_ON:
+                # pynetdicom would answer "success" to a C-FIND where C-ECHO was agreed on.
+                raise ValueError("A service that was not agreed on.")
             self._other_size = 0
             self._pass_on(context_id, b"\x03" + command)
             return

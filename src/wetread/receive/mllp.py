@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 #: Called with a message (ER7); returns the acknowledgement code, nothing means AA.
 OnMessage = Callable[[str], str | None]
+#: Called with a sentence where a connection was ended for what came over it.
+OnRefusal = Callable[[str], None]
 
 _START, _END = b"\x0b", b"\x1c\r"
 #: Longest message in bytes; an ORU with a PDF inside is some MiB.
@@ -34,6 +36,35 @@ _TOTAL_LIMIT = 4 * MESSAGE_LIMIT
 #: Longest silence on a connection, and longest time for one message.
 _TIMEOUT_S = 60.0
 _PIECE = 1 << 16
+
+
+class _Room:
+    """Memory for unfinished messages, shared by all connections."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> None:
+        """Take so many bytes; raises ValueError where they are not left."""
+        with self._lock:
+            if size > self._left:
+                raise ValueError("Too much is being sent at once.")
+            self._left -= size
+
+    def give(self, size: int) -> None:
+        """Give so many bytes back."""
+        with self._lock:
+            self._left += size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Door:
+    """What all connections share."""
+
+    on_message: OnMessage
+    on_refusal: OnRefusal
+    room: _Room
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +87,9 @@ class Listener:
         self._socket.close()
 
 
-def start_mllp_listener(host: str, port: int, on_message: OnMessage) -> Listener:
+def start_mllp_listener(
+    host: str, port: int, on_message: OnMessage, on_refusal: OnRefusal = lambda _reason: None
+) -> Listener:
     """Start to listen; return when connections are taken.
 
     Parameters
@@ -67,6 +100,8 @@ def start_mllp_listener(host: str, port: int, on_message: OnMessage) -> Listener
         0 takes a free one.
     on_message
         May be called from several threads at once. If it raises, the sender gets AE.
+    on_refusal
+        As ``on_message``, for what was no message: the sender gets no answer then.
 
     Raises
     ------
@@ -79,10 +114,11 @@ def start_mllp_listener(host: str, port: int, on_message: OnMessage) -> Listener
         raise UnsafeBinding(host=host)
     listening = socket.create_server((host, port), backlog=16)
     stopped = threading.Event()
+    door = _Door(on_message=on_message, on_refusal=on_refusal, room=_Room(_TOTAL_LIMIT))
     connections: set[socket.socket] = set()
     thread = threading.Thread(
         target=_accept,
-        args=(listening, stopped, connections, on_message),
+        args=(listening, stopped, connections, door),
         name="receive-mllp",
         daemon=True,
     )
@@ -94,7 +130,7 @@ def _accept(
     listening: socket.socket,
     stopped: threading.Event,
     connections: set[socket.socket],
-    on_message: OnMessage,
+    door: _Door,
 ) -> None:
     while not stopped.is_set():
         try:
@@ -108,35 +144,38 @@ def _accept(
             connection.close()
             continue
         connections.add(connection)
-        thread = threading.Thread(target=_serve, args=(connection, connections, on_message), daemon=True)
+        thread = threading.Thread(target=_serve, args=(connection, connections, door), daemon=True)
         thread.start()
 
 
-def _serve(connection: socket.socket, connections: set[socket.socket], on_message: OnMessage) -> None:
+def _serve(connection: socket.socket, connections: set[socket.socket], door: _Door) -> None:
     try:
         with connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for message in _iter_messages(connection):
-                connection.sendall(_START + _answer(message, on_message).encode() + _END)
-    except (OSError, ValueError) as error:
-        # The sender went away, dawdles or sends no MLLP: it gets no answer and must send again.
+            for message in _iter_messages(connection, door.room):
+                connection.sendall(_START + _answer(message, door).encode() + _END)
+    except ValueError as error:
+        door.on_refusal(str(error))
+    except OSError as error:
+        # The sender went away or dawdles: it gets no answer and must send again.
         logger.info("MLLP connection ended: %s", error)
     finally:
         connections.discard(connection)
 
 
-def _answer(message: str, on_message: OnMessage) -> str:
+def _answer(message: str, door: _Door) -> str:
     if not message.startswith("MSH"):
+        door.on_refusal("A message is not HL7 version 2.")
         return make_ack(message, "AR", "not an HL7 v2 message")
     try:
-        code = on_message(message) or "AA"
+        code = door.on_message(message) or "AA"
     except Exception:  # the one place where a bug becomes an answer
         logger.exception("An HL7 message could not be processed")
         return make_ack(message, "AE", "internal error")
     return make_ack(message, code)
 
 
-def _iter_messages(connection: socket.socket) -> Iterator[str]:
+def _iter_messages(connection: socket.socket, room: _Room) -> Iterator[str]:
     """Yield messages until the sender closes.
 
     Raises
@@ -147,24 +186,29 @@ def _iter_messages(connection: socket.socket) -> Iterator[str]:
     data = bytearray()
     searched = 0
     deadline = time.monotonic() + _TIMEOUT_S
-    while True:
-        end = data.find(_END, searched)
-        if end >= 0:
-            frame = bytes(data[:end])
-            del data[: end + len(_END)]
-            searched = 0
-            yield _unframe(frame)
-            deadline = time.monotonic() + _TIMEOUT_S
-            continue
-        if len(data) > MESSAGE_LIMIT:
-            raise ValueError("A message is too long.")
-        connection.settimeout(max(0.001, deadline - time.monotonic()))
-        piece = connection.recv(_PIECE)
-        if not piece:
-            return
-        # The end may lie across two pieces.
-        searched = max(0, len(data) - 1)
-        data += piece
+    try:
+        while True:
+            end = data.find(_END, searched)
+            if end >= 0:
+                frame = bytes(data[:end])
+                del data[: end + len(_END)]
+                room.give(end + len(_END))
+                searched = 0
+                yield _unframe(frame)
+                deadline = time.monotonic() + _TIMEOUT_S
+                continue
+            if len(data) > MESSAGE_LIMIT:
+                raise ValueError("A message is too long.")
+            connection.settimeout(max(0.001, deadline - time.monotonic()))
+            piece = connection.recv(_PIECE)
+            if not piece:
+                return
+            room.take(len(piece))
+            # The end may lie across two pieces.
+            searched = max(0, len(data) - 1)
+            data += piece
+    finally:
+        room.give(len(data))
 
 
 def _unframe(frame: bytes) -> str:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wetread.errors import StorageError
@@ -23,6 +23,9 @@ class Blobs:
 
     root: Path
     suffix: str = ""
+    #: Folders whose names are known to be on the disk. Being there is not enough: another thread, or a
+    #: process that was killed, may have made one and not synced it.
+    _durable: set[Path] = field(default_factory=set, repr=False, compare=False)
 
     def path(self, key: str) -> Path:
         """Return where the blob of this key lies or would lie."""
@@ -32,9 +35,11 @@ class Blobs:
     def make_folders(self) -> None:
         """Make all folders ahead."""
         try:
-            for number in range(256):
-                (self.root / f"{number:02x}").mkdir(parents=True, exist_ok=True)
+            folders = [self.root / f"{number:02x}" for number in range(256)]
+            for folder in folders:
+                folder.mkdir(parents=True, exist_ok=True)
             sync_folder(self.root)
+            self._durable.update(folders)
         except OSError as error:
             raise storage_error(error) from error
 
@@ -89,9 +94,10 @@ class Blobs:
         yield from self.root.glob(f"??/[!.]*{self.suffix}")
 
     def _make_folder(self, folder: Path) -> None:
-        if not folder.exists():
+        if folder not in self._durable:
             folder.mkdir(parents=True, exist_ok=True)
             sync_folder(self.root)
+            self._durable.add(folder)
 
 
 def sync_file(path: Path) -> None:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wetread.errors import StorageError
+from wetread.store.blobs import sync_folder
 
 KEY_BYTES = 32
 
@@ -81,6 +82,7 @@ def make_key(path: Path) -> bytes:
         with _written(path, secrets.token_hex(KEY_BYTES) + "\n") as new, contextlib.suppress(FileExistsError):
             # A link, not a rename: it never replaces a key.
             os.link(new, path)
+        sync_folder(path.parent)
     except OSError as error:
         raise StorageError("The audit key cannot be written.", reason=type(error).__name__) from error
     key = read_key(path)

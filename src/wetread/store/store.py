@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from wetread.errors import ConfigError
 from wetread.store.accounts import Accounts
 from wetread.store.audit import Audit
-from wetread.store.blobs import Blobs
+from wetread.store.blobs import Blobs, sync_folder
 from wetread.store.database import open_database
 from wetread.store.deliveries import Deliveries
 from wetread.store.history import History
@@ -103,6 +103,9 @@ def open_store(data: Path, database_url: str = "", audit_key: Path | None = None
     instances = Blobs(data / "instances", ".dcm")
     for folder in ("instances", "conflicts", "readings", "documents"):
         (data / folder).mkdir(exist_ok=True)
+    # Always, not only after making them: whoever made them may have been killed before this.
+    sync_folder(data)
+    sync_folder(data.parent)
     return Store(
         data=data,
         engine=engine,
