@@ -40,8 +40,9 @@ class Ward:
     count: int = 0
 
     def send(
-        self, uid: str, name: str = "Doe^Jane", waiting: timedelta = timedelta(hours=1), **header
-    ) -> str:
+        self, uid: str, name: str = "Doe^Jane", waiting: timedelta = timedelta(hours=1), source: str = "CT1",
+        **header,
+    ) -> str:  # fmt: skip
         self.count += 1
         path = self.store.intake.incoming / f"{self.count}.part"
         content = str(self.count).encode()
@@ -67,7 +68,7 @@ class Ward:
         )
         digest = hashlib.sha256(content).hexdigest()
         arrived = Arrived(
-            instance=instance, content_digest=digest, size=1, received_at=NOW - waiting, source="CT1"
+            instance=instance, content_digest=digest, size=1, received_at=NOW - waiting, source=source
         )
         self.store.intake.accept(arrived)
         return study_key(uid)

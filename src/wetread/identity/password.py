@@ -114,15 +114,16 @@ def _is_common(folded: str) -> bool:
     common = _common()
     if folded in common:
         return True
-    # "Radiology2026!" is "radiology", "passwordpassword" is "password".
-    stem = folded.strip("0123456789!?.,;:-_#*+@$&/ ")
-    if any(stem == word * (len(stem) // len(word)) for word in (*common, *_OWN_WORDS) if stem):
+    # "Radiology2026!" and "radio-logy" are "radiology", "passwordpassword" is "password".
+    stems = {folded.strip("0123456789!?.,;:-_#*+@$&/ "), "".join(filter(str.isalpha, folded))} - {""}
+    words = (*common, *_OWN_WORDS)
+    if any(stem == word * (len(stem) // len(word)) for stem in stems for word in words):
         return True
     return any(sequence in row for row in _ROWS for sequence in (folded, folded[::-1]))
 
 
 #: Runs along a keyboard, the alphabet and the digits.
-_KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+_KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm", "qwertyuiopasdfghjklzxcvbnm")
 _ROWS = tuple(row * 8 for row in ("1234567890", "0123456789", "abcdefghijklmnopqrstuvwxyz", *_KEYBOARD))
 
 

@@ -15,11 +15,10 @@ from wetread.errors import ConfigError, SignInRefused
 from wetread.identity import trail
 from wetread.identity.password import Passwords, check_new_password
 from wetread.identity.roles import Role
-from wetread.identity.sign_in import Attempt, SignIn, fold_name
+from wetread.identity.sign_in import NAME, Attempt, SignIn, fold_name
 from wetread.identity.totp import match_step
 from wetread.store.accounts import AccountRow, Accounts
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 #: What ``totp.new_secret`` makes.
 _TOTP_SECRET = re.compile(r"[A-Z2-7]{32}")
 
@@ -179,7 +178,7 @@ def check_name(name: str) -> str:
         If it cannot be one.
     """
     folded = fold_name(name)
-    if not _NAME.fullmatch(folded):
+    if not NAME.fullmatch(folded):
         raise ConfigError(
             "A name has 1 to 64 letters, digits and . _ @ -, and begins with a letter or digit.", name=name
         )

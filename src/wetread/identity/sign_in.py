@@ -9,6 +9,7 @@ else can change it. So a hundred tries at once are still a hundred tries.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,8 @@ from wetread.identity.totp import match_step
 from wetread.store.accounts import AccountRow, Accounts
 
 _LONGEST_LOCK_S = 86400.0
+#: What an account can be called; the index is not asked for anything else.
+NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 
 
 class Verdict(StrEnum):
@@ -74,7 +77,8 @@ class SignIn:
             told = "Not looked at: too many failures from this address."
             self.record(trail.not_signed_in(trail.UNKNOWN, attempt.address, now, told))
             raise
-        row = self.accounts.find(fold_name(attempt.name))
+        name = fold_name(attempt.name)
+        row = self.accounts.find(name) if NAME.fullmatch(name) else None
         is_right = self.passwords.verify(row.password_hash if row else "", attempt.password)
         if row is None:
             self._refuse(trail.UNKNOWN, attempt, now, "There is no account of this name.")

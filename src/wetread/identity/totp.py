@@ -42,7 +42,7 @@ def match_step(secret: str, code: str, last_step: int, now: datetime) -> int | N
     here = int(now.timestamp()) // STEP_S
     found = None
     for step in range(here - _WINDOW, here + _WINDOW + 1):
-        is_right = hmac.compare_digest(totp.generate_otp(step).encode(), digits.encode())
+        is_right = hmac.compare_digest(totp.generate_otp(step).encode(), digits.encode("utf-8", "replace"))
         if is_right and step > last_step:
             found = step
     return found

@@ -26,7 +26,6 @@ from wetread.web.account import make_account
 from wetread.web.api import make_api
 from wetread.web.documents import make_documents
 from wetread.web.guard import LOOPBACK_HOSTS, NO_STORE, SECURITY_HEADERS, Guard
-from wetread.web.limits import BodyLimit
 from wetread.web.live import Pulse
 from wetread.web.login import make_login
 from wetread.web.pages import make_pages
@@ -35,6 +34,10 @@ from wetread.web.study import StudyViews
 
 #: How often the index is asked for changes: with the fetch well under a second to the screen.
 POLL_S = 0.5
+
+
+#: Our forms have a handful of fields; whatever brings more says so itself.
+LARGEST_BODY = 64 * 1024
 
 
 def _utc_now() -> datetime:
@@ -90,6 +93,7 @@ def create_web(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        max_body_size=LARGEST_BODY,
         dependencies=[Depends(Doorkeeper(site.identity))],
     )
     app.state.pulse = site.pulse
@@ -100,7 +104,6 @@ def create_web(
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     _add_error_pages(app, site)
     hosts = frozenset(host.strip("[]").lower() for host in allowed_hosts)
-    app.add_middleware(BodyLimit)
     app.add_middleware(Guard, allowed_hosts=LOOPBACK_HOSTS | hosts, needs_https=needs_https)
     return app
 

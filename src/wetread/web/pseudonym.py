@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from wetread.domain.document import Document, DocumentKind
 from wetread.store.studies import StudyRow
+from wetread.web import words
 from wetread.web.listing import Line
 from wetread.web.study import StudyView
 
@@ -28,7 +29,8 @@ _OLDEST_YEARS = 89
 
 def hide_in_line(line: Line) -> Line:
     """Return a line of the list without who the patient is."""
-    return replace(
+    told = (line.patient_name, line.patient_id, line.accession_number, line.study_instance_uid)
+    plain = replace(
         line,
         patient_name=f"Study {line.key[:8]}",
         patient_id="",
@@ -38,6 +40,7 @@ def hide_in_line(line: Line) -> Line:
         study_date=line.study_date[:4],
         study_day="",
     )
+    return _hide_words(plain, _pattern_of(told))
 
 
 def hide_in_view(view: StudyView, row: StudyRow) -> StudyView:
@@ -67,12 +70,15 @@ def _coarse_age(age: str) -> str:
 
 def _identity_pattern(row: StudyRow) -> re.Pattern[str]:
     """Return what finds the words that identify this patient."""
-    words = set(re.split(r"[\^=,\s]+", row.patient_name))
-    words |= {row.patient_id, row.accession_number, row.study_instance_uid, row.patient_birth_date}
-    born = row.patient_birth_date
-    if len(born) == 8:
-        words.add(f"{born[:4]}-{born[4:6]}-{born[6:]}")
-    chosen = sorted((word for word in words if len(word) >= _SHORTEST), key=len, reverse=True)
+    born = words.format_date(row.patient_birth_date)
+    told = (row.patient_name, row.patient_id, row.accession_number, row.study_instance_uid)
+    return _pattern_of((*told, row.patient_birth_date, born))
+
+
+def _pattern_of(told: tuple[str, ...]) -> re.Pattern[str]:
+    """Return what finds each of these, and each part of a name."""
+    parts = {part for one in told for part in (one, *re.split(r"[\^=,()\s]+", one))}
+    chosen = sorted((part for part in parts if len(part) >= _SHORTEST), key=len, reverse=True)
     # Nothing to hide: a pattern that finds nothing.
     return re.compile("|".join(map(re.escape, chosen)) or r"(?!)", re.IGNORECASE)
 
