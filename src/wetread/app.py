@@ -81,7 +81,9 @@ def start_app(config: Config) -> RunningApp:
     store = open_store(config.data)
     store.own()
     reconcile(store)
-    identity = make_identity(store, now, sign_in=config.web.sign_in, oidc=config.web.oidc)
+    identity = make_identity(
+        store, now, sign_in=config.web.sign_in, oidc=config.web.oidc, record=store.audit.record
+    )
     check_users(config, identity)
     models = read_models(config.models, config.registry.trusted_keys)
     destinations = {destination.name: destination for destination in config.destinations}

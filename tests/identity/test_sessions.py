@@ -174,7 +174,8 @@ def test_a_second_factor_that_is_required_must_be_set_up_first(house: House) -> 
 @pytest.mark.parametrize(
     "wanted",
     ["//evil.example", "https://evil.example", "/\\evil.example", "\\\\evil", "javascript:alert(1)", "",
-     "evil", "/\t/evil.example", "/a\r\nSet-Cookie: x=y", "///evil.example", "/login", "/logout", "/x\\..\\y"],
+     "evil", "/\t/evil.example",
+     "/a\r\nSet-Cookie: x=y", "///evil.example", "/login", "/logout", "/x\\..\\y"],
 )  # fmt: skip
 def test_nobody_is_sent_to_another_site(house: House, wanted: str) -> None:
     assert safe_path(wanted) == "/"

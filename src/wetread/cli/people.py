@@ -50,7 +50,7 @@ def open_identity(config: Path | None, data: Path | None) -> Iterator[Identity]:
         console.print(f"New data folder {folder.resolve()}", markup=False, highlight=False)
     store = open_store(folder)
     try:
-        yield make_identity(store, now, sign_in=settings.web.sign_in)
+        yield make_identity(store, now, sign_in=settings.web.sign_in, record=store.audit.record)
     finally:
         store.close()
 

@@ -150,8 +150,11 @@ def _read_endpoints(told: Mapping[str, Any]) -> Endpoints:
     urls = [told.get(name) for name in names]
     if not all(isinstance(url, str) for url in urls):
         raise ProviderRefused("The provider does not name its addresses.")
-    for url in urls:
-        check_provider_url(str(url))
+    try:
+        for url in urls:
+            check_provider_url(str(url))
+    except ConfigError as error:
+        raise ProviderRefused("The provider names addresses that are not safe.") from error
     return Endpoints(authorization=str(urls[0]), token=str(urls[1]), keys=str(urls[2]))
 
 
