@@ -6,6 +6,7 @@ In: a series and its volume.  Out: ``Source``.  Never: a guess at what the heade
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset
@@ -16,6 +17,9 @@ from wetread.domain.document import DocumentKind
 from wetread.domain.study import Instance, Series
 from wetread.domain.volume import FloatArray, Triple, Volume
 from wetread.errors import InputError, MissingAttribute, UnreadableInstance
+
+# Controls, line and paragraph separators, and what turns the reading direction of the words around.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +59,9 @@ class Source:
     predecessors: tuple[DocumentReference, ...] = ()
 
     def text(self, keyword: str) -> str:
-        """Return an attribute of the header as text; ``""`` where absent or empty."""
+        """Return an attribute of the header as one line of text; ``""`` where absent or empty."""
         value = self.header.get(keyword)
-        return "" if value is None else str(value)
+        return "" if value is None else _UNSEEN.sub(" ", str(value))
 
 
 def read_source(

@@ -9,6 +9,8 @@ File names often are patient names: a problem tells a file by its number in the 
 from __future__ import annotations
 
 import hashlib
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -30,6 +32,23 @@ _TOLD = 20
 _PIECE = 1 << 20
 #: In one folder with all its folders.
 _MOST_FILES = 200_000
+
+
+# RuntimeError: encrypted; NotImplementedError: an unknown compression; the rest: a broken list of members.
+_ARCHIVE_ERRORS = (
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    lzma.LZMAError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,16 +185,7 @@ def _unpack(path: Path, work: Path, limits: ZipLimits, found: _Found) -> Iterato
                 target = work / f"{hashlib.sha256(f'{number} {member.filename}'.encode()).hexdigest()}.dcm"
                 left -= _unpack_member(archive, member, target, left)
                 yield target
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-        OSError,
-    ) as error:
-        # RuntimeError: encrypted; NotImplementedError: an unknown compression; ValueError: a bad date.
+    except _ARCHIVE_ERRORS as error:
         problem = UnreadableInstance(
             "The archive cannot be unpacked completely.", reason=type(error).__name__
         )

@@ -11,7 +11,10 @@ packages relies on signatures (``registry.signature``) and on processes apart (`
 from __future__ import annotations
 
 import io
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -26,6 +29,21 @@ _NOT_PACKAGED = frozenset({"__pycache__", ".git", ".DS_Store"})
 _MOST_FILES = 10_000
 _PICKLES = frozenset({".pkl", ".pickle", ".p", ".joblib", ".dill", ".pt", ".pth", ".ckpt", ".mar"})
 _HEAD_BYTES = 1 << 16
+# What a broken archive raises.
+_ARCHIVE_ERRORS = (
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    lzma.LZMAError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def iter_files(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -111,7 +129,7 @@ def _holds_pickle(name: str, path: Path) -> bool:
     try:
         with open_archive(path) as archive:
             return any(_is_pickle_member(archive, member) for member in archive.infolist())
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, OSError) as error:
+    except _ARCHIVE_ERRORS as error:
         raise InvalidPackage("An archive in the package cannot be read", file=name) from error
 
 

@@ -105,6 +105,9 @@ class Intake:
         default_factory=lambda: tuple(threading.Lock() for _ in range(_STRIPES)), repr=False
     )
 
+    #: Comparing decodes both in a process of its own: no more than these at a time.
+    _comparing: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2), repr=False)
+
     def prepare(self) -> None:
         """Make the folders for files ahead, so that no sender waits for them."""
         self.instances.make_folders()
@@ -197,7 +200,8 @@ class Intake:
     def _is_other_encoding(self, arrived: Arrived) -> bool:
         """Tell whether it is the stored instance in another transfer syntax, as an archive may send it."""
         uid = arrived.instance.sop_instance_uid
-        return is_same_object(self.instances.path(uid), arrived.instance.path)
+        with self._comparing:
+            return is_same_object(self.instances.path(uid), arrived.instance.path)
 
     def _keep_aside(self, arrived: Arrived) -> None:
         key = f"{arrived.instance.sop_instance_uid} {arrived.content_digest}"
