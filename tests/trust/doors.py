@@ -66,9 +66,9 @@ class Doors:
 
 
 def main() -> None:
+    from wetread.receive.cstore import ReceiverOptions, start_receiver
     from wetread.store import open_store
     from wetread.store.reconcile import reconcile
-    from wetread.receive.cstore import ReceiverOptions, start_receiver
 
     data = Path(sys.argv[1])
     child, answer = 0, 0

@@ -6,7 +6,6 @@ In: a port, later a data folder.  Out: a ledger of acknowledged instances; an as
 from __future__ import annotations
 
 import hashlib
-
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -14,8 +13,8 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
-from pydicom.filewriter import write_dataset
 from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 from pydicom.uid import generate_uid
 
 from tests.trust.sender import Sender

@@ -11,6 +11,7 @@ import sys
 import typer
 
 from wetread.cli.audit import audit_app
+from wetread.cli.backup import backup, restore
 from wetread.cli.certificates import certificates
 from wetread.cli.console import console
 from wetread.cli.explain import explain
@@ -29,7 +30,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Gives every medical image study a wet read. Not for clinical use until validated at your site.",
 )
-for command in (serve, demo, analyze, send, phantom, explain, certificates, hold, release, erase):
+for command in (
+    serve,
+    demo,
+    analyze,
+    send,
+    phantom,
+    explain,
+    certificates,
+    hold,
+    release,
+    erase,
+    backup,
+    restore,
+):
     app.command()(command)
 app.add_typer(models_app, name="models")
 app.add_typer(retention_app, name="retention")

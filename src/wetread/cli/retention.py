@@ -37,7 +37,7 @@ def show(config: ConfigOption = None, data: DataOption = None, as_json: JsonOpti
     from wetread.config import retention_policy
     from wetread.store.retention import judge
 
-    with _open(config, data) as (settings, store):
+    with open_settings(config, data) as (settings, store):
         verdicts = judge(store, retention_policy(settings), now())
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in verdicts], indent=2))
@@ -56,7 +56,7 @@ def run(config: ConfigOption = None, data: DataOption = None) -> None:
     from wetread.config import retention_policy
     from wetread.store.retention import run_retention
 
-    with _open(config, data) as (settings, store):
+    with open_settings(config, data) as (settings, store):
         outcome = run_retention(store, retention_policy(settings), now())
     typer.echo(f"{outcome.deleted} studies deleted.")
     for reason, count in outcome.kept.items():
@@ -78,7 +78,7 @@ def hold(
     """Place a study on legal hold: neither retention nor erasure deletes it."""
     from wetread.app import now
 
-    with _open(config, data) as (_settings, store):
+    with open_settings(config, data) as (_settings, store):
         if show_all:
             for one in store.holds.list_all():
                 since = datetime.fromtimestamp(one.placed_at).astimezone().isoformat("T", "minutes")
@@ -94,7 +94,7 @@ def release(study: StudyArgument, config: ConfigOption = None, data: DataOption 
     """Lift a legal hold."""
     from wetread.app import now
 
-    with _open(config, data) as (_settings, store):
+    with open_settings(config, data) as (_settings, store):
         store.holds.release(_find(store, study), who_asks(), now())
     console.print("It is released.")
 
@@ -115,7 +115,7 @@ def erase(
     from wetread.store.patients import Patient, erase_patient, find_studies
 
     patient = Patient(patient_id=patient_id, issuer=issuer)
-    with _open(config, data) as (_settings, store):
+    with open_settings(config, data) as (_settings, store):
         _show(find_studies(store, patient))
         if not yes and not typer.confirm("Erase them for good?", err=True):
             raise typer.Exit(1)
@@ -148,7 +148,7 @@ def _find(store: Store, study: str) -> str:
 
 
 @contextmanager
-def _open(config: Path | None, data: Path | None) -> Iterator[tuple[Config, Store]]:
+def open_settings(config: Path | None, data: Path | None) -> Iterator[tuple[Config, Store]]:
     """Open the store of a data folder that exists; a service may be running on it."""
     from wetread.config import Config, read_config
     from wetread.store import open_store
