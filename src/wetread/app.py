@@ -78,7 +78,7 @@ def start_app(config: Config) -> RunningApp:
         If the configuration is unsafe, the data folder is in use, or a port is taken.
     """
     check_config(config)
-    store = open_store(config.data)
+    store = open_store(config.data, encryption=config.encryption)
     store.own()
     reconcile(store)
     identity = make_identity(
@@ -216,6 +216,8 @@ def _serve_web(config: Config, web: FastAPI) -> tuple[uvicorn.Server, threading.
             host=config.web.host,
             port=config.web.port,
             log_level="warning",
+            # Ours alone (``logs``): uvicorn's own would show texts of exceptions.
+            log_config=None,
             access_log=False,
             server_header=False,
             # Else anybody on this machine could say that they are somewhere else.

@@ -21,6 +21,7 @@ from wetread.identity.settings import OidcSettings, SignInSettings, is_loopback_
 from wetread.match import Rule, default_rules, parse_rules
 from wetread.registry.settings import RegistrySettings
 from wetread.settings import read_table, unknown_word
+from wetread.store.keys import EncryptionSettings
 from wetread.store.retention import Policy, RetentionSettings
 
 
@@ -89,6 +90,7 @@ class Config:
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
+    encryption: EncryptionSettings = field(default_factory=EncryptionSettings)
     destinations: tuple[Destination, ...] = ()
     rules: tuple[Rule, ...] = field(default_factory=default_rules)
     #: Folders of model packages beside the built-in ones.
@@ -104,6 +106,7 @@ TABLES: dict[str, type[Any]] = {
     "registry": RegistrySettings,
     "audit": AuditSettings,
     "retention": RetentionSettings,
+    "encryption": EncryptionSettings,
 }
 
 

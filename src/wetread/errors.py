@@ -33,6 +33,7 @@ In: facts as keyword arguments.  Out: a sentence that says what to do.  Never: p
     │  ├─ WeakPassword
     │  └─ ProviderRefused
     └─ StorageError          our operator: disk, permissions
+       └─ DamagedFile
 """
 
 from __future__ import annotations
@@ -223,3 +224,9 @@ class StorageError(WetreadError):
     """The data folder cannot be written: check space and permissions."""
 
     code = "storage-error"
+
+
+class DamagedFile(StorageError):
+    """A file in the data folder was damaged or changed: restore it from a backup."""
+
+    code = "file-damaged"

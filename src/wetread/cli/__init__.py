@@ -16,6 +16,7 @@ from wetread.cli.certificates import certificates
 from wetread.cli.console import console
 from wetread.cli.explain import explain
 from wetread.cli.images import analyze, send
+from wetread.cli.keys import keys_app
 from wetread.cli.models import models_app
 from wetread.cli.phantom import phantom
 from wetread.cli.retention import erase, hold, release, retention_app
@@ -23,6 +24,7 @@ from wetread.cli.serve import demo, serve
 from wetread.cli.tokens import tokens_app
 from wetread.cli.users import users_app
 from wetread.errors import WetreadError
+from wetread.logs import set_up_logging
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,10 +52,12 @@ app.add_typer(retention_app, name="retention")
 app.add_typer(users_app, name="users")
 app.add_typer(tokens_app, name="tokens")
 app.add_typer(audit_app, name="audit")
+app.add_typer(keys_app, name="keys")
 
 
 def main() -> None:
     """Run the command; an error of ours is one sentence and exit status 1."""
+    set_up_logging()
     try:
         app()
     except WetreadError as error:

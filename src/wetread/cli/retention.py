@@ -157,7 +157,7 @@ def open_settings(config: Path | None, data: Path | None) -> Iterator[tuple[Conf
     folder = data or settings.data
     if not folder.is_dir():
         raise ConfigError("There is no data folder of Wetread here: name it with --data.", data=folder)
-    store = open_store(folder, audit_key=settings.audit.key_file)
+    store = open_store(folder, audit_key=settings.audit.key_file, encryption=settings.encryption)
     try:
         yield settings, store
     finally:

@@ -138,7 +138,7 @@ def _plane_source(instance: Instance, frames: list[Plane], position_lps_mm: Floa
 
 def _read_header(instance: Instance) -> Dataset:
     try:
-        with instance.path.open("rb") as file:
+        with instance.open() as file:
             return read_data_set(file)
     except (InputError, OSError) as error:
         raise UnreadableInstance(sop_instance_uid=instance.sop_instance_uid) from error

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import logging
 import socket
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from pynetdicom.presentation import PresentationContext
 
 from wetread.deliver.destination import Destination
 from wetread.deliver.outcome import Outcome, failed, sent
+from wetread.deliver.words import keep_known_words
 from wetread.domain.document import Document
 from wetread.errors import (
     AssociationRejected,
@@ -35,6 +35,7 @@ from wetread.errors import (
     PeerUnreachable,
     UnreadableInstance,
 )
+from wetread.passing import open_passing, passing_path
 
 logger = logging.getLogger(__name__)
 
@@ -59,17 +60,11 @@ class Item:
     transfer_syntax_uid: str
 
 
-def send_objects(
-    destination: Destination, documents: Sequence[Document], work: Path | None = None
-) -> list[Outcome]:
+def send_objects(destination: Destination, documents: Sequence[Document]) -> list[Outcome]:
     """Send the DICOM documents of one delivery over one association; one outcome each, in order."""
-    with tempfile.TemporaryDirectory(prefix="wetread-send-", dir=work) as folder:
-        items = []
-        for number, document in enumerate(documents):
-            path = Path(folder) / f"{number}.dcm"
-            path.write_bytes(document.data)
-            items.append(read_item(path))
-        return send_items(destination, items)
+    with ExitStack() as passing:
+        files = [passing.enter_context(open_passing(document.data)) for document in documents]
+        return send_items(destination, [read_item(passing_path(file)) for file in files])
 
 
 def read_item(path: Path) -> Item:
@@ -227,7 +222,7 @@ def _is_accepted(association: Any, item: Item) -> bool:
 def _outcome(key: str, status: Dataset) -> Outcome:
     code = int(status.Status)
     text = f"0x{code:04X}"
-    if comment := str(status.get("ErrorComment", "")):
+    if comment := keep_known_words(str(status.get("ErrorComment", ""))):
         text = f"{text} {comment}"
     # Warnings (PS3.4 Table B.2-1, B000 to BFFF): stored all the same.
     if code == 0x0000:

@@ -16,6 +16,7 @@ import time
 
 from wetread.deliver.destination import Destination
 from wetread.deliver.outcome import Outcome, failed, sent
+from wetread.deliver.words import keep_known_words
 from wetread.errors import NotAcknowledged, PeerUnreachable
 from wetread.hl7 import parse_ack
 
@@ -102,7 +103,7 @@ def _judge(destination: Destination, sop_instance_uid: str, control_id: str, ans
     if acknowledgement.code in ("AA", "CA"):
         return sent(sop_instance_uid)
     text = "".join(letter for letter in acknowledgement.text if letter.isprintable())[:120]
-    status = f"{acknowledgement.code} {text}".strip()
+    status = f"{acknowledgement.code} {keep_known_words(text)}".strip()
     refused = NotAcknowledged(destination=destination.name, status=status)
     return failed(sop_instance_uid, refused, transient=_may_pass(answer))
 

@@ -7,7 +7,6 @@ Never: an exception for what the destination does.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from wetread.deliver.cstore import send_objects
 from wetread.deliver.destination import Destination, DestinationKind
@@ -16,15 +15,8 @@ from wetread.deliver.outcome import Outcome
 from wetread.domain.document import Document
 
 
-def send_documents(
-    destination: Destination, documents: Sequence[Document], work: Path | None = None
-) -> list[Outcome]:
+def send_documents(destination: Destination, documents: Sequence[Document]) -> list[Outcome]:
     """Send the documents of one delivery.
-
-    Parameters
-    ----------
-    work
-        Folder for files in passing (they are whole documents); None: the system's.
 
     Returns
     -------
@@ -36,4 +28,4 @@ def send_documents(
             send_message(destination, document.data.decode("utf-8"), document.sop_instance_uid)
             for document in documents
         ]
-    return send_objects(destination, documents, work)
+    return send_objects(destination, documents)

@@ -114,7 +114,8 @@ def _ask_by_qido(destination: Destination, document: Document) -> Outcome:
     try:
         found = _lists(_get(url, destination.timeout_s), key)
     except (OSError, ValueError) as error:
-        reason = f"{type(error).__name__}: {error}"
+        # Its text may quote what the destination answered.
+        reason = type(error).__name__
         problem = PeerUnreachable(
             "The destination's DICOMweb service does not answer.", destination=destination.name, reason=reason
         )

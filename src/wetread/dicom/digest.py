@@ -10,11 +10,12 @@ import hashlib
 from pathlib import Path
 
 from wetread.dicom.part10 import read_meta
+from wetread.domain.study import Opener, open_plain
 
 _PIECE = 1 << 20
 
 
-def digest_data_set(path: Path) -> tuple[str, int]:
+def digest_data_set(path: Path, opener: Opener = open_plain) -> tuple[str, int]:
     """Return sha256 (hex) and length in bytes of the encoded data set.
 
     Raises
@@ -26,7 +27,7 @@ def digest_data_set(path: Path) -> tuple[str, int]:
     """
     digest = hashlib.sha256()
     size = 0
-    with path.open("rb") as file:
+    with opener(path) as file:
         read_meta(file)
         while piece := file.read(_PIECE):
             digest.update(piece)

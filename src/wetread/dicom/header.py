@@ -20,7 +20,7 @@ from wetread.dicom.functional_groups import KEPT, MAX_FRAMES, SHARED_AND_PER_FRA
 from wetread.dicom.part10 import DataSetFile, open_data_set
 from wetread.dicom.scan import UNDEFINED_LENGTH, Element, Scan
 from wetread.dicom.values import MAX_VALUE_BYTES, Encoding, Plain, plain_value
-from wetread.domain.study import Instance
+from wetread.domain.study import Instance, Opener, open_plain
 from wetread.errors import MissingAttribute, UnreadableInstance
 
 #: PS3.5 section 9.1: digits and dots, at most 64. Leading zeros are wrong but harmless.
@@ -54,7 +54,7 @@ _PARSER_ERRORS = (
 )
 
 
-def read_instance(path: Path) -> Instance:
+def read_instance(path: Path, opener: Opener = open_plain) -> Instance:
     """Read the header of a file.
 
     Parameters
@@ -62,6 +62,8 @@ def read_instance(path: Path) -> Instance:
     path
         Any file. A file without preamble and meta header is taken if it begins like a data set
         and names its SOP class and instance.
+    opener
+        How it, and later the instance, is opened.
 
     Returns
     -------
@@ -82,8 +84,8 @@ def read_instance(path: Path) -> Instance:
     ----------
     PS3.10 section 7; PS3.5 sections 6.2, 7 and A.4.
     """
-    with path.open("rb") as file:
-        return _read(file, path)
+    with opener(path) as file:
+        return replace(_read(file, path), opener=opener)
 
 
 def read_instance_bytes(data: bytes, path: Path) -> Instance:

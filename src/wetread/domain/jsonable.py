@@ -23,7 +23,9 @@ def to_jsonable(value: Any) -> Any:
     if isinstance(value, Mask):
         return value.digest
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_jsonable(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        # A field may stay behind: what it holds is of this process only.
+        fields = [field for field in dataclasses.fields(value) if field.metadata.get("travels", True)]
+        return {field.name: to_jsonable(getattr(value, field.name)) for field in fields}
     if isinstance(value, Mapping):
         return {str(key): to_jsonable(item) for key, item in value.items()}
     if isinstance(value, tuple | list):

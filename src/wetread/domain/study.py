@@ -6,14 +6,22 @@ In: headers as plain values.  Out: the same, grouped.  Never: pixels, pydicom.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 Scalar = str | int | float
 #: DICOM keyword -> value; several values are a tuple. Attributes of a sequence's items stand
 #: as ``"ProcedureCodeSequence.CodeValue"``. Empty attributes are ``""``.
 Header = Mapping[str, Scalar | tuple[Scalar, ...]]
+#: Opens a file for reading where it may be encrypted.
+Opener = Callable[[Path], BinaryIO]
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file as it lies there."""
+    return path.open("rb")
 
 
 def study_key(study_instance_uid: str) -> str:
@@ -39,8 +47,13 @@ class Instance:
     study_instance_uid: str
     transfer_syntax_uid: str
     header: Header = field(repr=False)
-    #: The DICOM file, readable by us.
+    #: The DICOM file; it may be encrypted, so read it by ``open``.
     path: Path = field(repr=False)
+    opener: Opener = field(default=open_plain, repr=False, compare=False, metadata={"travels": False})
+
+    def open(self) -> BinaryIO:
+        """Open the DICOM file for reading, wherever in it."""
+        return self.opener(self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -94,7 +93,7 @@ def read_frames(instance: Instance) -> IntArray:
     """
     shape = _check_header(instance.header)
     try:
-        ds = _read(instance.path)
+        ds = _read(instance)
         frames = (
             _uncompressed(ds, instance, shape)
             if instance.transfer_syntax_uid in _UNCOMPRESSED
@@ -130,8 +129,9 @@ def _check_header(header: Header) -> tuple[int, int, int]:
     return shape
 
 
-def _read(path: Path) -> Dataset:
-    ds = dcmread(path, force=True, specific_tags=list(_PIXEL_KEYWORDS))
+def _read(instance: Instance) -> Dataset:
+    with instance.open() as file:
+        ds = dcmread(file, force=True, specific_tags=list(_PIXEL_KEYWORDS))
     if "PixelData" not in ds:
         raise PixelError(ProblemCode.MISSING_PIXELS, "The object holds no pixel data: send the images.")
     return ds

@@ -24,6 +24,7 @@ from wetread.dicom.header import read_instance
 from wetread.dicom.part10 import open_data_set
 from wetread.dicom.scan import Element, Scan
 from wetread.dicom.values import Encoding, plain_value
+from wetread.domain.study import Instance, Opener, open_plain
 from wetread.errors import InputError, UnreadableInstance
 from wetread.imaging.pixels import read_frames
 
@@ -38,7 +39,7 @@ _TIMEOUT_S = 60.0
 _PIECE = 1 << 20
 
 
-def is_same_object(one: Path, other: Path) -> bool:
+def is_same_object(one: Path, other: Path, opener: Opener = open_plain) -> bool:
     """Tell whether two files differ in their transfer syntax alone.
 
     Notes
@@ -48,14 +49,14 @@ def is_same_object(one: Path, other: Path) -> bool:
     if max(one.stat().st_size, other.stat().st_size) > _LARGEST_BYTES:
         return False
     try:
-        first, second = read_instance(one), read_instance(other)
+        first, second = read_instance(one, opener), read_instance(other, opener)
         if first.transfer_syntax_uid == second.transfer_syntax_uid:
             return False
-        if _digest_header(one) != _digest_header(other):
+        if _digest_header(first) != _digest_header(second):
             return False
         if not all("Rows" in instance.header for instance in (first, second)):
             return True
-        return _have_same_pixels(one, other)
+        return _have_same_pixels(first, second)
     except (InputError, OSError):
         return False
 
@@ -69,8 +70,8 @@ def main(one: Path, other: Path) -> int:
     return 0 if np.array_equal(first, second) else 1
 
 
-def _have_same_pixels(one: Path, other: Path) -> bool:
-    with one.open("rb") as first, other.open("rb") as second, _in_memory(first) as a, _in_memory(second) as b:
+def _have_same_pixels(one: Instance, other: Instance) -> bool:
+    with one.open() as first, other.open() as second, _in_memory(first) as a, _in_memory(second) as b:
         command = [
             sys.executable,
             "-I",
@@ -106,10 +107,10 @@ def _in_memory(file: BinaryIO) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _digest_header(path: Path) -> bytes:
+def _digest_header(instance: Instance) -> bytes:
     """Return a digest of all public values, whatever they are encoded in."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with instance.open() as file:
         source = open_data_set(file)
         scan = Scan(
             cursor=source.cursor,

@@ -1,25 +1,29 @@
 """The model's process: read the files, run the reader, write the Reading, end.
 
-In: a folder with ``job.json``.  Out: ``reading.zip``, or ``failure.json`` with the error's type and place.
-Never: network, store, engine; error texts (they may hold patient data).
+In: a ReadJob on standard input.  Out: a packed Reading, or the error's type and place as JSON, written to
+the descriptor that the argument names.
+Never: network, store, engine; error texts (they may hold patient data); a key that opens another study.
 """
 
 from __future__ import annotations
 
 import ctypes
+import io
 import json
 import resource
 import signal
 import sys
 import traceback
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from wetread.domain.jsonable import from_jsonable
 from wetread.domain.packing import pack_reading
 from wetread.infer.job import ReadJob
-from wetread.infer.process import FAILURE, JOB, RESULT
 from wetread.infer.read import read_job
 from wetread.infer.scratch import write_voxels
+from wetread.sealed import open_sealed
 
 #: ``imaging.volume.MAX_VOXELS`` as float32, and a header.
 _LARGEST_FILE_BYTES = (2 << 30) + (1 << 20)
@@ -27,13 +31,13 @@ _LARGEST_FILE_BYTES = (2 << 30) + (1 << 20)
 _PR_SET_PDEATHSIG = 1
 
 
-def main(folder: Path) -> int:
-    """Run the job in ``folder``; returns the exit status."""
-    job: ReadJob = from_jsonable(ReadJob, json.loads((folder / JOB).read_text()))
+def main(answer: int) -> int:
+    """Run the job; returns the exit status: 0 after a Reading, 1 after a failure that was told."""
+    job: ReadJob = _with_openers(from_jsonable(ReadJob, json.load(sys.stdin)))
     _end_with_parent()
     _limit(job.model.runtime.memory_mb)
     try:
-        _answer(job, folder)
+        data = _read(job)
     except Exception as error:  # noqa: BLE001 - the boundary: whatever a model raises becomes a coded problem
         frame = traceback.extract_tb(error.__traceback__)[-1]
         failure = {
@@ -41,19 +45,34 @@ def main(folder: Path) -> int:
             "code": getattr(error, "code", ""),
             "where": f"{Path(frame.filename).name}:{frame.lineno}",
         }
-        (folder / FAILURE).write_text(json.dumps(failure, default=str))
+        _write(answer, json.dumps(failure, default=str).encode())
         return 1
+    _write(answer, data)
     return 0
 
 
-def _answer(job: ReadJob, folder: Path) -> None:
+def _with_openers(job: ReadJob) -> ReadJob:
+    """Return the job with instances that open by their own keys."""
+    if not job.keys:
+        return job
+    instances = tuple(
+        replace(one, opener=partial(open_sealed, key=bytes.fromhex(key))) if key else one
+        for one, key in zip(job.series.instances, job.keys, strict=True)
+    )
+    return replace(job, series=replace(job.series, instances=instances), keys=())
+
+
+def _read(job: ReadJob) -> bytes:
     reading, volume = read_job(job)
     data = pack_reading(reading)
     if job.volume_path is not None and volume is not None:
-        write_voxels(job.volume_path, volume)
-    part = folder / f"{RESULT}.part"
-    part.write_bytes(data)
-    part.replace(folder / RESULT)
+        write_voxels(job.volume_path, volume, job.volume_seal)
+    return data
+
+
+def _write(answer: int, data: bytes) -> None:
+    with io.BufferedWriter(io.FileIO(answer, "w")) as file:
+        file.write(data)
 
 
 def _end_with_parent() -> None:
@@ -73,4 +92,4 @@ def _limit(memory_mb: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(int(sys.argv[1])))

@@ -6,7 +6,7 @@ Never: pixels (the process reads the files itself).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from wetread.domain.model import Model
 from wetread.domain.problem import Problem
 from wetread.domain.reading import Outcome, Reading, Triage
 from wetread.domain.study import Series
+from wetread.sealed import Seal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,11 @@ class ReadJob:
     predecessor_digest: str = ""
     #: Where the process leaves the voxels for ``compose``, so that no file is decoded twice.
     volume_path: Path | None = None
+    #: Where files are encrypted: what opens each one alone, in the order of the series' instances, ``""``
+    #: for a plain one; never a key that opens more. Hexadecimal.
+    keys: tuple[str, ...] = field(default=(), repr=False)
+    #: How the voxels are encrypted; None: they are not.
+    volume_seal: Seal | None = field(default=None, repr=False)
 
 
 def make_unread(job: ReadJob, *problems: Problem) -> Reading:

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import signal
-import stat
 import subprocess
 import sys
 import tempfile
@@ -24,11 +23,10 @@ from wetread.domain.reading import Reading
 from wetread.errors import ModelInterrupted
 from wetread.infer.fault import find_fault
 from wetread.infer.job import ReadJob, make_unread
+from wetread.passing import open_passing, read_passing
 
-#: Names of the files that the two processes share.
-JOB, RESULT, FAILURE = "job.json", "reading.zip", "failure.json"
 #: Packed; some dozen masks of a large series are a few MiB.
-_LARGEST_RESULT_BYTES = 256 << 20
+_LARGEST_ANSWER_BYTES = 256 << 20
 _LARGEST_FAILURE_BYTES = 4096
 _PLACE = re.compile(r"[\w.:<> -]{0,160}")
 #: Signals that tell a process to end, not that it failed.
@@ -38,31 +36,32 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def run_job(job: ReadJob, work: Path | None = None) -> Reading:
     """Read a series in a new process; what the model does wrong becomes a Reading that says so.
 
+    The two talk through a pipe and a file in memory: a job holds headers and, where the store is encrypted,
+    the keys of its files. The process gets these and not the store's key, so that a model can open the study
+    that it reads and no other.
+
     Parameters
     ----------
     work
-        Folder for the files that pass between the processes (they hold the images' headers); None:
-        the system's.
+        Where the process has its working folder, removed afterwards; None: the system's.
 
     Raises
     ------
     ModelInterrupted
         If somebody ended the process, as a machine does that shuts down: nothing is known of the study.
     """
-    with tempfile.TemporaryDirectory(prefix="wetread-", dir=work) as name:
-        folder = Path(name)
-        (folder / JOB).write_text(json.dumps(to_jsonable(job)))
+    with tempfile.TemporaryDirectory(prefix="wetread-", dir=work) as folder, open_passing() as answer:
         try:
-            code = _run(folder, job)
+            code = _run(Path(folder), job, answer)
         except subprocess.TimeoutExpired:
             return make_unread(job, _timeout(job))
         if -code in _STOPPING:
             raise ModelInterrupted(model=job.model.identity.name)
-        return _collect(folder, job, code)
+        return _collect(answer, job, code)
 
 
-def _run(folder: Path, job: ReadJob) -> int:
-    command = [sys.executable, "-I", "-m", "wetread.infer.child", str(folder)]
+def _run(folder: Path, job: ReadJob, answer: int) -> int:
+    command = [sys.executable, "-I", "-m", "wetread.infer.child", str(answer)]
     # PATH and locale only: no token or password of the server reaches a model.
     environment = {
         key: value
@@ -74,14 +73,16 @@ def _run(folder: Path, job: ReadJob) -> int:
         command,
         env=environment,
         cwd=folder,
-        stdin=subprocess.DEVNULL,
+        pass_fds=(answer,),
+        stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         # Ctrl-C at our terminal is for us; we let the reading end or be taken up again.
         start_new_session=True,
     )
     try:
-        return process.wait(job.model.runtime.timeout_s)
+        process.communicate(json.dumps(to_jsonable(job)).encode(), job.model.runtime.timeout_s)
+        return process.returncode
     finally:
         _end_session(process)
 
@@ -93,38 +94,20 @@ def _end_session(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _collect(folder: Path, job: ReadJob, returncode: int) -> Reading:
-    if returncode == 0 and os.path.lexists(folder / RESULT):
-        try:
-            reading = unpack_reading(_read_file(folder / RESULT, _LARGEST_RESULT_BYTES))
-        except (ValueError, OSError):
-            return make_unread(job, _problem(ProblemCode.INVALID_OUTPUT, job, "gave no valid reading"))
-        if not _belongs(reading, job):
-            return make_unread(job, _foreign(job))
-        fault = find_fault(reading)
-        if fault:
-            return make_unread(
-                job, _problem(ProblemCode.INVALID_OUTPUT, job, f"gave no valid reading: {fault}")
-            )
-        return reading
-    return make_unread(job, _crash(folder, job, returncode))
-
-
-def _read_file(path: Path, limit: int) -> bytes:
-    """Return what a model left, unless it is no plain file or too large.
-
-    Raises
-    ------
-    ValueError, OSError
-        If so.
-    """
-    # Neither a link to elsewhere nor a pipe that would never end.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode) or facts.st_size > limit:
-            raise ValueError("no plain file, or too large")
-        return file.read(limit)
+def _collect(answer: int, job: ReadJob, returncode: int) -> Reading:
+    try:
+        told = read_passing(answer, _LARGEST_ANSWER_BYTES)
+        if returncode or not told:
+            return make_unread(job, _crash(told, job, returncode))
+        reading = unpack_reading(told)
+    except ValueError:
+        return make_unread(job, _problem(ProblemCode.INVALID_OUTPUT, job, "gave no valid reading"))
+    if not _belongs(reading, job):
+        return make_unread(job, _foreign(job))
+    fault = find_fault(reading)
+    if fault:
+        return make_unread(job, _problem(ProblemCode.INVALID_OUTPUT, job, f"gave no valid reading: {fault}"))
+    return reading
 
 
 def _belongs(reading: Reading, job: ReadJob) -> bool:
@@ -155,9 +138,9 @@ def _foreign(job: ReadJob) -> Problem:
     )
 
 
-def _crash(folder: Path, job: ReadJob, returncode: int) -> Problem:
-    failure = _read_failure(folder)
-    if failure is not None:
+def _crash(told: bytes, job: ReadJob, returncode: int) -> Problem:
+    failure = _read_failure(told)
+    if returncode == 1 and failure is not None:
         memory_mb = job.model.runtime.memory_mb
         if failure["type"] == "MemoryError":
             return _problem(ProblemCode.MODEL_CRASHED, job, f"needed more than its limit of {memory_mb} MB")
@@ -168,12 +151,12 @@ def _crash(folder: Path, job: ReadJob, returncode: int) -> Problem:
     return _problem(ProblemCode.MODEL_CRASHED, job, f"ended with {reason}")
 
 
-def _read_failure(folder: Path) -> dict[str, str] | None:
+def _read_failure(told: bytes) -> dict[str, str] | None:
     """Return what the process said of its end; None where it said nothing, or nothing to be believed."""
     try:
-        told = json.loads(_read_file(folder / FAILURE, _LARGEST_FAILURE_BYTES))
-        failure = {key: str(told[key]) for key in ("type", "code", "where")}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        read = json.loads(told[:_LARGEST_FAILURE_BYTES])
+        failure = {key: str(read[key]) for key in ("type", "code", "where")}
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     # The process chose these words: nothing in them may act on a page or a terminal, or tell a story.
     return failure if all(_PLACE.fullmatch(text) for text in failure.values()) else None

@@ -20,6 +20,10 @@ _MAX_SHOWN = 80
 # Of the patient's group, these say nothing on who it is.
 _HARMLESS_PATIENT_KEYWORDS = frozenset({"PatientSex", "PatientAge", "PatientSize", "PatientWeight"})
 _IDENTIFYING_KEYWORDS = frozenset({"AccessionNumber", "StudyID", "AdmissionID", "CurrentPatientLocation"})
+_TEXTS = frozenset({"LO", "LT", "SH", "ST", "UC", "UT"})
+_WRITTEN_BY_DEVICES = frozenset(
+    {"ConvolutionKernel", "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "StationName"}
+)
 _AGE = re.compile(r"(\d{3})([DWMY])")
 _DAYS = {"D": 1.0, "W": 7.0, "M": 30.436875, "Y": 365.2425}
 
@@ -84,6 +88,8 @@ def describe_failure(term: Term, header: Header) -> str:
         return f"{term.keyword} is not as the rule wants it"
     found = header_text(header, term.keyword)[:_MAX_SHOWN]
     shown = f"found {found!r}" if found else "it is empty or missing"
+    if found and is_typed(term.keyword):
+        shown = "found another text"
     return f"{describe(term)}, {shown}"
 
 
@@ -117,6 +123,13 @@ def is_identifying(keyword: str) -> bool:
         return True
     is_patient = tag >> 16 == 0x0010 and name not in _HARMLESS_PATIENT_KEYWORDS
     return is_patient or dictionary_VR(tag) == "PN"
+
+
+def is_typed(keyword: str) -> bool:
+    """Tell whether people type an attribute's text, and so may have typed a name."""
+    name = keyword.rpartition(".")[2]
+    tag = tag_for_keyword(name)
+    return name not in _WRITTEN_BY_DEVICES and (tag is None or dictionary_VR(tag) in _TEXTS)
 
 
 def age_years(text: str) -> float | None:

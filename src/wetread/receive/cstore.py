@@ -168,7 +168,7 @@ class _StorageScp:
         self.store = store
         self.notes = notes
         self.on_stored = on_stored
-        self.spools = Spools(store.intake.incoming)
+        self.spools = Spools(store.intake.incoming, store.vault)
         self.handlers: list[tuple[Any, ...]] = [
             (evt.EVT_REJECTED, self.on_rejected),
             (evt.EVT_ABORTED, self.on_aborted),
@@ -248,7 +248,7 @@ def _read(request: StoreRequest) -> Instance:
     if not spool.size:
         raise _unreadable(UnreadableInstance("The C-STORE request has no data set."))
     try:
-        instance = read_instance(spool.path)
+        instance = read_instance(spool.path, spool.opener)
     except InputError as error:
         raise _unreadable(error) from error
     named = (request.sop_instance_uid, request.sop_class_uid)

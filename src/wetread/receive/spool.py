@@ -1,7 +1,8 @@
 """One data set on its way from the network to the disk.
 
 In: fragments.  Out: a Part 10 file in the store's incoming folder, its digest and size.
-Never: a whole instance in memory; a name from the sender; a file left behind.
+Never: a whole instance in memory; a name from the sender; a file left behind; plaintext on the disk where
+the store is encrypted.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wetread import __version__
+from wetread.domain.study import open_plain
+from wetread.sealed import SealedWriter
+from wetread.store.cipher import Vault
 
 #: Names this implementation (PS3.7 D.3.3.2); derived from a UUID (PS3.5 B.2).
 IMPLEMENTATION_CLASS_UID = "2.25.279426617338126514617337128904517716337"
@@ -51,22 +55,26 @@ class Spool:
     Errors of the disk are kept and not raised: the association must live to answer with them.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, vault: Vault) -> None:
         self.path = folder / f"{secrets.token_hex(16)}.part"
+        #: Opens the file for reading, once it is finished.
+        self.opener = vault.open if vault.keyring else open_plain
         self.error: OSError | None = None
         #: Bytes of the data set so far.
         self.size = 0
         self._digest = hashlib.sha256()
-        self._file: io.FileIO | None = None
+        self._file: io.FileIO | SealedWriter | None = None
         try:
+            seal = vault.seal(self.path)
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            self._file = io.FileIO(descriptor, "wb")
+            plain = io.FileIO(descriptor, "wb")
+            self._file = SealedWriter(plain, seal) if seal else plain
         except OSError as error:
             self.error = error
 
     @property
     def digest(self) -> str:
-        """sha256 over the encoded data set, without preamble and file meta."""
+        """sha256 over the encoded data set, not encrypted, without preamble and file meta."""
         return self._digest.hexdigest()
 
     def begin(self, meta: bytes) -> None:
@@ -82,6 +90,7 @@ class Spool:
     def finish(self) -> None:
         """Close the file; it stays where it is."""
         if self._file is not None:
+            self._seal()
             # The disk begins to write while the header is read: the sync that follows waits half as long.
             if hasattr(os, "posix_fadvise"):
                 os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
@@ -92,6 +101,13 @@ class Spool:
         """Close the file and remove it if nobody took it."""
         self.finish()
         self.path.unlink(missing_ok=True)
+
+    def _seal(self) -> None:
+        if isinstance(self._file, SealedWriter) and self.error is None:
+            try:
+                self._file.finish()
+            except OSError as error:
+                self.error = error
 
     def _write(self, rest: memoryview) -> None:
         if self._file is None or self.error is not None:
@@ -108,6 +124,7 @@ class Spools:
     """The spools that are open, so that a broken association leaves nothing behind."""
 
     folder: Path
+    vault: Vault
     _open: dict[Spool, Callable[[], bool]] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -119,7 +136,7 @@ class Spools:
         is_alive
             Whether the association that fills it still lives.
         """
-        spool = Spool(self.folder)
+        spool = Spool(self.folder, self.vault)
         with self._lock:
             self._open[spool] = is_alive
         return spool

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 
 from wetread.deliver import Outcome, send_documents, verify_documents
 from wetread.deliver.destination import Destination, Verify
@@ -69,11 +68,7 @@ class DeliverySteps:
         target = self._target(destination)
         if self._is_arriving(study):
             return
-        self._try(
-            partial(send_documents, work=self.store.work),
-            self._rows(study, revision, target, DeliveryState.WAITING),
-            target,
-        )
+        self._try(send_documents, self._rows(study, revision, target, DeliveryState.WAITING), target)
 
     def verify(self, study: str, revision: int, destination: str) -> None:
         """Ask the destination for what it acknowledged; what it lacks waits to be sent again."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from wetread.compose import DocumentReference, compose, read_source
 from wetread.deliver.destination import Destination
@@ -18,7 +19,7 @@ from wetread.domain.model import Model
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import StudyState
 from wetread.domain.reading import Outcome, Priority, Reading
-from wetread.domain.study import Study
+from wetread.domain.study import Series, Study
 from wetread.errors import StudyDeleted
 from wetread.infer.job import ReadJob, make_unread
 from wetread.infer.scratch import find_volume
@@ -107,7 +108,7 @@ class ReadingSteps:
             made_at=self.clock(),
             # Only what was read has documents that can be superseded.
             predecessor_digest=next((row.digest for row in reversed(earlier) if _is_read(row)), ""),
-            volume_path=self._volume_path(study, revision, model_name),
+            **self._files(series, self._volume_path(study, revision, model_name)),
         )
         try:
             row = self.store.readings.save(self.run_job(job), unless_deleted=True)
@@ -132,7 +133,8 @@ class ReadingSteps:
         study = self._study(row.study_instance_uid, row.revision)
         series = study.get_series(reading.series_instance_uid)
         path = self._volume_path(row.study_instance_uid, row.revision, row.model_name)
-        volume = find_volume(reading, series, path)
+        vault = self.store.vault
+        volume = find_volume(reading, series, path, vault.open if vault.keyring else None)
         source = read_source(series, volume, predecessors=self._predecessors(reading))
         documents = compose(reading, source, KINDS)
         self.store.readings.save_documents(reading_id, documents)
@@ -221,6 +223,12 @@ class ReadingSteps:
         if held is None:
             raise KeyError(study)
         return held
+
+    def _files(self, series: Series, volume_path: Path) -> dict[str, Any]:
+        """Return how a model's process reaches the files of its job, and only those."""
+        vault = self.store.vault
+        keys = tuple(vault.find_key(one.path) for one in series.instances) if vault.keyring else ()
+        return {"volume_path": volume_path, "volume_seal": vault.seal(volume_path), "keys": keys}
 
     def _volume_path(self, study: str, revision: int, model_name: str) -> Path:
         return self.store.scratch.path(f"{study} {revision} {model_name}")

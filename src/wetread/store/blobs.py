@@ -1,20 +1,27 @@
 """Bytes on disk, durably.
 
-In: bytes or a file already in our folder, and a key.  Out: paths.
-Never: a path built from what a sender chose; success before file and folder are synced.
+In: bytes or a file already in our folder, and a key.  Out: the same bytes, by key or path.
+Never: a path built from what a sender chose; success before file and folder are synced; whoever reads
+knowing whether a file is encrypted (``store.cipher`` does).
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import hashlib
+import io
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
-from wetread.errors import StorageError
+from wetread.errors import DamagedFile, StorageError
+from wetread.sealed import Seal, SealedWriter, SealError
+from wetread.store.cipher import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,7 @@ class Blobs:
     """A folder of files, each found by the sha256 of its key."""
 
     root: Path
+    vault: Vault
     suffix: str = ""
     #: Folders whose names are known to be on the disk. Being there is not enough: another thread, or a
     #: process that was killed, may have made one and not synced it.
@@ -43,6 +51,43 @@ class Blobs:
         except OSError as error:
             raise storage_error(error) from error
 
+    def has(self, key: str) -> bool:
+        """Tell whether there is a blob of this key."""
+        return self.path(key).exists()
+
+    def open(self, key: str) -> BinaryIO:
+        """Open a blob for reading, wherever in it.
+
+        Raises
+        ------
+        OSError
+            If there is none, or it was damaged (``SealError``).
+        """
+        return self.vault.open(self.path(key))
+
+    def read(self, key: str) -> bytes:
+        """Return a whole blob.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is none.
+        DamagedFile
+            If it is encrypted and was damaged or changed.
+        """
+        try:
+            with self.open(key) as file:
+                return file.read()
+        except SealError as error:
+            raise DamagedFile(reason=error.strerror) from error
+
+    def remove(self, key: str) -> None:
+        """Remove a blob, if there is one; nobody who encrypts it anew brings it back."""
+        try:
+            remove_file(self.path(key))
+        except OSError as error:
+            raise storage_error(error) from error
+
     def write(self, key: str, data: bytes) -> Path:
         """Write bytes under a key and sync; the same key again replaces them whole.
 
@@ -55,10 +100,7 @@ class Blobs:
         try:
             self._make_folder(path.parent)
             temporary = path.with_name(f".{secrets.token_hex(8)}.part")
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            write_file(temporary, [data], self.vault.seal(path))
             temporary.replace(path)
             sync_folder(path.parent)
         except OSError as error:
@@ -71,13 +113,14 @@ class Blobs:
         Raises
         ------
         FileExistsError
-            If there is a file under this key; ``source`` is left as it is.
+            If there is a file under this key; ``source`` stays where it is.
         StorageError
             If the disk refuses.
         """
         path = self.path(key)
         try:
             self._make_folder(path.parent)
+            self.vault.rename(source, path)
             sync_file(source)
             # link + unlink and not rename: rename would silently replace.
             os.link(source, path)
@@ -98,6 +141,33 @@ class Blobs:
             folder.mkdir(parents=True, exist_ok=True)
             sync_folder(self.root)
             self._durable.add(folder)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a blob's file, if there is one; nobody who encrypts it anew brings it back."""
+    with contextlib.suppress(FileNotFoundError), io.FileIO(path) as file:
+        # Who puts an encrypted copy in its place (``rotation``) holds this lock as well.
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+        path.unlink()
+
+
+def write_file(path: Path, pieces: Iterable[bytes], seal: Seal | None) -> None:
+    """Write a new file, encrypted where there is a seal, and sync it; what fails leaves none."""
+    try:
+        with io.FileIO(path, "xb") as raw:
+            file = SealedWriter(raw, seal) if seal else raw
+            for piece in pieces:
+                rest = memoryview(piece)
+                while rest:
+                    rest = rest[file.write(rest) or 0 :]
+            if isinstance(file, SealedWriter):
+                file.finish()
+            os.fsync(raw.fileno())
+    except FileExistsError:
+        raise
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def sync_file(path: Path) -> None:

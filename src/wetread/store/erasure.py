@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Table, delete, insert, select
 
 from wetread.domain.audit import AuditEvent
 from wetread.store import schema
-from wetread.store.blobs import Blobs, storage_error, sync_folder
+from wetread.store.blobs import Blobs, remove_file, storage_error, sync_folder
 from wetread.store.intake import forgotten_digest
 from wetread.store.store import Store
 
@@ -204,7 +204,7 @@ def _unlink(data: Path, paths: set[str]) -> None:
     try:
         for name in paths:
             path = data / name
-            path.unlink(missing_ok=True)
+            remove_file(path)
             folders.add(path.parent)
         for folder in folders:
             if folder.exists():

@@ -124,7 +124,7 @@ class Intake:
         try:
             with self._locks[hash(uid) % _STRIPES]:
                 # A file is in place before its row is: where there is none, the index need not be asked.
-                known = self.find_digest(uid) if self.instances.path(uid).exists() else None
+                known = self.find_digest(uid) if self.instances.has(uid) else None
                 if known is None:
                     return self._store(arrived)
                 return self._compare(arrived, known)
@@ -151,7 +151,7 @@ class Intake:
             # A crash came between file and row: that file was never acknowledged, ours replaces it.
             # Or its study was just deleted: from now on whoever deletes leaves this file alone.
             self._spare(self.instances.path(uid))
-            self.instances.path(uid).unlink(missing_ok=True)
+            self.instances.remove(uid)
             path = self.instances.take(uid, arrived.instance.path)
         try:
             self._index(arrived)
@@ -201,7 +201,8 @@ class Intake:
         """Tell whether it is the stored instance in another transfer syntax, as an archive may send it."""
         uid = arrived.instance.sop_instance_uid
         with self._comparing:
-            return is_same_object(self.instances.path(uid), arrived.instance.path)
+            mine, opener = self.instances.path(uid), self.instances.vault.open
+            return is_same_object(mine, arrived.instance.path, opener)
 
     def _keep_aside(self, arrived: Arrived) -> None:
         key = f"{arrived.instance.sop_instance_uid} {arrived.content_digest}"

@@ -129,19 +129,20 @@ def _erase_conflicts(store: Store, patient: Patient) -> None:
     with store.engine.connect().execution_options(read_only=True) as connection:
         rows = {blobs.path(f"{row[0]} {row[1]}").name: row for row in connection.execute(query)}
         held = set(connection.execute(select(schema.hold.c.study_instance_uid)).scalars())
-    theirs = [path for path in blobs.iter_paths() if _names(path, patient)]
+    theirs = [path for path in blobs.iter_paths() if _names(store, path, patient)]
     free = [path for path in theirs if path.name not in rows or rows[path.name][2] not in held]
     if free:
         keys = [(rows[path.name][0], rows[path.name][1]) for path in free if path.name in rows]
         delete_conflicts(store, free, keys)
 
 
-def _names(path: Path, patient: Patient) -> bool:
+def _names(store: Store, path: Path, patient: Patient) -> bool:
     try:
-        header = read_instance(path).header
+        header = read_instance(path, store.vault.open).header
     except InputError:
         # Not a readable object: look for the letters.
-        return patient.patient_id.encode() in path.read_bytes()
+        with store.vault.open(path) as file:
+            return patient.patient_id.encode() in file.read()
     is_issued = not patient.issuer or header_text(header, "IssuerOfPatientID") == patient.issuer
     return header_text(header, "PatientID") == patient.patient_id and is_issued
 

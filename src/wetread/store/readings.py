@@ -111,7 +111,7 @@ class Readings:
             # Another worker was first: its Reading stands.
             pass
         except StudyDeleted:
-            self.blobs.path(reading_digest).unlink(missing_ok=True)
+            self.blobs.remove(reading_digest)
             raise
         row = self.find(reading.study_instance_uid, reading.revision, reading.model.name)
         if row is None:
@@ -160,7 +160,7 @@ class Readings:
 
     def load(self, reading_digest: str) -> Reading:
         """Return a Reading with its masks."""
-        return unpack_reading(self.blobs.path(reading_digest).read_bytes())
+        return unpack_reading(self.blobs.read(reading_digest))
 
     def save_documents(self, reading_id: int, documents: tuple[Document, ...]) -> None:
         """Keep the documents of a Reading; composing twice gives the same, so this may repeat."""
@@ -203,7 +203,7 @@ class Readings:
             sop_class_uid=row.sop_class_uid,
             series_instance_uid=row.series_instance_uid,
             title=row.title,
-            data=self.documents.path(row.content_digest).read_bytes(),
+            data=self.documents.read(row.content_digest),
         )
 
     def _rows(self, *where: Any) -> list[ReadingRow]:

@@ -23,6 +23,7 @@ from wetread.dicom.header import read_instance
 from wetread.domain.problem import ProblemCode
 from wetread.domain.study import Instance
 from wetread.errors import InputError, StorageError
+from wetread.sealed import SealError
 from wetread.store.blobs import storage_error
 from wetread.store.erasure import finish_deletions
 from wetread.store.history import Event
@@ -73,11 +74,11 @@ def reconcile(store: Store) -> Reconciliation:
 
 
 def _index(store: Store, path: Path) -> bool:
-    instance = _read(path)
+    instance = _read(store, path)
     if instance is None or store.intake.instances.path(instance.sop_instance_uid) != path:
         _set_aside(store, path)
         return False
-    content_digest, size = digest_data_set(path)
+    content_digest, size = digest_data_set(path, store.vault.open)
     incoming = store.intake.incoming / f"{secrets.token_hex(16)}.part"
     kept = incoming.with_suffix(".kept")
     try:
@@ -114,10 +115,10 @@ def _index(store: Store, path: Path) -> bool:
     return True
 
 
-def _read(path: Path) -> Instance | None:
+def _read(store: Store, path: Path) -> Instance | None:
     try:
-        return read_instance(path)
-    except InputError:
+        return read_instance(path, store.vault.open)
+    except (InputError, SealError):
         return None
 
 

@@ -17,11 +17,13 @@ from wetread.errors import ConfigError
 from wetread.store.accounts import Accounts
 from wetread.store.audit import Audit
 from wetread.store.blobs import Blobs, sync_folder
+from wetread.store.cipher import Vault
 from wetread.store.database import open_database
 from wetread.store.deliveries import Deliveries
 from wetread.store.history import History
 from wetread.store.holds import Holds
 from wetread.store.intake import Intake
+from wetread.store.keys import EncryptionSettings, check_keys, read_key_notes, read_keyring
 from wetread.store.readings import Readings
 from wetread.store.studies import Studies
 from wetread.store.tokens import Tokens
@@ -42,6 +44,7 @@ class Store:
     tokens: Tokens
     audit: Audit
     holds: Holds
+    vault: Vault
     #: What may be thrown away at any time.
     scratch: Blobs
     #: For files in passing, cleared at each start.
@@ -56,7 +59,7 @@ class Store:
         ConfigError
             If another service holds it.
         """
-        lock = (self.data / "lock").open("w")
+        lock = (self.data / "lock").open("a+")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -66,6 +69,10 @@ class Store:
                 data=self.data,
             ) from error
         self._locks.append(lock)
+        # ``keys rotate`` asks which key we use.
+        lock.truncate(0)
+        lock.write(self.vault.key_id)
+        lock.flush()
         # What lies here was never acknowledged.
         for path in self.intake.incoming.iterdir():
             path.unlink()
@@ -81,7 +88,12 @@ class Store:
             lock.close()
 
 
-def open_store(data: Path, database_url: str = "", audit_key: Path | None = None) -> Store:
+def open_store(
+    data: Path,
+    database_url: str = "",
+    audit_key: Path | None = None,
+    encryption: EncryptionSettings | None = None,
+) -> Store:
     """Open or create the store in a data folder.
 
     Parameters
@@ -90,17 +102,26 @@ def open_store(data: Path, database_url: str = "", audit_key: Path | None = None
         SQLAlchemy URL; ``""`` means SQLite in ``data/index.sqlite``.
     audit_key
         File of the audit trail's key; None means ``data/audit.key``.
+    encryption
+        Where the key of the data folder comes from. None: only the index is wanted; where files are
+        encrypted they cannot be read or written.
+
+    Raises
+    ------
+    ConfigError
+        If a key that the data folder needs is missing or cannot be had.
     """
     # Absolute: other processes with another working folder get paths from us.
     data = data.resolve()
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    vault = open_vault(data, encryption)
     incoming = data / "incoming"
     incoming.mkdir(exist_ok=True)
     work = data / "work"
     work.mkdir(exist_ok=True, mode=0o700)
     engine = open_database(database_url or f"sqlite:///{data / 'index.sqlite'}")
     audit = Audit(engine, audit_key or data / "audit.key", data / "audit.head")
-    instances = Blobs(data / "instances", ".dcm")
+    instances = Blobs(data / "instances", vault, ".dcm")
     for folder in ("instances", "conflicts", "readings", "documents"):
         (data / folder).mkdir(exist_ok=True)
     # Always, not only after making them: whoever made them may have been killed before this.
@@ -109,15 +130,25 @@ def open_store(data: Path, database_url: str = "", audit_key: Path | None = None
     return Store(
         data=data,
         engine=engine,
-        intake=Intake(engine, instances, Blobs(data / "conflicts", ".dcm"), incoming),
+        intake=Intake(engine, instances, Blobs(data / "conflicts", vault, ".dcm"), incoming),
         studies=Studies(engine, instances),
-        readings=Readings(engine, Blobs(data / "readings", ".zip"), Blobs(data / "documents")),
+        readings=Readings(engine, Blobs(data / "readings", vault, ".zip"), Blobs(data / "documents", vault)),
         deliveries=Deliveries(engine),
         history=History(engine),
         accounts=Accounts(engine),
         tokens=Tokens(engine),
         audit=audit,
         holds=Holds(engine, audit),
-        scratch=Blobs(data / "scratch", ".npy"),
+        vault=vault,
+        scratch=Blobs(data / "scratch", vault, ".npy"),
         work=work,
     )
+
+
+def open_vault(data: Path, encryption: EncryptionSettings | None) -> Vault:
+    """Return what opens and seals the files of a data folder; ``encryption`` as in ``open_store``."""
+    if encryption is None:
+        return Vault(data, is_locked=bool(read_key_notes(data)))
+    keyring = read_keyring(encryption)
+    check_keys(data, keyring)
+    return Vault(data, keyring, encryption.refuse_plain)

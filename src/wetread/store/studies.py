@@ -292,6 +292,7 @@ class Studies:
             transfer_syntax_uid=row["transfer_syntax_uid"],
             header=header,
             path=self.instances.path(row["sop_instance_uid"]),
+            opener=self.instances.vault.open,
         )
 
 
