@@ -44,7 +44,12 @@ def show(config: ConfigOption = None, data: DataOption = None, as_json: JsonOpti
         return
     for one in verdicts:
         came = datetime.fromtimestamp(one.last_received_at).astimezone().isoformat("T", "minutes")
-        free = "goes now" if one.is_due else "goes when the disk needs it"
+        later = (
+            "goes when the disk needs it"
+            if settings.retention.disk_percent
+            else "may go; no rule asks for it"
+        )
+        free = "goes now" if one.is_due else later
         word = f"kept: {one.kept_because}" if one.kept_because else free
         typer.echo(f"{one.study_instance_uid}  {came}  {word}")
 

@@ -5,10 +5,13 @@ In: a URL.  Out: an SQLAlchemy engine with the newest schema.  Never: a commit t
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import sqlalchemy
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import SQLAlchemyError
 
 from wetread.errors import StorageError
 from wetread.store.migration import migrate
@@ -73,14 +76,31 @@ def compact(engine: Engine) -> None:
 
     On PostgreSQL the space of deleted rows is given free to be overwritten; its log and backups are the
     database administrator's.
+
+    Raises
+    ------
+    StorageError
+        If the index is in use for too long.
     """
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("VACUUM")
-        if engine.dialect.name != "sqlite":
-            return
+    try:
+        is_clean = _compact(engine)
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        raise StorageError("The index could not be written anew.", reason=type(error).__name__) from error
+    if not is_clean:
+        raise StorageError("The log of the index could not be emptied: stop the service and erase again.")
+
+
+def _compact(engine: Engine) -> bool:
+    if engine.dialect.name != "sqlite":
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM")
+        return True
+    # Not within a transaction, which ours all are.
+    with closing(engine.raw_connection()) as raw, closing(raw.cursor()) as cursor:
+        cursor.execute("VACUUM")
         for _try in range(_CHECKPOINT_TRIES):
-            # Readers of older pages hold it up; each waits BUSY_TIMEOUT_S for them at most.
-            busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+            # Readers of older pages hold it up; each try waits BUSY_TIMEOUT_S for them at most.
+            busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             if not busy:
-                return
-    raise StorageError("The log of the index could not be emptied: stop the service and erase again.")
+                return True
+    return False

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table, delete, insert, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from wetread.domain.audit import AuditEvent
+from wetread.errors import StorageError
 from wetread.store import schema
 from wetread.store.blobs import Blobs, remove_file, storage_error, sync_folder
 from wetread.store.intake import forgotten_digest
@@ -53,6 +55,19 @@ def delete_study(store: Store, study: str, *, event: AuditEvent, keep: Keep, why
     StorageError
         If index or disk refuse. What is not removed then is removed at the next start.
     """
+    try:
+        reason, doomed = _delete(store, study, event, keep, why)
+        if reason:
+            return reason
+        store.audit.note_end()
+        remove_doomed(store, doomed)
+    except SQLAlchemyError as error:
+        raise StorageError("The index cannot be written.", reason=type(error).__name__) from error
+    return ""
+
+
+def _delete(store: Store, study: str, event: AuditEvent, keep: Keep, why: str) -> tuple[str, list[str]]:
+    """Delete the rows; returns why not, or the files that must follow."""
     with store.engine.begin() as connection:
         table = schema.study
         # Senders, holds and revisions wait for this row.
@@ -60,19 +75,17 @@ def delete_study(store: Store, study: str, *, event: AuditEvent, keep: Keep, why
             select(table.c.instance_count).where(table.c.study_instance_uid == study).with_for_update()
         ).first()
         if row is None:
-            return ""
+            return "", []
         reason = keep(connection, study)
         if reason:
-            return reason
+            return reason, []
         doomed = _collect(connection, store, study)
         _note_doomed(connection, doomed)
         _remember_results(connection, study, event.at)
         _delete_rows(connection, study)
         connection.execute(insert(schema.event).values(_history(event.at, row.instance_count, why)))
         store.audit.record_in(connection, event)
-    store.audit.note_end()
-    remove_doomed(store, doomed)
-    return ""
+        return "", doomed
 
 
 def delete_conflicts(store: Store, paths: Iterable[Path], keys: Iterable[tuple[str, str]]) -> None:

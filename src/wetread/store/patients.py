@@ -106,8 +106,8 @@ def erase_patient(
             erased.append(uid)
     _erase_conflicts(store, patient)
     forget_jobs(erased)
-    _drop_traces(store)
     store.audit.record(_patient_event(patient, by, why, len(erased), len(kept), clock()))
+    _drop_traces(store)
     return kept
 
 

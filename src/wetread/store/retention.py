@@ -11,9 +11,8 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Table, and_, or_, select, true
 
 from wetread.domain.audit import Actor, AuditAction, AuditEvent, AuditEventType
 from wetread.domain.progress import DeliveryState, StudyState
@@ -74,7 +73,7 @@ class Outcome:
 def judge(store: Store, policy: Policy, now: datetime) -> list[Verdict]:
     """Return a verdict for every study, oldest first."""
     with store.engine.connect().execution_options(read_only=True) as connection:
-        return _judge(connection, policy, now, true())
+        return _judge(connection, policy, now)
 
 
 def run_retention(store: Store, policy: Policy, now: datetime, *, limit: int = 1000) -> Outcome:
@@ -124,7 +123,7 @@ def _why(settings: RetentionSettings, *, by_age: bool) -> str:
 def _delete(store: Store, policy: Policy, verdict: Verdict, now: datetime, why: str) -> int:
     def keep(connection: Connection, study: str) -> str:
         # Once more, where nothing can change any more: an image may have come since.
-        again = _judge(connection, policy, now, schema.study.c.study_instance_uid == study)
+        again = _judge(connection, policy, now, study)
         is_younger = verdict.is_due and not again[0].is_due
         return again[0].kept_because or ("more images came" if is_younger else "")
 
@@ -140,22 +139,18 @@ def _delete(store: Store, policy: Policy, verdict: Verdict, now: datetime, why: 
     return 0 if kept else 1
 
 
-def _judge(
-    connection: Connection, policy: Policy, now: datetime, where: ColumnElement[bool]
-) -> list[Verdict]:
+def _judge(connection: Connection, policy: Policy, now: datetime, only: str = "") -> list[Verdict]:
     table = schema.study
-    held = _studies(connection, select(schema.hold.c.study_instance_uid))
-    unfinished = _studies(
-        connection,
-        select(schema.revision.c.study_instance_uid).where(schema.revision.c.finished_at.is_(None)),
-    )
-    undelivered = _studies(connection, _undelivered(policy))
+    held = _studies(connection, schema.hold, only, true())
+    unfinished = _studies(connection, schema.revision, only, schema.revision.c.finished_at.is_(None))
+    undelivered = _studies(connection, schema.delivery, only, _is_undelivered(policy))
     columns = (
         *(table.c.study_instance_uid, table.c.state, table.c.instance_count, table.c.covered_count),
         *(table.c.reported_at, table.c.last_received_at),
     )
     verdicts = []
-    for row in connection.execute(select(*columns).where(where).order_by(table.c.last_received_at)):
+    one = table.c.study_instance_uid == only if only else true()
+    for row in connection.execute(select(*columns).where(one).order_by(table.c.last_received_at)):
         uid, age_s = row.study_instance_uid, now.timestamp() - row.last_received_at
         reasons = {
             "on legal hold": uid in held,
@@ -182,22 +177,19 @@ def _judge(
     return verdicts
 
 
-def _studies(connection: Connection, query: Select[Any]) -> set[str]:
-    return set(connection.execute(query.distinct()).scalars())
+def _studies(connection: Connection, table: Table, only: str, where: ColumnElement[bool]) -> set[str]:
+    """Return the studies with such a row; ``only`` asks for one of them."""
+    query = select(table.c.study_instance_uid).where(where).distinct()
+    if only:
+        query = query.where(table.c.study_instance_uid == only)
+    return set(connection.execute(query).scalars())
 
 
-def _undelivered(policy: Policy) -> Select[Any]:
+def _is_undelivered(policy: Policy) -> ColumnElement[bool]:
     table = schema.delivery
     missing = [DeliveryState.WAITING.value, DeliveryState.FAILED.value, DeliveryState.REFUSED.value]
-    return select(table.c.study_instance_uid).where(
-        or_(
-            table.c.state.in_(missing),
-            and_(
-                table.c.state == DeliveryState.SENT.value,
-                table.c.destination.in_(sorted(policy.asked_destinations)),
-            ),
-        )
-    )
+    asked = table.c.destination.in_(sorted(policy.asked_destinations))
+    return or_(table.c.state.in_(missing), and_(table.c.state == DeliveryState.SENT.value, asked))
 
 
 def _count(verdicts: list[Verdict]) -> dict[str, int]:
