@@ -78,7 +78,7 @@ def start_app(config: Config) -> RunningApp:
         If the configuration is unsafe, the data folder is in use, or a port is taken.
     """
     check_config(config)
-    store = open_store(config.data, encryption=config.encryption)
+    store = open_store(config.data, audit_key=config.audit.key_file, encryption=config.encryption)
     store.own()
     reconcile(store)
     identity = make_identity(
