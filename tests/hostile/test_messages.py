@@ -75,6 +75,7 @@ NASTY = "\x1b[2J\nWARN root"
 def test_names_in_logs_and_events_are_printable(target: Target) -> None:
     """H64: an AE title and a patient's name with line ends and escape sequences."""
     name = {0x00100010: text(b"PN", f"EVIL^{NASTY}\r"), 0x00081030: text(b"LO", f"x{NASTY}")}
+    name[0x00080005] = text(b"CS", f"ISO_IR 100\\{NASTY}")
     objects = series_of(name)
     try:
         target.send(objects, NASTY[:16])

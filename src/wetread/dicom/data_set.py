@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from pydicom.charset import convert_encodings
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -16,6 +15,7 @@ from pydicom.tag import BaseTag
 
 from wetread.dicom.part10 import DataSetFile, open_data_set
 from wetread.dicom.scan import ITEM, Element, Path, Scan
+from wetread.dicom.values import python_encodings
 from wetread.errors import UnreadableInstance
 
 #: Longer values are left out: nothing that documents repeat is that long.
@@ -55,7 +55,7 @@ class _Builder:
 
     def __init__(self, source: DataSetFile) -> None:
         self._source = source
-        self._charsets = convert_encodings("")
+        self._charsets = list(python_encodings([]))
         self._left = _MOST_BYTES
         self.root = self._new()
         # Only the items that are open: the scan comes by once.
@@ -94,7 +94,7 @@ class _Builder:
         )
         if element.tag == _SPECIFIC_CHARACTER_SET and not element.path:
             names = value.decode("ascii", "replace").strip("\0 ").split("\\")
-            self._charsets = convert_encodings(names)
+            self._charsets = list(python_encodings([name.strip() for name in names]))
             self._set_encoding(self.root)
 
     def _new(self) -> Dataset:

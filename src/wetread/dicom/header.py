@@ -13,13 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from pydicom.charset import convert_encodings
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 
 from wetread.dicom.functional_groups import KEPT, MAX_FRAMES, SHARED_AND_PER_FRAME, flatten_groups
 from wetread.dicom.part10 import DataSetFile, open_data_set
 from wetread.dicom.scan import UNDEFINED_LENGTH, Element, Scan
-from wetread.dicom.values import MAX_VALUE_BYTES, Encoding, Plain, plain_value
+from wetread.dicom.values import MAX_VALUE_BYTES, Encoding, Plain, plain_value, python_encodings
 from wetread.domain.study import Instance, Opener, open_plain
 from wetread.errors import MissingAttribute, UnreadableInstance
 
@@ -217,8 +216,8 @@ class _Header:
 
 
 def _with_charsets(encoding: Encoding, names: Plain) -> Encoding:
-    several = [str(name) for name in names] if isinstance(names, tuple) else str(names)
-    return replace(encoding, charsets=tuple(convert_encodings(several)))
+    several = names if isinstance(names, tuple) else (names,)
+    return replace(encoding, charsets=python_encodings([str(name) for name in several]))
 
 
 def _name(element: Element) -> tuple[str, str]:

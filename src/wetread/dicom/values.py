@@ -7,10 +7,12 @@ Never: bulk data (OB, OW, ...), a float that JSON cannot hold (they become the t
 from __future__ import annotations
 
 import math
+import re
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydicom.charset import decode_bytes
+from pydicom.charset import convert_encodings, decode_bytes
 
 from wetread.domain.study import Scalar
 
@@ -26,6 +28,9 @@ _CHARSET_TEXT = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 # One value, in which a backslash is an ordinary character
 _SINGLE_TEXT = frozenset({"LT", "ST", "UR", "UT"})
 _TEXT = _CHARSET_TEXT | _SINGLE_TEXT | {"AE", "AS", "CS", "DA", "DT", "TM", "UI"}
+# PS3.3 table C.12-2: the longest name has 16 letters
+_NO_CHARSET = re.compile(r"[^A-Za-z0-9_ ]")
+_LONGEST_CHARSET, _MOST_CHARSETS = 16, 16
 _INTEGER_LIMIT = 1 << 63
 _DELIMITERS = {0x0A, 0x0C, 0x0D, 0x09, 0x5C, 0x5E, 0x3D}
 
@@ -39,6 +44,13 @@ class Encoding:
     charsets: tuple[str, ...] = ("iso8859",)
     #: Pixel Representation: whether "US or SS" attributes are signed.
     is_signed: bool = False
+
+
+def python_encodings(names: Sequence[str]) -> tuple[str, ...]:
+    """Return Python's names of the character sets of Specific Character Set (PS3.3 C.12.1.1.2)."""
+    # pydicom warns of unknown ones by name: what a sender wrote must not act in a log.
+    harmless = [_NO_CHARSET.sub("?", name)[:_LONGEST_CHARSET] for name in names[:_MOST_CHARSETS]]
+    return tuple(convert_encodings(harmless or ""))
 
 
 def plain_value(vr: str, value: bytes, encoding: Encoding) -> Plain | None:
