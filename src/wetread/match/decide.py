@@ -138,7 +138,7 @@ def _choose(model: Model, rule: Rule, candidates: tuple[Series, ...], study: Stu
 
 def _left_out(series: Series, rule: Rule) -> SeriesVerdict:
     number = series.header.get("SeriesNumber", "?")
-    title = series.header.get("SeriesDescription", "") or series.modality or "no description"
+    title = series.modality or "no modality"
     return SeriesVerdict(
         series_instance_uid=series.series_instance_uid,
         description=f"{number}: {title} ({len(series.instances)} images)",

@@ -32,7 +32,8 @@ class SeriesVerdict:
     """Whether a model may read a series, and what decides between several."""
 
     series_instance_uid: str
-    #: For people, e.g. ``"2: Thorax 2.0 B31f (98 images)"``.
+    #: For people, e.g. ``"2: CT (98 images)"``; without the series' description, into which somebody may
+    #: have typed a name.
     description: str
     problems: tuple[Problem, ...] = ()
     slice_count: int = 0
@@ -221,6 +222,6 @@ def _kernel(header: Header) -> str:
 
 def _describe(series: Series) -> str:
     number = header_text(series.header, "SeriesNumber") or "?"
-    title = header_text(series.header, "SeriesDescription") or series.modality or "no description"
+    title = series.modality or "no modality"
     count = len(series.instances)
     return f"{number}: {title} ({count} image{'' if count == 1 else 's'})"
