@@ -7,30 +7,27 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
 
-from wetread.config import Config, check_config, retention_policy
+from wetread.config import Config, check_config
 from wetread.dispatch import Dispatcher
 from wetread.domain.model import Model
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import Acceptance
-from wetread.engine import Engine, engine_url
+from wetread.engine import Engine
 from wetread.errors import ConfigError, UnsafeBinding
 from wetread.identity import Identity, make_identity
-from wetread.infer.process import run_job
-from wetread.path import DELIVER_QUEUE, READ_QUEUE, StudyPath, delivery_job
+from wetread.path import delivery_job
 from wetread.receive.cstore import Receiver, ReceiverOptions, start_receiver
 from wetread.receive.mllp import Listener, start_mllp_listener
 from wetread.receive.notes import Notes
 from wetread.registry import read_models
-from wetread.steps import DeliverySteps, KeepingSteps, ReadingSteps
-from wetread.store import Store, open_store
+from wetread.store import Store
 from wetread.store.reconcile import reconcile
 from wetread.web import create_web
+from wetread.work import Work, now, open_place, start_work
 
 #: How long the page server may take to come up.
 START_TIMEOUT_S = 20.0
@@ -41,8 +38,7 @@ class RunningApp:
     """A service that runs until ``stop``."""
 
     store: Store
-    engine: Engine
-    dispatcher: Dispatcher
+    work: Work
     receiver: Receiver
     listener: Listener | None
     web: FastAPI
@@ -60,8 +56,7 @@ class RunningApp:
         self.receiver.stop()
         if self.listener is not None:
             self.listener.stop()
-        self.dispatcher.stop()
-        self.engine.stop()
+        self.work.stop()
         # Open event streams would keep the server waiting.
         self.web.state.pulse.stop()
         self.server.should_exit = True
@@ -78,34 +73,20 @@ def start_app(config: Config) -> RunningApp:
         If the configuration is unsafe, the data folder is in use, or a port is taken.
     """
     check_config(config)
-    store = open_store(config.data, audit_key=config.audit.key_file, encryption=config.encryption)
-    store.own()
+    store, worker_id = open_place(config)
     reconcile(store)
     identity = make_identity(
         store, now, sign_in=config.web.sign_in, oidc=config.web.oidc, record=store.audit.record
     )
     check_users(config, identity)
     models = read_models(config.models, config.registry.trusted_keys)
-    destinations = {destination.name: destination for destination in config.destinations}
-    reading = ReadingSteps(
-        store=store,
-        models=models,
-        rules=config.rules,
-        destinations=destinations,
-        # What is written in passing holds patient data: it stays in our folder, which ``own`` clears.
-        run_job=partial(run_job, work=store.work),
-        clock=now,
-        default_quiet_s=config.study.quiet_s,
-    )
-    delivery = DeliverySteps(store=store, destinations=destinations, clock=now)
-    engine, dispatcher = _start_path(config, store, reading, delivery)
-    receiver = _start_receiver(config, store, dispatcher)
-    web = _make_web(config, store, models, engine, identity)
+    work = start_work(config, store, worker_id, models)
+    receiver = _start_receiver(config, store, work.dispatcher)
+    web = _make_web(config, store, models, work.engine, identity)
     server, thread, url = _serve_web(config, web)
     return RunningApp(
         store=store,
-        engine=engine,
-        dispatcher=dispatcher,
+        work=work,
         receiver=receiver,
         listener=_start_listener(config, store),
         web=web,
@@ -129,24 +110,6 @@ def check_users(config: Config, identity: Identity) -> None:
             " `wetread users add NAME --role administrator`, or set up web.oidc.",
             host=config.web.host,
         )
-
-
-def now() -> datetime:
-    """Return the time on this machine's clock; every other part gets it handed in."""
-    # With the local offset: DICOM and HL7 times without one are read as local.
-    return datetime.now(UTC).astimezone()
-
-
-def _start_path(
-    config: Config, store: Store, reading: ReadingSteps, delivery: DeliverySteps
-) -> tuple[Engine, Dispatcher]:
-    path = StudyPath(reading, delivery, lambda job: engine.enqueue(job))
-    engine = Engine(engine_url(config.data), path.workflows(), (READ_QUEUE, DELIVER_QUEUE))
-    engine.start()
-    keeping = KeepingSteps(store=store, policy=retention_policy(config), clock=now)
-    dispatcher = Dispatcher(store, reading, delivery, engine, now, keeping)
-    dispatcher.start()
-    return engine, dispatcher
 
 
 def _start_receiver(config: Config, store: Store, dispatcher: Dispatcher) -> Receiver:

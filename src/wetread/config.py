@@ -23,6 +23,7 @@ from wetread.registry.settings import RegistrySettings
 from wetread.settings import read_table, unknown_word
 from wetread.store.keys import EncryptionSettings
 from wetread.store.retention import Policy, RetentionSettings
+from wetread.store.settings import StoreSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,14 @@ class StudySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkSettings:
+    """``[work]``: how much one process does."""
+
+    #: Readings at once. 0, where workers share the database: this process leaves them to others.
+    readings: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Everything that ``wetread serve`` needs to know."""
 
@@ -87,6 +96,8 @@ class Config:
     web: WebSettings = WebSettings()
     hl7: Hl7Settings = Hl7Settings()
     study: StudySettings = StudySettings()
+    store: StoreSettings = field(default_factory=StoreSettings)
+    work: WorkSettings = WorkSettings()
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
@@ -103,6 +114,8 @@ TABLES: dict[str, type[Any]] = {
     "web": WebSettings,
     "hl7": Hl7Settings,
     "study": StudySettings,
+    "store": StoreSettings,
+    "work": WorkSettings,
     "registry": RegistrySettings,
     "audit": AuditSettings,
     "retention": RetentionSettings,
@@ -187,8 +200,23 @@ def check_config(config: Config) -> None:
         raise ConfigError("retention.days must lie between 1 and 36500.", days=days)
     if mark is not None and not 0 < mark < 100:
         raise ConfigError("retention.disk_percent must lie between 0 and 100.", disk_percent=mark)
+    check_work(config)
     if not 1 <= len(config.dicom.aet) <= 16:
         raise ConfigError("An AE title has 1 to 16 characters.", aet=config.dicom.aet)
+
+
+def check_work(config: Config) -> None:
+    """Refuse a number of readings that nobody could do.
+
+    Raises
+    ------
+    ConfigError
+        If so.
+    """
+    if not 0 <= config.work.readings <= 64:
+        raise ConfigError("work.readings must lie between 0 and 64.", readings=config.work.readings)
+    if config.work.readings == 0 and not config.store.is_shared:
+        raise ConfigError("work.readings = 0 needs workers that share a database: set store.database.")
 
 
 def check_web(web: WebSettings) -> None:

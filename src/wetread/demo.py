@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from wetread.app import RunningApp, now, start_app
+from wetread.app import RunningApp, start_app
 from wetread.config import Config, DicomSettings, StudySettings, WebSettings
 from wetread.deliver.destination import Destination, DestinationKind, Verify, parse_destination
 from wetread.deliver.files import send_files
@@ -23,6 +23,7 @@ from wetread.domain.progress import DeliveryState
 from wetread.errors import WetreadError
 from wetread.phantom import demo_options, write_phantom
 from wetread.receive.mllp import start_mllp_listener
+from wetread.work import now
 
 #: Shorter than in a hospital: nobody wants to watch silence.
 QUIET_S = 3.0

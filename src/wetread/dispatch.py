@@ -4,7 +4,8 @@ In: the index and the clock.  Out: jobs in the engine, and when to look again.
 Never: a job that is not backed by a row; trust in an earlier call.
 
 Level-triggered: a lost wake-up, a crash between commit and enqueue, or a job that ended in an
-error are all found by looking again.
+error are all found by looking again. Several processes may look at one index: a revision begins once
+(``begin_revision``), and who finds the same job missing makes the same key.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from datetime import datetime, timedelta
 from wetread.assemble import Arrival, check_completeness
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import DeliveryState
-from wetread.engine import Engine
+from wetread.engine import OPEN_STATES, Engine
 from wetread.path import delivery_job, reading_job
 from wetread.steps import DeliverySteps, KeepingSteps, ReadingSteps
 from wetread.store import Store
@@ -144,22 +145,21 @@ class Dispatcher:
         self.engine.enqueue(reading_job(study, revision, self.reading.urgency(study)))
 
     def _resume_readings(self) -> None:
+        jobs = {key.rsplit("/", 1)[0] for key in self.engine.list_open("read/")}
         for row in self.store.studies.list_unfinished_revisions():
-            study, revision = row.study_instance_uid, row.revision
-            if self.engine.list_open(f"read/{study}/{revision}/"):
-                continue
-            self._resume_reading(study, revision)
+            if f"read/{row.study_instance_uid}/{row.revision}" not in jobs:
+                self._resume_reading(row.study_instance_uid, row.revision)
 
     def _resume_reading(self, study: str, revision: int) -> None:
-        job = reading_job(study, revision, self.reading.urgency(study))
-        state = self.engine.find_state(job.key)
-        if state is None:
-            self.engine.enqueue(job)
-        elif state in ("SUCCESS", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
-            # It ended to be tried again later and the later job is not there, or we were killed so often
-            # that the engine gave it up. Models run apart from us, so no study can be what kills us.
-            attempt = int(self.clock().timestamp())
-            self.engine.enqueue(reading_job(study, revision, self.reading.urgency(study), attempt))
+        number, state = self.engine.last_attempt(f"read/{study}/{revision}/")
+        is_finished = self.store.studies.get_revision(study, revision).finished_at is not None
+        if state in OPEN_STATES or is_finished:
+            # Begun, or done, since the list was made: here or in another process.
+            return
+        if state in ("", "SUCCESS", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
+            # It was never begun, it ended to be tried again later and the later job is not there, or we
+            # were killed so often that the engine gave it up. Models run apart: no study can kill us.
+            self.engine.enqueue(reading_job(study, revision, self.reading.urgency(study), number + 1))
         else:
             # The engine gave it up: say so on the study instead of waiting for ever.
             self.reading.stop(study, revision, f"{ProblemCode.INTERNAL_ERROR} {state}")
@@ -171,11 +171,13 @@ class Dispatcher:
         }
         if not waiting:
             return
-        running = {key.rsplit("/", 1)[0] for key in self.engine.list_open("deliver/")}
+        jobs = {key.rsplit("/", 1)[0] for key in self.engine.list_open("deliver/")}
         for study, revision, destination in sorted(waiting):
-            job = delivery_job(study, revision, destination, attempt=1)
-            if job.key.rsplit("/", 1)[0] in running:
-                continue
-            if self.delivery.needs_delivery(study, revision, destination):
-                moment = int(self.clock().timestamp())
-                self.engine.enqueue(delivery_job(study, revision, destination, attempt=moment))
+            if f"deliver/{study}/{revision}/{destination}" not in jobs:
+                self._resume_delivery(study, revision, destination)
+
+    def _resume_delivery(self, study: str, revision: int, destination: str) -> None:
+        number, state = self.engine.last_attempt(f"deliver/{study}/{revision}/{destination}/")
+        # Asked last: what was delivered meanwhile needs nothing more.
+        if state not in OPEN_STATES and self.delivery.needs_delivery(study, revision, destination):
+            self.engine.enqueue(delivery_job(study, revision, destination, number + 1))

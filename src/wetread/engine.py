@@ -6,21 +6,28 @@ Never: pickle; arguments or results that are not JSON; dbos imported anywhere el
 DBOS keeps each step's result in its own database. Whole studies and whole deliveries are
 workflows, never single instances. A step returns expected failures, it raises for bugs only,
 because a replayed exception has lost its type.
+
+Several processes may work on one PostgreSQL database, each under a name that is never used again. Who is
+dead is not decided here (``heartbeat``): here its work is given back to the queues.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dbos
+import dbos._dbos
 import dbos._serialization
 import sqlalchemy
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 from dbos._serialization import Serializer
+
+from wetread.store.database import connect_postgresql
 
 #: ``step(name, function, *arguments)`` runs the function once and remembers its result.
 Step = Callable[..., Any]
@@ -29,8 +36,12 @@ Workflow = Callable[..., Any]
 
 #: A workflow that was interrupted this often (restarts count) is not taken up again.
 MAXIMUM_RECOVERIES = 5
-_OPEN_STATES = ["ENQUEUED", "PENDING", "DELAYED"]
 _JOBS = "workflow_status"
+#: Name of a process that has the engine's database to itself; fixed, so that a restart takes up its own work.
+ALONE = "local"
+_POOL_SIZE = 10
+#: States of a job that waits or runs.
+OPEN_STATES = ["ENQUEUED", "PENDING", "DELAYED"]
 _DONE_STATES = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 
 
@@ -39,8 +50,9 @@ class Queue:
     """How many workflows of a kind run at once in one process."""
 
     name: str
+    #: 0: this process leaves them to others.
     concurrency: int
-    #: One at a time for each partition (a destination), so that a slow one blocks no other.
+    #: One at a time for each partition (a destination), in all processes together.
     partitioned: bool = False
     polling_interval_s: float = 0.2
 
@@ -110,7 +122,9 @@ dbos._serialization.DBOSDefaultSerializer = RefusePickle()
 class Engine:
     """The one engine of this process (DBOS allows no second)."""
 
-    def __init__(self, url: str, workflows: Mapping[str, Workflow], queues: tuple[Queue, ...]) -> None:
+    def __init__(
+        self, url: str, workflows: Mapping[str, Workflow], queues: tuple[Queue, ...], worker_id: str = ALONE
+    ) -> None:
         """Prepare; nothing runs before ``start``.
 
         Parameters
@@ -119,37 +133,47 @@ class Engine:
             Of the engine's own database, ``sqlite:///...`` or ``postgresql+psycopg://...``.
         workflows
             Registered name -> function. The name is the stored address: never change it.
+        worker_id
+            Of this process; on PostgreSQL never used before.
         """
         config: DBOSConfig = {
             "name": "wetread",
             "system_database_url": url,
+            "system_database_engine": self._connect(url),
             "serializer": JsonSerializer(),
             # A new version would strand what is in flight: pinned for good (see ARCHITECTURE.md).
             "application_version": "1",
-            # Fixed, so that a restart takes up its own work at once.
-            "executor_id": "local",
+            "executor_id": worker_id,
             "log_level": "CRITICAL",
         }
         DBOS(config=config)
+        self._worker_id = worker_id
         self._queues = queues
+        self._missing: set[str] = set()
         self._functions = {name: _register(name, body) for name, body in workflows.items()}
         self._lock = threading.Lock()
 
     def start(self) -> None:
         """Take up interrupted work and begin."""
         _make_durable()
+        DBOS.listen_queues([queue.name for queue in self._queues if queue.concurrency])
         DBOS.launch()
+        _keep_own_widths({queue.name: queue.concurrency for queue in self._queues})
         for queue in self._queues:
             DBOS.register_queue(
                 queue.name,
-                worker_concurrency=queue.concurrency,
-                partition_worker_concurrency=1 if queue.partitioned else None,
+                worker_concurrency=queue.concurrency or 1,
+                partition_concurrency=1 if queue.partitioned else None,
                 polling_interval_sec=queue.polling_interval_s,
             )
 
-    def stop(self) -> None:
-        """Stop taking work; what is in flight goes on at the next start."""
+    def stop(self) -> bool:
+        """Stop taking work; returns whether nothing is in flight: what is goes on at the next start."""
+        is_idle = not _active_keys()
         DBOS.destroy(destroy_registry=True)
+        if self._database is not None:
+            self._database.dispose()
+        return is_idle
 
     def enqueue(self, job: Job) -> None:
         """Queue a job; a key that was queued before is not run again."""
@@ -161,10 +185,47 @@ class Engine:
         with SetWorkflowID(job.key), options:
             DBOS.enqueue_workflow(job.queue, self._functions[job.workflow], *job.arguments)
 
+    def last_attempt(self, prefix: str) -> tuple[int, str]:
+        """Return number and state of the last job whose key is the prefix and a number.
+
+        One that waits or runs goes before all that ended; (0, "") where there is none. All in one
+        question, so that several processes that ask find the same.
+        """
+        found = DBOS.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False)
+        tries = [
+            (str(one.status) in OPEN_STATES, int(one.workflow_id.removeprefix(prefix)), str(one.status))
+            for one in found
+        ]
+        _, number, state = max(tries, default=(False, 0, ""))
+        return number, state
+
+    def list_owners(self) -> set[str]:
+        """Return the names of the processes that hold jobs as running."""
+        return {str(one.executor_id) for one in _list_running()}
+
+    def recover(self, worker_ids: Collection[str]) -> int:
+        """Give what dead processes held back to its queues; returns how many jobs.
+
+        Each keeps queue, urgency and the count of its tries. Should a process live after all, the engine
+        takes no result of it any more. To ask again, or from several processes, changes nothing.
+        """
+        return len(DBOS._recover_pending_workflows(sorted(worker_ids)))
+
+    def recover_missing(self) -> int:
+        """Give back what stands as ours and does not run here, now and at the last call; returns how many.
+
+        The connection can break after the database noted that we took a job and before we heard of it.
+        """
+        ours = {one.workflow_id for one in _list_running(self._worker_id)}
+        missing = ours - _active_keys()
+        again, self._missing = missing & self._missing, missing
+        system = dbos._dbos._get_dbos_instance()._sys_db
+        return sum(system.reenqueue_for_recovery(key, [self._worker_id], "") for key in sorted(again))
+
     def list_open(self, prefix: str = "") -> dict[str, str]:
         """Return key -> state of all jobs that wait or run."""
         found = DBOS.list_workflows(
-            status=_OPEN_STATES, workflow_id_prefix=prefix or None, load_input=False, load_output=False
+            status=OPEN_STATES, workflow_id_prefix=prefix or None, load_input=False, load_output=False
         )
         return {one.workflow_id: str(one.status) for one in found}
 
@@ -188,6 +249,13 @@ class Engine:
                 return pruned
             DBOS.delete_workflows([one.workflow_id for one in done])
             pruned += len(done)
+
+    def _connect(self, url: str) -> sqlalchemy.Engine | None:
+        """Return connections of our own making to PostgreSQL; DBOS makes its own to SQLite."""
+        is_shared = url.startswith("postgresql")
+        # Not those of the index: their errors are translated, DBOS has to see what they were.
+        self._database = connect_postgresql(url, _POOL_SIZE, 0) if is_shared else None
+        return self._database
 
 
 def engine_url(data: Path) -> str:
@@ -228,6 +296,28 @@ def forget_jobs(url: str, studies: list[str]) -> None:
 
 def _schema(engine: sqlalchemy.Engine) -> str | None:
     return None if engine.dialect.name == "sqlite" else "dbos"
+
+
+def _list_running(worker_id: str | None = None) -> list[dbos.WorkflowStatus]:
+    return DBOS.list_workflows(status="PENDING", executor_id=worker_id, load_input=False, load_output=False)
+
+
+def _active_keys() -> set[str]:
+    return set(dbos._dbos._get_dbos_instance()._active_workflows_set.activeList())
+
+
+def _keep_own_widths(widths: Mapping[str, int]) -> None:
+    """Let each process decide how much it does at once; DBOS shares one number among all."""
+    system = dbos._dbos._get_dbos_instance()._sys_db
+    get_shared = system.get_queue
+
+    def get_own(name: str) -> Any:
+        queue = get_shared(name)
+        if queue is not None and widths.get(name):
+            queue._worker_concurrency = widths[name]
+        return queue
+
+    system.get_queue = get_own  # type: ignore[method-assign, assignment]
 
 
 def _step(name: str, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -33,7 +33,8 @@ In: facts as keyword arguments.  Out: a sentence that says what to do.  Never: p
     │  ├─ WeakPassword
     │  └─ ProviderRefused
     └─ StorageError          our operator: disk, permissions
-       └─ DamagedFile
+       ├─ DamagedFile
+       └─ IndexUnavailable
 """
 
 from __future__ import annotations
@@ -230,3 +231,9 @@ class DamagedFile(StorageError):
     """A file in the data folder was damaged or changed: restore it from a backup."""
 
     code = "file-damaged"
+
+
+class IndexUnavailable(StorageError):
+    """The database of the index does not answer: check that it runs. Wetread goes on by itself."""
+
+    code = "index-unavailable"

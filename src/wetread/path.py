@@ -19,10 +19,10 @@ from typing import Any
 from wetread.domain.problem import ProblemCode
 from wetread.domain.reading import Priority
 from wetread.engine import Job, Queue, Step, Workflow
-from wetread.errors import ModelInterrupted, StorageError, WetreadError
+from wetread.errors import IndexUnavailable, ModelInterrupted, StorageError, WetreadError
 from wetread.steps import DeliverySteps, ReadingSteps
 
-#: At the end a queue's width: models one after another, destinations side by side.
+#: Models one after another (``[work]`` may say otherwise), destinations side by side.
 READ_QUEUE = Queue(name="read", concurrency=1)
 DELIVER_QUEUE = Queue(name="deliver", concurrency=8, partitioned=True)
 #: Lower runs first; room is left between for what comes later.
@@ -30,7 +30,7 @@ URGENCY = {Priority.STAT: 10, Priority.URGENT: 20, Priority.ROUTINE: 30}
 #: A study whose disk was full is tried again after this time.
 STORAGE_RETRY_S = 60.0
 #: What passes by itself, and when a study is tried again after it.
-RETRY_S = {StorageError.code: STORAGE_RETRY_S, ModelInterrupted.code: 5.0}
+RETRY_S = {StorageError.code: STORAGE_RETRY_S, IndexUnavailable.code: 5.0, ModelInterrupted.code: 5.0}
 
 
 class Stopped(Exception):
@@ -82,15 +82,15 @@ class StudyPath:
         try:
             _run(step, "compose", self.reading.compose, reading_id)
         except Stopped as stopped:
-            if str(stopped) == StorageError.code:
+            if str(stopped) in RETRY_S:
                 raise
             step("note", self.reading.note_uncomposed, study, revision, str(stopped))
 
     def _stop_delivery(
         self, step: Step, study: str, revision: int, destination: str, code: str
     ) -> float | None:
-        if code == StorageError.code:
-            return STORAGE_RETRY_S
+        if code in RETRY_S:
+            return RETRY_S[code]
         step("stop", self.delivery.stop, study, revision, destination, code)
         return None
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from tests.stores import open_store
 from wetread.domain.audit import Actor, AuditAction, AuditEvent, AuditEventType
-from wetread.store import open_store, schema
+from wetread.store import schema
 from wetread.store.chain import genesis, next_digest, read_end, read_key
 
 

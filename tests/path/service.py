@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.stores import open_store, store_table
 from wetread.domain.progress import DeliveryState, StudyState
-from wetread.store import Store, open_store
+from wetread.store import Store
 
 PAUSE = threading.Event()
 
@@ -53,7 +54,7 @@ class Service:
         path = self.folder / "wetread.toml"
         path.write_text(
             f'data = "data"\n{self.config}\n[dicom]\nport = {self.dicom_port}\n{self.dicom}\n'
-            f"[web]\nport = {self.http_port}\n"
+            f"[web]\nport = {self.http_port}\n{store_table(self.data)}"
         )
         command = [str(Path(sys.executable).parent / "wetread"), "serve", "--config", str(path)]
         with (self.folder / "serve.log").open("ab") as log:

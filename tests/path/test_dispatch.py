@@ -9,13 +9,14 @@ import pytest
 from tests.path.test_engine import await_true
 from tests.path.test_steps import NOW, STUDY, begin, make_steps
 from tests.store.test_store import arrive
+from tests.stores import open_store
 from wetread.dispatch import Dispatcher
 from wetread.domain.progress import StudyState
 from wetread.domain.reading import Priority
 from wetread.engine import Engine, engine_url
 from wetread.path import DELIVER_QUEUE, READ_QUEUE, reading_job
 from wetread.steps import DeliverySteps, KeepingSteps
-from wetread.store import Store, open_store
+from wetread.store import Store
 from wetread.store.retention import Policy, RetentionSettings
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.domain.test_reading import make_reading
 from tests.store.test_store import NOW, arrive
+from tests.stores import open_store
 from wetread.domain.progress import DeliveryState, StudyState
 from wetread.domain.reading import Outcome, Priority
 from wetread.errors import ConfigError
@@ -15,7 +16,7 @@ from wetread.infer.process import run_job
 from wetread.match import default_rules, parse_rules
 from wetread.registry import read_models
 from wetread.steps import DeliverySteps, ReadingSteps
-from wetread.store import Store, open_store
+from wetread.store import Store
 
 STUDY = "1.2.5"
 

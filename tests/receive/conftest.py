@@ -13,8 +13,9 @@ import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
+from tests.stores import open_store
 from wetread.receive.cstore import Receiver, ReceiverOptions, start_receiver
-from wetread.store import Store, open_store
+from wetread.store import Store
 
 Send = Callable[..., "subprocess.CompletedProcess[str]"]
 

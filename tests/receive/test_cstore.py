@@ -317,6 +317,7 @@ def test_a_full_disk_is_out_of_resources(
     assert send_raw(ct) == 0x0000
 
 
+@pytest.mark.sqlite
 def test_a_locked_index_is_out_of_resources(send_raw: Any, store: Store, ct: Path) -> None:
     with store.engine.begin() as connection:
         connection.exec_driver_sql(

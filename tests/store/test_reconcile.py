@@ -10,11 +10,12 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from tests.store.test_store import NOW
+from tests.stores import open_store
 from wetread.dicom.digest import digest_data_set
 from wetread.dicom.header import read_instance
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import Acceptance
-from wetread.store import Store, open_store
+from wetread.store import Store
 from wetread.store.intake import Arrived
 from wetread.store.reconcile import Reconciliation, reconcile
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.domain.test_reading import make_reading
+from tests.stores import open_store
 from wetread.domain.document import Document, DocumentKind
 from wetread.domain.progress import Acceptance, DeliveryState, StudyState
 from wetread.domain.reading import digest
 from wetread.domain.study import Instance
 from wetread.errors import ConfigError
-from wetread.store import Store, open_store
+from wetread.store import Store
 from wetread.store.history import Event
 from wetread.store.intake import Arrived
 

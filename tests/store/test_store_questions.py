@@ -8,10 +8,11 @@ import pytest
 
 from tests.domain.test_reading import make_reading
 from tests.store.test_store import NOW, arrive
+from tests.stores import open_store
 from wetread.domain.document import Document, DocumentKind
 from wetread.domain.progress import DeliveryState
 from wetread.domain.study import study_key
-from wetread.store import Store, open_store
+from wetread.store import Store
 from wetread.store.history import Event
 
 

@@ -14,13 +14,14 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 
 from tests.domain.test_reading import make_reading
+from tests.stores import open_store
 from wetread.domain.document import Document, DocumentKind
 from wetread.domain.model import Eligibility, Model, ModelIdentity, Runtime
 from wetread.domain.problem import Problem, ProblemCode
 from wetread.domain.progress import StudyState
 from wetread.domain.reading import Outcome, Priority, Triage
 from wetread.domain.study import Instance, study_key
-from wetread.store import Store, open_store
+from wetread.store import Store
 from wetread.store.history import Event
 from wetread.store.intake import Arrived
 from wetread.store.readings import ReadingRow

@@ -23,6 +23,7 @@ from wetread.cli.retention import erase, hold, release, retention_app
 from wetread.cli.serve import demo, serve
 from wetread.cli.tokens import tokens_app
 from wetread.cli.users import users_app
+from wetread.cli.worker import worker
 from wetread.errors import WetreadError
 from wetread.logs import set_up_logging
 
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 for command in (
     serve,
+    worker,
     demo,
     analyze,
     send,

@@ -105,13 +105,15 @@ def _opened(data: Path | None, config: Path | None, *, needs_index: bool = True)
     from wetread.config import Config, read_config
     from wetread.store.audit import Audit
     from wetread.store.database import connect
+    from wetread.store.settings import read_database_url
 
     settings = read_config(config) if config else Config()
     folder = (data or settings.data).resolve()
     index = folder / "index.sqlite"
-    if needs_index and not index.exists():
+    url = read_database_url(settings.store)
+    if needs_index and not url and not index.exists():
         raise ConfigError("There is no data folder of Wetread here: name it with --data.", data=folder)
-    engine = connect(f"sqlite:///{index}")
+    engine = connect(url or f"sqlite:///{index}")
     try:
         yield Audit(engine, settings.audit.key_file or folder / "audit.key", folder / "audit.head")
     finally:

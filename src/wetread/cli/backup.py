@@ -25,8 +25,8 @@ def backup(
     data: DataOption = None,
 ) -> None:
     """Copy the data folder; the service may be running."""
-    from wetread.app import now
     from wetread.store.backup import back_up, verify_backup
+    from wetread.work import now
 
     if verify is not None:
         damage = verify_backup(verify)
@@ -53,9 +53,9 @@ def restore(
     config: ConfigOption = None,
 ) -> None:
     """Make a data folder from a backup, of this version or an earlier one."""
-    from wetread.app import now
     from wetread.config import Config, read_config
     from wetread.store.restore import restore as make_folder
+    from wetread.work import now
 
     settings = read_config(config) if config else Config()
     done = make_folder(source, data, now(), by=who_asks(), audit_key=settings.audit.key_file)

@@ -39,16 +39,17 @@ JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 @contextmanager
 def open_identity(config: Path | None, data: Path | None) -> Iterator[Identity]:
     """Open accounts and tokens of a data folder; a service may be running on it."""
-    from wetread.app import now
     from wetread.config import Config, read_config
     from wetread.identity import make_identity
     from wetread.store import open_store
+    from wetread.store.settings import read_database_url
+    from wetread.work import now
 
     settings = read_config(config) if config else Config()
     folder = data or settings.data
     if not folder.exists():
         console.print(f"New data folder {folder.resolve()}", markup=False, highlight=False)
-    store = open_store(folder)
+    store = open_store(folder, read_database_url(settings.store), settings.audit.key_file)
     try:
         yield make_identity(store, now, sign_in=settings.web.sign_in, record=store.audit.record)
     finally:

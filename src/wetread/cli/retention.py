@@ -33,9 +33,9 @@ def show(config: ConfigOption = None, data: DataOption = None, as_json: JsonOpti
     """Show what would be deleted now, and what is kept and why. Nothing is changed."""
     from dataclasses import asdict
 
-    from wetread.app import now
     from wetread.config import retention_policy
     from wetread.store.retention import judge
+    from wetread.work import now
 
     with open_settings(config, data) as (settings, store):
         verdicts = judge(store, retention_policy(settings), now())
@@ -57,9 +57,9 @@ def show(config: ConfigOption = None, data: DataOption = None, as_json: JsonOpti
 @retention_app.command("run")
 def run(config: ConfigOption = None, data: DataOption = None) -> None:
     """Delete what is due by [retention], as the service does every hour."""
-    from wetread.app import now
     from wetread.config import retention_policy
     from wetread.store.retention import run_retention
+    from wetread.work import now
 
     with open_settings(config, data) as (settings, store):
         outcome = run_retention(store, retention_policy(settings), now())
@@ -81,7 +81,7 @@ def hold(
     data: DataOption = None,
 ) -> None:
     """Place a study on legal hold: neither retention nor erasure deletes it."""
-    from wetread.app import now
+    from wetread.work import now
 
     with open_settings(config, data) as (_settings, store):
         if show_all:
@@ -97,7 +97,7 @@ def hold(
 
 def release(study: StudyArgument, config: ConfigOption = None, data: DataOption = None) -> None:
     """Lift a legal hold."""
-    from wetread.app import now
+    from wetread.work import now
 
     with open_settings(config, data) as (_settings, store):
         store.holds.release(_find(store, study), who_asks(), now())
@@ -115,16 +115,17 @@ def erase(
     """Erase a patient: images, results, history. What was delivered stays where it was delivered."""
     from functools import partial
 
-    from wetread.app import now
     from wetread.engine import engine_url, forget_jobs
     from wetread.store.patients import Patient, erase_patient, find_studies
+    from wetread.store.settings import read_database_url
+    from wetread.work import now
 
     patient = Patient(patient_id=patient_id, issuer=issuer)
-    with open_settings(config, data) as (_settings, store):
+    with open_settings(config, data) as (settings, store):
         _show(find_studies(store, patient))
         if not yes and not typer.confirm("Erase them for good?", err=True):
             raise typer.Exit(1)
-        forget = partial(forget_jobs, engine_url(store.data))
+        forget = partial(forget_jobs, read_database_url(settings.store) or engine_url(store.data))
         kept = erase_patient(store, patient, by=who_asks(), why=why, clock=now, forget_jobs=forget)
     for one in kept:
         typer.echo(f"{one.study_instance_uid}  kept: on legal hold")
@@ -157,12 +158,15 @@ def open_settings(config: Path | None, data: Path | None) -> Iterator[tuple[Conf
     """Open the store of a data folder that exists; a service may be running on it."""
     from wetread.config import Config, read_config
     from wetread.store import open_store
+    from wetread.store.settings import read_database_url
 
     settings = read_config(config) if config else Config()
     folder = data or settings.data
     if not folder.is_dir():
         raise ConfigError("There is no data folder of Wetread here: name it with --data.", data=folder)
-    store = open_store(folder, audit_key=settings.audit.key_file, encryption=settings.encryption)
+    store = open_store(
+        folder, read_database_url(settings.store), settings.audit.key_file, encryption=settings.encryption
+    )
     try:
         yield settings, store
     finally:

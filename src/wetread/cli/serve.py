@@ -21,6 +21,9 @@ def serve(
     http_port: Annotated[int | None, typer.Option(help="Port of the pages [default: 8080].")] = None,
     mllp_port: Annotated[int | None, typer.Option(help="HL7 listener [default: none].")] = None,
     quiet_s: Annotated[float | None, typer.Option(help="Complete after this silence [default: 10].")] = None,
+    readings: Annotated[
+        int | None, typer.Option(help="Readings at once [default: 1]; 0: workers read.")
+    ] = None,
     send_to: Annotated[list[str] | None, typer.Option(help="AET@HOST:PORT, may be repeated.")] = None,
 ) -> None:
     """Receive, read, deliver and show, until stopped."""
@@ -35,6 +38,7 @@ def serve(
     settings = override(settings, "web", port=http_port)
     settings = override(settings, "hl7", port=mllp_port)
     settings = override(settings, "study", quiet_s=quiet_s)
+    settings = override(settings, "work", readings=readings)
     settings = add_destinations(settings, send_to or [])
     stop = stop_signal()
     running = start_app(settings)

@@ -69,6 +69,8 @@ class ProblemCode(StrEnum):
     DELIVERY_FAILED = "delivery-failed"
     # keeping
     RETENTION_BLOCKED = "retention-blocked"
+    # a process that shares our database
+    WORKER_LOST = "worker-lost"
     # a bug of ours: the history holds the error's type
     INTERNAL_ERROR = "internal-error"
 

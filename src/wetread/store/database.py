@@ -10,15 +10,30 @@ from contextlib import closing
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import Engine, event
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Engine, ExceptionContext, event
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from wetread.errors import StorageError
+from wetread.errors import IndexUnavailable, StorageError
 from wetread.store.migration import migrate
 
 #: How long a writer waits for another one.
 BUSY_TIMEOUT_S = 30.0
 _CHECKPOINT_TRIES = 4
+#: A transaction in which nothing happens for this long is ended by PostgreSQL: a process that was stopped
+#: in the middle must not keep others from its study for ever.
+IDLE_TRANSACTION_S = 30.0
+#: More than twice the images that ``intake`` takes in at once: each may need two connections.
+_POOL_SIZE, _POOL_OVERFLOW = 5, 45
+
+#: libpq's words: how soon a dead network is noticed (seconds; milliseconds for tcp_user_timeout).
+_PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    "application_name": "wetread",
+}
 
 
 def open_database(url: str) -> Engine:
@@ -28,6 +43,8 @@ def open_database(url: str) -> Engine:
     ------
     ConfigError
         If a newer version made it.
+    IndexUnavailable
+        If it does not answer.
     """
     engine = connect(url)
     try:
@@ -39,9 +56,37 @@ def open_database(url: str) -> Engine:
 
 
 def connect(url: str) -> Engine:
-    """Return an engine without touching the schema."""
-    if not url.startswith("sqlite"):
-        return sqlalchemy.create_engine(url, hide_parameters=True)
+    """Return an engine without touching the schema.
+
+    What passes by itself (no connection, a lock not granted in time) is raised as ``IndexUnavailable``.
+    """
+    engine = (
+        _connect_sqlite(url)
+        if url.startswith("sqlite")
+        else connect_postgresql(url, _POOL_SIZE, _POOL_OVERFLOW)
+    )
+    event.listen(engine, "handle_error", _translate)
+    return engine
+
+
+def connect_postgresql(url: str, pool_size: int, overflow: int) -> Engine:
+    """Return an engine on PostgreSQL; it keeps ``pool_size`` connections and makes ``overflow`` more."""
+    engine = sqlalchemy.create_engine(
+        url,
+        connect_args=_PATIENCE,
+        # Whatever the server's default is: rows are locked where more is needed.
+        isolation_level="READ COMMITTED",
+        pool_size=pool_size,
+        max_overflow=overflow,
+        # A server that was restarted has forgotten us.
+        pool_pre_ping=True,
+        hide_parameters=True,
+    )
+    event.listen(engine, "connect", _set_up_postgresql)
+    return engine
+
+
+def _connect_sqlite(url: str) -> Engine:
     engine = sqlalchemy.create_engine(
         # Parameters are patient data: they never stand in an error.
         url,
@@ -51,6 +96,16 @@ def connect(url: str) -> Engine:
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_immediate)
     return engine
+
+
+def _set_up_postgresql(connection: Any, _record: Any) -> None:
+    with connection.cursor() as cursor:
+        # Whatever the server's default is: what we acknowledge survives a power cut.
+        cursor.execute("SET synchronous_commit = on")
+        cursor.execute(f"SET lock_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {int(IDLE_TRANSACTION_S * 1000)}")
+    # A setting of a transaction that is rolled back is rolled back too.
+    connection.commit()
 
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:
@@ -104,3 +159,12 @@ def _compact(engine: Engine) -> bool:
             if not busy:
                 return True
     return False
+
+
+def _translate(context: ExceptionContext) -> None:
+    if context.is_pre_ping:
+        # The pool deals with it: it makes a new connection.
+        return
+    if context.is_disconnect or isinstance(context.sqlalchemy_exception, OperationalError):
+        reason = type(context.original_exception).__name__
+        raise IndexUnavailable(reason=reason) from context.original_exception

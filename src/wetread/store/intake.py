@@ -11,6 +11,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from sqlalchemy import (
     case,
     delete,
     exists,
+    func,
     insert,
     or_,
     select,
@@ -33,13 +35,13 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from wetread.domain.progress import Acceptance, StudyState
 from wetread.domain.study import Header, Instance, header_text, study_key
-from wetread.errors import StorageError
+from wetread.errors import IndexUnavailable, StorageError
 from wetread.imaging.same import is_same_object
 from wetread.store import schema
 from wetread.store.blobs import Blobs
 
-#: Concurrent senders of the same UID meet at the same lock.
-_STRIPES = 64
+#: Concurrent senders of the same UID meet at the same lock. So many images are taken in at once.
+_STRIPES = 16
 #: Of a name or description on the list; DICOM's own limits are 64 a group and 64.
 _LONGEST_TEXT = 256
 
@@ -59,6 +61,10 @@ _FIND_STUDY = select(
     schema.study.c.expected_instances,
     _IS_RESULT.scalar_subquery().label("is_result"),
 ).where(schema.study.c.study_instance_uid == bindparam("study"))
+# Seeds keep the locks of instances and of studies apart, also where a sender gives both one UID.
+_LOCK_INSTANCE, _LOCK_STUDY = (
+    select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("uid"), seed))) for seed in (1, 2)
+)
 _INSERT_STUDY = insert(schema.study)
 _INSERT_INSTANCE = insert(schema.instance)
 _GROW_STUDY = (
@@ -122,7 +128,7 @@ class Intake:
         """
         uid = arrived.instance.sop_instance_uid
         try:
-            with self._locks[hash(uid) % _STRIPES]:
+            with self._alone(uid):
                 # A file is in place before its row is: where there is none, the index need not be asked.
                 known = self.find_digest(uid) if self.instances.has(uid) else None
                 if known is None:
@@ -130,6 +136,22 @@ class Intake:
                 return self._compare(arrived, known)
         except SQLAlchemyError as error:
             raise StorageError("The index cannot be written.", reason=type(error).__name__) from error
+
+    @property
+    def _is_shared(self) -> bool:
+        return self.engine.dialect.name == "postgresql"
+
+    @contextmanager
+    def _alone(self, uid: str) -> Iterator[None]:
+        """Let nobody else, in this process or another, take in an instance of this UID meanwhile."""
+        with self._locks[hash(uid) % _STRIPES]:
+            if not self._is_shared:
+                # One process has the index to itself.
+                yield
+                return
+            with self.engine.begin() as connection:
+                connection.execute(_LOCK_INSTANCE, {"uid": uid})
+                yield
 
     def find_digest(self, sop_instance_uid: str) -> str | None:
         """Return the content digest of a stored instance, None where there is none."""
@@ -157,9 +179,11 @@ class Intake:
             self._index(arrived)
         except IntegrityError:
             return self._restore(dataclasses.replace(arrived, instance=_moved(arrived.instance, path)))
-        except Exception:
-            # Whatever it was: no file stays that the index does not know.
-            path.unlink()
+        except Exception as error:
+            # Whatever it was: no file stays that the index does not know. Where the connection broke, the
+            # row may be there, though: then the file stays for the sender's next try, or for ``reconcile``.
+            if not (isinstance(error, IndexUnavailable) and self._is_shared):
+                path.unlink()
             raise
         return Acceptance.ACCEPTED
 
@@ -170,6 +194,9 @@ class Intake:
 
     def _index(self, arrived: Arrived) -> None:
         with self.engine.begin() as connection:
+            if self._is_shared:
+                # The images of one study are counted one after another; SQLite has begun with IMMEDIATE.
+                connection.execute(_LOCK_STUDY, {"uid": arrived.instance.study_instance_uid})
             arrival = _count(connection, arrived)
             place = {"arrival": arrival, "is_result": arrival == 0}
             connection.execute(_INSERT_INSTANCE, _instance_row(arrived) | place)
@@ -178,13 +205,9 @@ class Intake:
         """The index knows an instance whose file was gone; it lies in its place again."""
         known = self.find_digest(arrived.instance.sop_instance_uid)
         if known is None:
-            # Another process counted the study's first image at the same moment: once more.
-            try:
-                self._index(arrived)
-            except SQLAlchemyError:
-                arrived.instance.path.unlink()
-                raise
-            return Acceptance.ACCEPTED
+            # Another constraint: no file stays that the index does not know.
+            arrived.instance.path.unlink()
+            raise StorageError("The index refuses this instance.")
         if known == arrived.content_digest:
             return Acceptance.REPEATED
         self._keep_aside(arrived)

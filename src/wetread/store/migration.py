@@ -19,10 +19,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy import Connection, Engine, func, inspect, select
 
 from wetread.errors import ConfigError
 from wetread.store.blobs import sync_file, sync_folder
+
+#: Names our advisory lock in PostgreSQL.
+_LOCK = int.from_bytes(b"wetread")
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
@@ -46,6 +49,9 @@ def migrate(engine: Engine, revision: str = "head") -> None:
         copy = index.with_name(f"{index.name}.before-{target}")
         _copy_index(engine, copy, before)
     with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            # Several processes may start at once: the first migrates, the others find it done.
+            connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
     if index is not None and copy is not None:

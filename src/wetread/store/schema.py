@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -69,7 +70,7 @@ instance = Table(
     Column("transfer_syntax_uid", String(64), nullable=False),
     # sha256 over the encoded data set, without preamble and file meta.
     Column("content_digest", String(64), nullable=False),
-    Column("size", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
     Column("header", JSON, nullable=False),
     Column("received_at", Float, nullable=False),
     # Its number in order of arrival within the study, from 1: what a revision covers never depends on

@@ -27,6 +27,7 @@ from wetread.store.keys import EncryptionSettings, check_keys, read_key_notes, r
 from wetread.store.readings import Readings
 from wetread.store.studies import Studies
 from wetread.store.tokens import Tokens
+from wetread.store.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Store:
     audit: Audit
     holds: Holds
     vault: Vault
+    workers: Workers
     #: What may be thrown away at any time.
     scratch: Blobs
     #: For files in passing, cleared at each start.
@@ -68,11 +70,8 @@ class Store:
                 "Another wetread service runs on this data folder: stop it or choose another folder.",
                 data=self.data,
             ) from error
-        self._locks.append(lock)
-        # ``keys rotate`` asks which key we use.
-        lock.truncate(0)
-        lock.write(self.vault.key_id)
-        lock.flush()
+        self.keep_open(lock)
+        self.note_key(lock)
         # What lies here was never acknowledged.
         for path in self.intake.incoming.iterdir():
             path.unlink()
@@ -80,6 +79,16 @@ class Store:
             path.unlink()
         shutil.rmtree(self.work)
         self.work.mkdir(mode=0o700)
+
+    def note_key(self, lock: IO[str]) -> None:
+        """Write into the lock of the data folder which key we use: ``keys rotate`` asks."""
+        lock.truncate(0)
+        lock.write(self.vault.key_id)
+        lock.flush()
+
+    def keep_open(self, lock: IO[str]) -> None:
+        """Hold a locked file until ``close``."""
+        self._locks.append(lock)
 
     def close(self) -> None:
         """Close the database connections."""
@@ -140,6 +149,7 @@ def open_store(
         audit=audit,
         holds=Holds(engine, audit),
         vault=vault,
+        workers=Workers(engine),
         scratch=Blobs(data / "scratch", vault, ".npy"),
         work=work,
     )

@@ -112,6 +112,9 @@ def upgrade() -> None:
     op.add_column("study", sa.Column("source", sa.String(length=64), server_default="", nullable=False))
     op.create_index(op.f("ix_study_source"), "study", ["source"], unique=False)
     # ### end Alembic commands ###
+    if op.get_bind().dialect.name == "postgresql":
+        # An image may have more than 2 GiB; SQLite's integers have 64 bits anyway.
+        op.alter_column("instance", "size", type_=sa.BigInteger())
     # The end of a trail without entries: there is always one to lock.
     op.execute("INSERT INTO audit_head (id, sequence, digest, forwarded) VALUES (1, 0, '', 0)")
     op.execute(

@@ -1,0 +1,136 @@
+"""The working half of a service: steps, engine, dispatcher, heartbeat.
+
+In: a ``Config`` and its store.  Out: ``Work``, which reads and delivers until ``stop``.
+Never: a door to the outside; a decision about a study.
+
+``wetread serve`` has this beside its receiver and its pages, ``wetread worker`` is this alone.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+
+from wetread.config import Config, retention_policy
+from wetread.dispatch import Dispatcher
+from wetread.domain.model import Model
+from wetread.engine import ALONE, Engine, Queue, engine_url
+from wetread.errors import ConfigError
+from wetread.heartbeat import Heartbeat
+from wetread.infer.process import run_job
+from wetread.path import DELIVER_QUEUE, READ_QUEUE, StudyPath
+from wetread.steps import DeliverySteps, KeepingSteps, ReadingSteps
+from wetread.store import Store, open_store
+from wetread.store.place import take_place
+from wetread.store.settings import read_database_url
+
+#: The exit status of a process that others took for dead: start it again (sysexits.h, EX_TEMPFAIL).
+EXIT_BURIED = 75
+#: Where several processes ask one database, each asks less often.
+_SHARED_POLLING_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Reading and delivering, until ``stop``."""
+
+    store: Store
+    worker_id: str
+    engine: Engine
+    dispatcher: Dispatcher
+    #: None where the data folder is ours alone.
+    heartbeat: Heartbeat | None
+
+    def stop(self) -> None:
+        """Stop working; what is in flight goes on at the next start, or elsewhere."""
+        self.dispatcher.stop()
+        is_idle = self.engine.stop()
+        if self.heartbeat is not None:
+            self.heartbeat.stop()
+            if is_idle:
+                # Otherwise a step still ends here: others wait until we are silent.
+                self.store.workers.leave(self.worker_id)
+
+
+def open_place(config: Config) -> tuple[Store, str]:
+    """Open the store to work on it; returns it, and the name of this process.
+
+    Raises
+    ------
+    ConfigError
+        If another service has this data folder to itself.
+    IndexUnavailable
+        If the database does not answer.
+    """
+    url = read_database_url(config.store)
+    store = open_store(config.data, url, config.audit.key_file, encryption=config.encryption)
+    if not url:
+        store.own()
+        return store, ALONE
+    worker_id = f"{socket.gethostname()[:64]}-{os.getpid()}-{secrets.token_hex(8)}"
+    return take_place(store, worker_id), worker_id
+
+
+def start_work(config: Config, store: Store, worker_id: str, models: Mapping[str, Model]) -> Work:
+    """Take up interrupted work and begin."""
+    destinations = {destination.name: destination for destination in config.destinations}
+    reading = ReadingSteps(
+        store=store,
+        models=models,
+        rules=config.rules,
+        destinations=destinations,
+        # What is written in passing holds patient data: it stays in our folder, which the next start clears.
+        run_job=partial(run_job, work=store.work),
+        clock=now,
+        default_quiet_s=config.study.quiet_s,
+    )
+    delivery = DeliverySteps(store=store, destinations=destinations, clock=now)
+    path = StudyPath(reading, delivery, lambda job: engine.enqueue(job))
+    url = read_database_url(config.store)
+    queues: tuple[Queue, ...] = (replace(READ_QUEUE, concurrency=config.work.readings), DELIVER_QUEUE)
+    if url:
+        # Before the first job is taken: else it would look like that of a dead one.
+        store.workers.join(worker_id)
+        queues = tuple(replace(queue, polling_interval_s=_SHARED_POLLING_S) for queue in queues)
+    engine = Engine(url or engine_url(config.data), path.workflows(), queues, worker_id)
+    engine.start()
+    heartbeat = Heartbeat(store, engine, worker_id, _end_buried, now) if url else None
+    if heartbeat is not None:
+        heartbeat.start()
+    keeping = KeepingSteps(store=store, policy=retention_policy(config), clock=now)
+    dispatcher = Dispatcher(store, reading, delivery, engine, now, keeping)
+    dispatcher.start()
+    return Work(store=store, worker_id=worker_id, engine=engine, dispatcher=dispatcher, heartbeat=heartbeat)
+
+
+def check_worker(config: Config) -> None:
+    """Refuse a worker that could not share anything.
+
+    Raises
+    ------
+    ConfigError
+        If the index is SQLite.
+    """
+    if not config.store.is_shared:
+        raise ConfigError(
+            "A worker shares a PostgreSQL database with the service: set store.database."
+            " With SQLite, `wetread serve` does all the work itself."
+        )
+
+
+def now() -> datetime:
+    """Return the time on this machine's clock; every other part gets it handed in."""
+    # With the local offset: DICOM and HL7 times without one are read as local.
+    return datetime.now(UTC).astimezone()
+
+
+def _end_buried() -> None:
+    """End at once: what this process works on is with others by now."""
+    print("Others took this process for dead: it ends, start it again.", file=sys.stderr, flush=True)  # noqa: T201
+    os._exit(EXIT_BURIED)
