@@ -10,11 +10,12 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from tests.stores import open_store
 from tests.web.conftest import NOW, ORIGIN, Ward, make_model
 from wetread.domain.audit import AuditEvent
 from wetread.identity import Identity, Role, make_identity
 from wetread.identity.sign_in import Attempt
-from wetread.store import Store, open_store
+from wetread.store import Store
 from wetread.web import create_web
 
 PASSWORD = "three blue anvils sing"  # noqa: S105 - of no account anywhere

@@ -12,12 +12,13 @@ from fastapi.testclient import TestClient
 from starlette.routing import BaseRoute, Mount
 
 from tests.identity.conftest import House
+from tests.stores import open_store
 from tests.web.conftest import ORIGIN
 from wetread.domain.document import DocumentKind
 from wetread.domain.progress import DeliveryState
 from wetread.identity import Permission, Role
 from wetread.identity.roles import PERMISSIONS
-from wetread.store import open_store
+from wetread.store import open_store as open_on_sqlite
 from wetread.web import create_web
 from wetread.web.access import read_needs
 
@@ -33,7 +34,7 @@ WITHOUT_STUDY = {
 
 def all_routes() -> list[BaseRoute]:
     with tempfile.TemporaryDirectory() as folder:
-        store = open_store(Path(folder))
+        store = open_on_sqlite(Path(folder))
         # A router that is included stands in the list as one.
         routes = [one.original_route for one in iter_route_contexts(create_web(store, {}).routes)]
         store.close()

@@ -16,12 +16,12 @@ from joserfc import jwk
 
 from tests.identity.conftest import Clock, House
 from tests.identity.provider import CLIENT_SECRET, NODE, NPM, Liar, running_liar, running_provider
+from tests.stores import open_store
 from tests.web.conftest import ORIGIN, Ward
 from wetread.errors import ConfigError
 from wetread.identity import Role
 from wetread.identity.oidc import make_openid_connect
 from wetread.identity.settings import OidcRole, OidcSettings
-from wetread.store import open_store
 
 needs_node = pytest.mark.skipif(not (NODE and NPM), reason="Node is not installed: apt install nodejs npm.")
 

@@ -9,6 +9,7 @@ import getpass
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,15 +44,18 @@ def open_identity(config: Path | None, data: Path | None) -> Iterator[Identity]:
     from wetread.identity import make_identity
     from wetread.store import open_store
     from wetread.store.settings import read_database_url
-    from wetread.work import now
 
     settings = read_config(config) if config else Config()
     folder = data or settings.data
     if not folder.exists():
         console.print(f"New data folder {folder.resolve()}", markup=False, highlight=False)
-    store = open_store(folder, read_database_url(settings.store), settings.audit.key_file)
+    store = open_store(
+        folder, read_database_url(settings.store), settings.audit.key_file, encryption=settings.encryption
+    )
     try:
-        yield make_identity(store, now, sign_in=settings.web.sign_in, record=store.audit.record)
+        yield make_identity(
+            store, lambda: datetime.now(UTC), sign_in=settings.web.sign_in, record=store.audit.record
+        )
     finally:
         store.close()
 
