@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -88,6 +89,10 @@ class Target:
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
         self._before = {"memory": self._status("VmRSS"), "files": self._files()}
 
+    def grown(self) -> int:
+        """Return by how many bytes the service grew at its peak since ``begin``."""
+        return self._status("VmHWM") - int(str(self._before["memory"]))
+
     def check(self) -> None:
         """Assert that the service lives, answers, and neither grew nor wrote elsewhere."""
         assert self.service.process is not None
@@ -95,8 +100,7 @@ class Target:
         started = time.monotonic()
         assert echo(self.service.dicom_port) == 0
         assert time.monotonic() - started < ECHO_S
-        grown = self._status("VmHWM") - int(str(self._before["memory"]))
-        assert grown <= MEMORY_BYTES, f"{grown >> 20} MB"
+        assert self.grown() <= MEMORY_BYTES, f"{self.grown() >> 20} MB"
         assert self._files() == self._before["files"]
         await_true(lambda: not list((self.service.data / "incoming").iterdir()), 20, "an empty spool")
 
@@ -177,9 +181,9 @@ class EchoMeter(threading.Thread):
         self.join()
 
 
-@pytest.fixture(scope="session")
-def running_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    folder = tmp_path_factory.mktemp("hostile") / "service"
+@contextlib.contextmanager
+def start_target(folder: Path) -> Iterator[Target]:
+    """Start the service in a folder of its own."""
     package = folder / "package"
     package.mkdir(parents=True)
     (package / "model.toml").write_text(_MODEL)
@@ -203,8 +207,16 @@ models = ["reads-anything"]
     good = series_of()
     assert target.send(good, "FIRST") == [0, 0, 0]
     assert target.await_end(good[0].study) is StudyState.READ
-    yield target
-    service.stop()
+    try:
+        yield target
+    finally:
+        service.stop()
+
+
+@pytest.fixture(scope="session")
+def running_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    with start_target(tmp_path_factory.mktemp("hostile") / "service") as target:
+        yield target
 
 
 @pytest.fixture
