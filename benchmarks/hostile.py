@@ -1,6 +1,6 @@
 """What the heaviest hostile files cost a running service: memory at its peak, C-ECHO meanwhile.
 
-In: rows of ``tests.hostile.rows``.  Out: a line for each.  Never: a judgement; ``tests/hostile`` has the bounds.
+In: rows of ``tests.hostile.rows``.  Out: a line for each.  Never: a judgement: ``tests/hostile`` judges.
 
 Example: ``python benchmarks/hostile.py H21 H22 H24``
 """
