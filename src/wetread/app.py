@@ -5,6 +5,7 @@ In: a ``Config``.  Out: a running service.  Never: a decision about a study.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import dataclass
 
@@ -12,19 +13,24 @@ import uvicorn
 from fastapi import FastAPI
 
 from wetread.config import Config, check_config
+from wetread.deliver.syslog import Forwarder, read_collector
 from wetread.dispatch import Dispatcher
+from wetread.domain.audit import START, STOP, application_event
 from wetread.domain.model import Model
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import Acceptance
 from wetread.engine import Engine
-from wetread.errors import ConfigError, UnsafeBinding
+from wetread.errors import ConfigError, StorageError, UnsafeBinding, WetreadError
 from wetread.identity import Identity, make_identity
 from wetread.path import delivery_job
 from wetread.receive.cstore import Receiver, ReceiverOptions, start_receiver
 from wetread.receive.mllp import Listener, start_mllp_listener
 from wetread.receive.notes import Notes
+from wetread.receive.trail import ReceiveTrail
 from wetread.registry import read_models
 from wetread.store import Store
+from wetread.store.audit_rows import AuditRows
+from wetread.store.history import Event
 from wetread.store.reconcile import reconcile
 from wetread.web import create_web
 from wetread.work import Work, now, open_place, start_work
@@ -41,6 +47,9 @@ class RunningApp:
     work: Work
     receiver: Receiver
     listener: Listener | None
+    #: What the HL7 listener refused.
+    trail: ReceiveTrail
+    forwarder: Forwarder | None
     web: FastAPI
     server: uvicorn.Server
     server_thread: threading.Thread
@@ -61,6 +70,12 @@ class RunningApp:
         self.web.state.pulse.stop()
         self.server.should_exit = True
         self.server_thread.join()
+        self.trail.close()
+        with contextlib.suppress(StorageError):
+            # A full disk must not keep us running.
+            self.store.audit.record(application_event(STOP, now()))
+        if self.forwarder is not None:
+            self.forwarder.stop()
         self.store.close()
 
 
@@ -74,7 +89,9 @@ def start_app(config: Config) -> RunningApp:
     """
     check_config(config)
     store, worker_id = open_place(config)
+    store.audit.record(application_event(START, now()))
     reconcile(store)
+    forwarder = _start_forwarder(config, store)
     identity = make_identity(
         store, now, sign_in=config.web.sign_in, oidc=config.web.oidc, record=store.audit.record
     )
@@ -82,13 +99,16 @@ def start_app(config: Config) -> RunningApp:
     models = read_models(config.models, config.registry.trusted_keys)
     work = start_work(config, store, worker_id, models)
     receiver = _start_receiver(config, store, work.dispatcher)
-    web = _make_web(config, store, models, work.engine, identity)
+    trail = ReceiveTrail(store.audit.record, config.dicom.aet)
+    web = _make_web(config, store, models, work.engine, identity, forwarder)
     server, thread, url = _serve_web(config, web)
     return RunningApp(
         store=store,
         work=work,
         receiver=receiver,
-        listener=_start_listener(config, store),
+        listener=_start_listener(config, store, trail),
+        trail=trail,
+        forwarder=forwarder,
         web=web,
         server=server,
         server_thread=thread,
@@ -112,6 +132,25 @@ def check_users(config: Config, identity: Identity) -> None:
         )
 
 
+def _start_forwarder(config: Config, store: Store) -> Forwarder | None:
+    """Hand the audit trail to its collector, where there is one; that it is away stands in the history."""
+    collector = read_collector(config.audit)
+    if collector is None:
+        return None
+
+    def note(error: WetreadError | None) -> None:
+        message = str(error) if error else "The audit collector takes the trail again."
+        level, code = ("problem", ProblemCode.AUDIT_NOT_FORWARDED.value) if error else ("info", "")
+        event = Event(at=now(), stage="audit", level=level, code=code, message=message)
+        # Where the index is out, the next try tells.
+        with contextlib.suppress(StorageError):
+            store.history.add(event)
+
+    forwarder = Forwarder(AuditRows(store.engine), collector, store.audit.source, note)
+    forwarder.start()
+    return forwarder
+
+
 def _start_receiver(config: Config, store: Store, dispatcher: Dispatcher) -> Receiver:
     def on_stored(_study_instance_uid: str, acceptance: Acceptance) -> None:
         if acceptance is Acceptance.ACCEPTED:
@@ -130,7 +169,7 @@ def _start_receiver(config: Config, store: Store, dispatcher: Dispatcher) -> Rec
         raise ConfigError("The DICOM port is taken: choose another.", port=config.dicom.port) from error
 
 
-def _start_listener(config: Config, store: Store) -> Listener | None:
+def _start_listener(config: Config, store: Store, trail: ReceiveTrail) -> Listener | None:
     """Listen for HL7 messages; this version knows none and says so to the sender and in the history."""
     if config.hl7.port is None:
         return None
@@ -140,10 +179,12 @@ def _start_listener(config: Config, store: Store) -> Listener | None:
     def refuse(_message: str) -> str:
         text = "An HL7 message was refused: this version takes no orders yet."
         notes.problem(text, ProblemCode.UNREADABLE_MESSAGE)
+        trail.message_refused(text)
         return "AR"
 
     def note(reason: str) -> None:
         notes.problem(f"An HL7 connection was ended: {reason}", ProblemCode.UNREADABLE_MESSAGE)
+        trail.message_refused(f"An HL7 connection was ended: {reason}")
 
     try:
         return start_mllp_listener(config.hl7.host, config.hl7.port, refuse, note)
@@ -152,7 +193,12 @@ def _start_listener(config: Config, store: Store) -> Listener | None:
 
 
 def _make_web(
-    config: Config, store: Store, models: dict[str, Model], engine: Engine, identity: Identity
+    config: Config,
+    store: Store,
+    models: dict[str, Model],
+    engine: Engine,
+    identity: Identity,
+    forwarder: Forwarder | None,
 ) -> FastAPI:
     def retry(delivery_id: int) -> None:
         store.deliveries.retry(delivery_id, now())
@@ -166,6 +212,7 @@ def _make_web(
         models,
         identity=identity,
         on_retry=retry,
+        audit_backlog=forwarder.backlog if forwarder else None,
         allowed_hosts=config.web.allowed_hosts,
         needs_https=config.web.is_exposed,
         now=now,

@@ -20,11 +20,14 @@ def worker(
     readings: Annotated[int | None, typer.Option(help="Readings at once [default: 1].")] = None,
 ) -> None:
     """Read and deliver beside `wetread serve`, on this machine or another, until stopped."""
+    from contextlib import suppress
     from dataclasses import replace
 
     from wetread.config import check_config, override, read_config
+    from wetread.domain.audit import START, STOP, application_event
+    from wetread.errors import StorageError
     from wetread.registry import read_models
-    from wetread.work import check_worker, open_place, start_work
+    from wetread.work import check_worker, now, open_place, start_work
 
     settings = read_config(config)
     settings = override(replace(settings, data=data or settings.data), "work", readings=readings)
@@ -33,9 +36,13 @@ def worker(
     models = read_models(settings.models, settings.registry.trusted_keys)
     stop = stop_signal()
     store, worker_id = open_place(settings)
+    store.audit.record(application_event(START, now()))
     work = start_work(settings, store, worker_id, models)
     console.print(f"Worker   {worker_id}", markup=False, highlight=False)
     stop.wait()
     console.print("Stopping; what is in flight goes on elsewhere.")
     work.stop()
+    with suppress(StorageError):
+        # A full disk must not keep us running.
+        store.audit.record(application_event(STOP, now()))
     store.close()

@@ -218,6 +218,10 @@ class Forwarder:
         if self._thread is not None:
             self._thread.join()
 
+    def backlog(self) -> tuple[int, str]:
+        """Return how many entries wait, and why nothing goes out ("": it does)."""
+        return self.rows.count_waiting(), self.trouble
+
     def _loop(self) -> None:
         pause_s = _RETRY_S[0]
         while not self._stop.is_set():
@@ -230,6 +234,8 @@ class Forwarder:
                 continue
             pause_s = _RETRY_S[0]
             self._stop.wait(self.every_s)
+        if self.trouble:
+            return
         with contextlib.suppress(OSError, StorageError):
             # What was recorded while stopping.
             self._hand_on()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
@@ -21,6 +22,8 @@ from wetread.domain.audit import Actor, AuditEvent
 LONGEST_VALUE = 1024
 #: Application server (PS3.16 CID 404, RFC 3881 5.4.2).
 _SOURCE_TYPE = "4"
+#: Network access point type codes (PS3.15 Table A.5.2-1).
+_MACHINE_NAME, _IP_ADDRESS = "1", "2"
 
 #: What the codes mean (PS3.16 Annex D).
 MEANINGS = {
@@ -183,16 +186,22 @@ def _identification(event: AuditEvent) -> str:
 
 
 def _participant(actor: Actor) -> str:
-    # 2: an IP address (PS3.15 Table A.5.2-1).
-    address = (
-        f' NetworkAccessPointID={_value(actor.address)} NetworkAccessPointTypeCode="2"'
-        if actor.address
-        else ""
-    )
+    address = ""
+    if actor.address:
+        kind = _IP_ADDRESS if _is_ip(actor.address) else _MACHINE_NAME
+        address = f' NetworkAccessPointID={_value(actor.address)} NetworkAccessPointTypeCode="{kind}"'
     asks = "true" if actor.is_requestor else "false"
     titles = f" AlternativeUserID={_value(f'AETITLES={actor.ae_title}')}" if actor.ae_title else ""
     head = f'<ActiveParticipant UserID={_value(actor.user_id)}{titles} UserIsRequestor="{asks}"{address}'
     return f"{head}>{_code('RoleIDCode', actor.role)}</ActiveParticipant>" if actor.role else f"{head}/>"
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _study(uid: str, instance_count: int) -> str:

@@ -84,3 +84,17 @@ class AuditEvent:
     patient_id: str = ""
     #: How many instances it was about.
     instance_count: int = 0
+
+
+START, STOP = "110120", "110121"
+
+
+def application_event(subtype: str, at: datetime) -> AuditEvent:
+    """Return the event of our ``START`` or ``STOP``."""
+    return AuditEvent(
+        type=AuditEventType.APPLICATION_ACTIVITY,
+        subtype=subtype,
+        action=AuditAction.EXECUTE,
+        at=at,
+        actors=(Actor(user_id="wetread", role="110150"),),
+    )

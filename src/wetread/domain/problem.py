@@ -71,6 +71,7 @@ class ProblemCode(StrEnum):
     RETENTION_BLOCKED = "retention-blocked"
     # a process that shares our database
     WORKER_LOST = "worker-lost"
+    AUDIT_NOT_FORWARDED = "audit-not-forwarded"
     # a bug of ours: the history holds the error's type
     INTERNAL_ERROR = "internal-error"
 

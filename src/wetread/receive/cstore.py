@@ -33,11 +33,12 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from wetread.dicom.header import is_uid, read_instance
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import Acceptance
-from wetread.domain.study import Instance
+from wetread.domain.study import Instance, header_text
 from wetread.errors import InputError, StorageError, UnreadableInstance, UnsafeBinding
-from wetread.receive.dimse import StoreAnswer, StoreRequest
+from wetread.receive.dimse import StoreAnswer, StoreRequest, address_of
 from wetread.receive.notes import Notes
 from wetread.receive.spool import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Spools
+from wetread.receive.trail import ReceiveTrail, Sender
 from wetread.receive.transport import QuickServer
 from wetread.store import Store
 from wetread.store.blobs import storage_error
@@ -83,6 +84,7 @@ class Receiver:
     ae_title: str
     _server: QuickServer = field(repr=False)
     _notes: Notes = field(repr=False)
+    _trail: ReceiveTrail = field(repr=False)
 
     def stop(self) -> None:
         """End all associations and stop listening."""
@@ -91,6 +93,7 @@ class Receiver:
             association.abort()
         if self._server in self._server.ae._servers:
             self._server.shutdown()
+        self._trail.close()
         self._server.spools.sweep()
 
 
@@ -125,7 +128,8 @@ def start_receiver(options: ReceiverOptions, store: Store, on_stored: OnStored |
         raise UnsafeBinding(host=options.host)
     store.intake.prepare()
     notes = Notes(store.history)
-    scp = _StorageScp(store, notes, on_stored)
+    trail = ReceiveTrail(store.audit.record, options.aet)
+    scp = _StorageScp(store, notes, trail, on_stored)
     entity = _entity(options)
     server = entity.make_server(
         (options.host, options.port),
@@ -137,7 +141,7 @@ def start_receiver(options: ReceiverOptions, store: Store, on_stored: OnStored |
     entity._servers.append(server)
     thread = threading.Thread(target=server.serve_forever, name="receive-cstore", daemon=True)
     thread.start()
-    return Receiver(server.server_address[1], options.aet, cast(QuickServer, server), notes)
+    return Receiver(server.server_address[1], options.aet, cast(QuickServer, server), notes, trail)
 
 
 def _entity(options: ReceiverOptions) -> AE:
@@ -164,41 +168,48 @@ def _is_loopback(host: str) -> bool:
 class _StorageScp:
     """Answers the events of all associations."""
 
-    def __init__(self, store: Store, notes: Notes, on_stored: OnStored | None) -> None:
+    def __init__(self, store: Store, notes: Notes, trail: ReceiveTrail, on_stored: OnStored | None) -> None:
         self.store = store
         self.notes = notes
+        self.trail = trail
         self.on_stored = on_stored
         self.spools = Spools(store.intake.incoming, store.vault)
         self.handlers: list[tuple[Any, ...]] = [
             (evt.EVT_REJECTED, self.on_rejected),
             (evt.EVT_ABORTED, self.on_aborted),
+            (evt.EVT_ACCEPTED, self.on_accepted),
+            (evt.EVT_CONN_CLOSE, self.on_closed),
         ]
 
     def on_store(self, request: StoreRequest) -> StoreAnswer:
         """Store an instance and say what became of it; called in the association's own thread."""
         source = _printable(request.calling_aet)
+        sender = Sender(aet=source, address=request.address)
         try:
-            acceptance, instance = self._take(request, source)
+            acceptance, instance = self._take(request, sender)
             if self.on_stored is not None:
                 self.on_stored(instance.study_instance_uid, acceptance)
         except Refusal as refusal:
             self.notes.problem(refusal.message, refusal.code, source, refusal.study_instance_uid)
+            self.trail.refused(sender, refusal.study_instance_uid, refusal.message)
             return StoreAnswer(status=refusal.status, comment=refusal.message)
         except Exception as error:  # the one place where a bug becomes a status
             logger.exception("C-STORE failed")
             message = f"An instance was not stored: {type(error).__name__}."
             self.notes.problem(message, ProblemCode.INTERNAL_ERROR, source)
+            self.trail.refused(sender, "", message)
             return StoreAnswer(status=PROCESSING_FAILURE, comment="Processing failure")
         return StoreAnswer(status=SUCCESS)
 
-    def _take(self, request: StoreRequest, source: str) -> tuple[Acceptance, Instance]:
+    def _take(self, request: StoreRequest, sender: Sender) -> tuple[Acceptance, Instance]:
         instance = _read(request)
+        self._begin(request, sender, instance)
         arrived = Arrived(
             instance=instance,
             content_digest=request.spool.digest,
             size=request.spool.size,
             received_at=datetime.now(UTC),
-            source=source,
+            source=sender.aet,
         )
         acceptance = _accept(self.store, arrived)
         if acceptance is Acceptance.CONFLICT:
@@ -209,8 +220,28 @@ class _StorageScp:
                 study_instance_uid=instance.study_instance_uid,
             )
         if acceptance is Acceptance.ACCEPTED:
-            self.notes.arrived(self.store.studies, instance.study_instance_uid, source)
+            self.notes.arrived(self.store.studies, instance.study_instance_uid, sender.aet)
+        self.trail.stored(request.association, instance.study_instance_uid)
         return acceptance, instance
+
+    def _begin(self, request: StoreRequest, sender: Sender, instance: Instance) -> None:
+        patient_id = header_text(instance.header, "PatientID")
+        try:
+            self.trail.begin(request.association, sender, instance.study_instance_uid, patient_id)
+        except StorageError as error:
+            raise _disk_refusal(error, instance.study_instance_uid) from error
+
+    def on_accepted(self, event: Any) -> None:
+        """Record who comes for the first time."""
+        self.trail.accepted(_sender(event.assoc))
+
+    def on_closed(self, event: Any) -> None:
+        """Record what came, or that a connection was no association."""
+        assoc = event.assoc
+        if assoc.requestor.primitive is None:
+            self.trail.rejected(_sender(assoc), "A connection ended without an association request.")
+        # PS3.8 9.2.3: in state 13 we have answered and only the connection was left to end.
+        self.trail.ended(assoc, is_broken=assoc.dul.state_machine.current_state != "Sta13")
 
     def on_rejected(self, event: Any) -> None:
         """Note whom we turned away and why."""
@@ -224,18 +255,22 @@ class _StorageScp:
             reason = "its AE title is not on the list"
         else:
             reason = "too many associations are open"
-        self.notes.problem(
-            f"Association from {calling!r} rejected: {reason}.", ProblemCode.ASSOCIATION_REFUSED, calling
-        )
+        message = f"Association from {calling!r} rejected: {reason}."
+        self.notes.problem(message, ProblemCode.ASSOCIATION_REFUSED, calling)
+        self.trail.rejected(Sender(aet=calling, address=address_of(event.assoc)), message)
 
     def on_aborted(self, event: Any) -> None:
         """Note that a sender stopped half-way."""
-        calling = _printable(event.assoc.requestor.ae_title)
-        self.notes.problem(
-            f"The association from {calling!r} broke off: what was not acknowledged must be sent again.",
-            ProblemCode.ASSOCIATION_BROKEN,
-            calling,
+        sender = _sender(event.assoc)
+        message = (
+            f"The association from {sender.aet!r} broke off: what was not acknowledged must be sent again."
         )
+        self.notes.problem(message, ProblemCode.ASSOCIATION_BROKEN, sender.aet)
+        self.trail.rejected(sender, f"The association from {sender.aet!r} broke off.")
+
+
+def _sender(assoc: Any) -> Sender:
+    return Sender(aet=_printable(assoc.requestor.ae_title), address=address_of(assoc))
 
 
 def _read(request: StoreRequest) -> Instance:

@@ -51,6 +51,10 @@ class StoreRequest:
     sop_class_uid: str
     sop_instance_uid: str
     calling_aet: str
+    #: Where the sender is: an IP address.
+    address: str
+    #: Tells associations apart.
+    association: object
     spool: Spool
 
 
@@ -182,6 +186,8 @@ class StoringDimse(DIMSEServiceProvider):
             sop_class_uid=sop_class_uid,
             sop_instance_uid=sop_instance_uid,
             calling_aet=str(self.assoc.requestor.ae_title or ""),
+            address=address_of(self.assoc),
+            association=self.assoc,
             spool=self._take_spool(meta),
         )
 
@@ -218,6 +224,11 @@ class StoringDimse(DIMSEServiceProvider):
         primitive = P_DATA()
         primitive.presentation_data_value_list.append((context_id, value))
         super().receive_primitive(primitive)
+
+
+def address_of(assoc: Any) -> str:
+    """Return where the other end of an association is, "" where that is not known."""
+    return assoc.requestor.address if assoc.requestor.address_info else ""
 
 
 def decode_command(command: bytes) -> dict[int, bytes]:

@@ -19,6 +19,7 @@ from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import DeliveryState
 from wetread.errors import ConfigError, PeerUnreachable
 from wetread.steps.journal import Journal
+from wetread.steps.trail import send_event
 from wetread.store import Store
 from wetread.store.deliveries import DeliveryRow
 
@@ -68,7 +69,15 @@ class DeliverySteps:
         target = self._target(destination)
         if self._is_arriving(study):
             return
-        self._try(send_documents, self._rows(study, revision, target, DeliveryState.WAITING), target)
+        rows = self._rows(study, revision, target, DeliveryState.WAITING)
+        held = self.store.studies.find(study)
+        if not rows or held is None:
+            return
+        # Before anything leaves: what cannot be recorded waits.
+        self.store.audit.record(send_event(held, self.clock(), target, len(rows)))
+        outcomes = self._try(send_documents, rows, target)
+        failed = sum(outcome.state is not DeliveryState.SENT for outcome in outcomes)
+        self.store.audit.record(send_event(held, self.clock(), target, len(rows), failed=failed))
 
     def verify(self, study: str, revision: int, destination: str) -> None:
         """Ask the destination for what it acknowledged; what it lacks waits to be sent again."""
@@ -97,14 +106,15 @@ class DeliverySteps:
         act: Callable[[Destination, list[Document]], list[Outcome]],
         rows: list[DeliveryRow],
         target: Destination,
-    ) -> None:
+    ) -> list[Outcome]:
         if not rows:
-            return
+            return []
         documents = [self._document(row) for row in rows]
         outcomes = act(target, documents)
         for row, outcome in zip(rows, outcomes, strict=True):
             self.store.deliveries.record(row.id, outcome.state, self.clock(), outcome.code, outcome.message)
         self._note(rows[0], outcomes)
+        return outcomes
 
     def _note(self, row: DeliveryRow, outcomes: list[Outcome]) -> None:
         counts = Counter(outcome.state.value for outcome in outcomes)

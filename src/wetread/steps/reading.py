@@ -25,6 +25,7 @@ from wetread.infer.job import ReadJob, make_unread
 from wetread.infer.scratch import find_volume
 from wetread.match import Match, Rule, find_rule, match_study
 from wetread.steps.journal import Journal
+from wetread.steps.trail import read_event
 from wetread.store import Store
 from wetread.store.readings import ReadingRow
 
@@ -110,16 +111,25 @@ class ReadingSteps:
             predecessor_digest=next((row.digest for row in reversed(earlier) if _is_read(row)), ""),
             **self._files(series, self._volume_path(study, revision, model_name)),
         )
+        # Before the model sees anything: what cannot be recorded waits.
+        self._record(study, model, len(uids))
         try:
             row = self.store.readings.save(self.run_job(job), unless_deleted=True)
         except StudyDeleted:
             self._volume_path(study, revision, model_name).unlink(missing_ok=True)
             raise
+        self._record(study, model, len(uids), is_read=_is_read(row))
         if _is_read(row):
             self.journal.note(study, revision, "infer", _reading_sentence(row))
         else:
             code = str(row.problems[0]["code"])
             self.journal.problem(study, revision, "infer", _reading_sentence(row), code)
+
+    def _record(self, study: str, model: Model, count: int, *, is_read: bool | None = None) -> None:
+        row = self.store.studies.find(study)
+        if row is not None:
+            name = f"{model.identity.name} {model.identity.version}"
+            self.store.audit.record(read_event(row, self.clock(), name, count, is_read=is_read))
 
     def list_readings(self, study: str, revision: int) -> list[int]:
         """Return the row numbers of the revision's Readings."""

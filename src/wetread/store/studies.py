@@ -5,16 +5,18 @@ In: UIDs.  Out: domain values and rows for pages.  Never: a revision begun twice
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, func, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from wetread.domain.progress import StudyState
 from wetread.domain.reading import Priority
 from wetread.domain.study import Instance, Study, group_instances
+from wetread.errors import StorageError
 from wetread.store import schema
 from wetread.store.blobs import Blobs
 
@@ -104,14 +106,34 @@ class Studies:
         """Return the reported studies that arrived last, newest first; ``sources`` as above."""
         return self._rows(schema.study.c.reported_at.is_not(None), *_from(sources), limit=limit)
 
-    def mark_reported(self, study_instance_uid: str, now: datetime | None) -> None:
-        """Take a study off the reading list, or with None put it back."""
-        with self.engine.begin() as connection:
-            connection.execute(
-                update(schema.study)
-                .where(schema.study.c.study_instance_uid == study_instance_uid)
-                .values(reported_at=now.timestamp() if now else None)
-            )
+    def mark_reported(
+        self,
+        study_instance_uid: str,
+        now: datetime | None,
+        beside: Callable[[Connection], None] = lambda _: None,
+    ) -> None:
+        """Take a study off the reading list, or with None put it back.
+
+        Parameters
+        ----------
+        beside
+            What else belongs to the same transaction.
+
+        Raises
+        ------
+        StorageError
+            If the index refuses.
+        """
+        try:
+            with self.engine.begin() as connection:
+                connection.execute(
+                    update(schema.study)
+                    .where(schema.study.c.study_instance_uid == study_instance_uid)
+                    .values(reported_at=now.timestamp() if now else None)
+                )
+                beside(connection)
+        except SQLAlchemyError as error:
+            raise StorageError("The index cannot be written.", reason=type(error).__name__) from error
 
     def list_newest(self, limit: int = 500) -> list[StudyRow]:
         """Return the studies that arrived last, newest first."""

@@ -51,6 +51,10 @@ def make_api(site: Site) -> APIRouter:
             site.store.history.last_id()
         except StorageError as error:
             return JSONResponse({"status": error.code}, 503)
-        return JSONResponse({"status": "ok"})
+        state: dict[str, Any] = {"status": "ok"}
+        if site.audit_backlog is not None:
+            waiting, trouble = site.audit_backlog()
+            state["audit"] = {"waiting": waiting, "collector": "away" if trouble else "ok"}
+        return JSONResponse(state)
 
     return router

@@ -18,6 +18,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from wetread.domain.model import Model
+from wetread.errors import StorageError
 from wetread.identity import Identity, make_identity
 from wetread.identity.principal import Obligation
 from wetread.store import Store
@@ -31,6 +32,7 @@ from wetread.web.login import make_login
 from wetread.web.pages import make_pages
 from wetread.web.site import Site, load_templates
 from wetread.web.study import StudyViews
+from wetread.web.trail import WebTrail
 
 #: How often the index is asked for changes: with the fetch well under a second to the screen.
 POLL_S = 0.5
@@ -50,6 +52,7 @@ def create_web(
     *,
     identity: Identity | None = None,
     on_retry: Callable[[int], None] | None = None,
+    audit_backlog: Callable[[], tuple[int, str]] | None = None,
     allowed_hosts: Iterable[str] = (),
     needs_https: bool = False,
     poll_s: float = POLL_S,
@@ -66,6 +69,8 @@ def create_web(
     on_retry
         Called with the number of a refused or failed delivery that somebody wants tried again;
         None: no such button.
+    audit_backlog
+        Asked how many entries of the audit trail wait for their collector, and why; None: there is none.
     allowed_hosts
         Host names beside loopback under which the pages may be asked for.
     needs_https
@@ -80,12 +85,14 @@ def create_web(
     """
     site = Site(
         store=store,
-        identity=identity or make_identity(store, now),
+        identity=identity or make_identity(store, now, record=store.audit.record),
+        trail=WebTrail(store.audit, now),
         views=StudyViews(store, models),
         templates=load_templates(),
         pulse=Pulse(store.history.pulse, poll_s),
         now=now,
         on_retry=on_retry,
+        audit_backlog=audit_backlog,
     )
     # FastAPI's own documentation pages load scripts from elsewhere.
     app = FastAPI(
@@ -137,14 +144,14 @@ def _add_error_pages(app: FastAPI, site: Site) -> None:
             return RedirectResponse("/account" if is_password else "/account/totp", 303)
         return answer(request, 403)
 
-    # An address that cannot be one of ours is not found, whatever is wrong with it.
-    @app.exception_handler(RequestValidationError)
-    def malformed(request: Request, _: RequestValidationError) -> Response:
-        return answer(request, 404)
+    def answered(status: int) -> Callable[[Request, Exception], Response]:
+        return lambda request, _: answer(request, status)
 
-    @app.exception_handler(Exception)
-    def bug(request: Request, _: Exception) -> Response:
-        return answer(request, 500)
+    # An address that cannot be one of ours is not found, whatever is wrong with it.
+    app.add_exception_handler(RequestValidationError, answered(404))
+    # Neither shown nor changed: what cannot be recorded does not happen.
+    app.add_exception_handler(StorageError, answered(503))
+    app.add_exception_handler(Exception, answered(500))
 
 
 def _is_for_programs(request: Request) -> bool:

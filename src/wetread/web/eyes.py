@@ -16,10 +16,11 @@ from wetread.identity import Permission, Principal, trail
 from wetread.store.deliveries import DeliveryRow
 from wetread.store.studies import StudyRow
 from wetread.web import pseudonym
-from wetread.web.access import Who, address_of
+from wetread.web.access import Who, address_of, read_needs
 from wetread.web.listing import Line, list_lines
 from wetread.web.site import Site
 from wetread.web.study import StudyView
+from wetread.web.trail import Visitor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +28,17 @@ class Eyes:
     """What one principal sees during one request."""
 
     site: Site
-    principal: Principal
-    address: str
+    visitor: Visitor
+
+    @property
+    def principal(self) -> Principal:
+        """Who looks."""
+        return self.visitor.principal
 
     def list_lines(self, *, is_reported: bool) -> tuple[Line, ...]:
         """Return the studies of a list, most urgent first."""
         site = self.site
+        site.trail.listed(self.visitor, f"reading list, {'reported' if is_reported else 'waiting'}")
         lines = list_lines(site.store, site.now(), is_reported=is_reported, sources=self.principal.sources)
         return lines if self._knows_names else tuple(pseudonym.hide_in_line(line) for line in lines)
 
@@ -50,6 +56,7 @@ class Eyes:
     def view_study(self, key: str) -> StudyView:
         """Return everything that is shown of a study; raises like ``find_study``."""
         row = self.find_study(key)
+        self.site.trail.opened(self.visitor, row, "the study")
         view = self.site.views.make(row, self.site.now(), sources=self.principal.sources)
         return view if self._knows_names else pseudonym.hide_in_view(view, row)
 
@@ -64,6 +71,7 @@ class Eyes:
         study = self._require(self.site.store.studies.find(reading.study_instance_uid))
         if row.kind is not kind:
             raise HTTPException(404)
+        self.site.trail.opened(self.visitor, study, f"{row.kind.value} document")
         document = readings.load_document(row)
         return document if self._knows_names else pseudonym.hide_in_document(document, study)
 
@@ -85,13 +93,19 @@ class Eyes:
             # To them it is not there; the audit trail knows better.
             identity = self.site.identity
             told = "Asked for a study of another sender."
-            identity.record(trail.refused(self.principal.name, self.address, identity.now(), told))
+            identity.record(trail.refused(self.principal.name, self.visitor.address, identity.now(), told))
             raise HTTPException(404)
         return row
 
 
 def _look(request: Request, who: Who) -> Eyes:
-    return Eyes(site=request.app.state.site, principal=who, address=address_of(request))
+    declared = read_needs(request.scope.get("endpoint"))
+    visitor = Visitor(
+        principal=who,
+        address=address_of(request),
+        is_background=declared is not None and declared.is_background,
+    )
+    return Eyes(site=request.app.state.site, visitor=visitor)
 
 
 #: What who calls may see: a parameter of a route.

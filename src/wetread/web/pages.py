@@ -84,13 +84,13 @@ def _add_changes(router: APIRouter, site: Site) -> None:
     @router.post("/studies/{key}/report")
     @needs(*_PAGE, Permission.REPORT)
     def report(eyes: Look, key: Key) -> RedirectResponse:
-        _mark(site, eyes.find_study(key), is_reported=True)
+        _mark(site, eyes, eyes.find_study(key), is_reported=True)
         return RedirectResponse("/", status_code=303)
 
     @router.post("/studies/{key}/reopen")
     @needs(*_PAGE, Permission.REPORT)
     def reopen(eyes: Look, key: Key) -> RedirectResponse:
-        _mark(site, eyes.find_study(key), is_reported=False)
+        _mark(site, eyes, eyes.find_study(key), is_reported=False)
         return RedirectResponse(f"/studies/{key}", status_code=303)
 
     @router.post("/deliveries/{delivery_id}/retry")
@@ -100,20 +100,28 @@ def _add_changes(router: APIRouter, site: Site) -> None:
         if site.on_retry is None:
             raise HTTPException(404)
         if delivery.state in (DeliveryState.REFUSED, DeliveryState.FAILED):
+            site.trail.changes(eyes.visitor, study, f"Delivery to {delivery.destination} started again.")
             site.on_retry(delivery_id)
         return RedirectResponse(f"/studies/{study.key}", status_code=303)
 
 
-def _mark(site: Site, row: StudyRow, *, is_reported: bool) -> None:
+def _mark(site: Site, eyes: Eyes, row: StudyRow, *, is_reported: bool) -> None:
     now = site.now()
-    site.store.studies.mark_reported(row.study_instance_uid, now if is_reported else None)
+    message = "Marked as reported." if is_reported else "Put back on the reading list."
+    event = site.trail.change(eyes.visitor, row, message)
+    site.store.studies.mark_reported(
+        row.study_instance_uid,
+        now if is_reported else None,
+        beside=lambda connection: site.store.audit.record_in(connection, event),
+    )
+    site.store.audit.note_end()
     site.store.history.add(
         Event(
             study_instance_uid=row.study_instance_uid,
             revision=row.revision,
             at=now,
             stage="worklist",
-            message="Marked as reported." if is_reported else "Put back on the reading list.",
+            message=message,
         )
     )
 

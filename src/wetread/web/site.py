@@ -15,6 +15,7 @@ from wetread.identity import Identity, Permission, Principal, PrincipalKind
 from wetread.store import Store
 from wetread.web.live import Pulse
 from wetread.web.study import StudyViews
+from wetread.web.trail import WebTrail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,12 +24,15 @@ class Site:
 
     store: Store
     identity: Identity
+    trail: WebTrail
     views: StudyViews
     templates: jinja2.Environment
     pulse: Pulse
     now: Callable[[], datetime]
     #: Starts a refused or failed delivery again; None: pages offer no such button.
     on_retry: Callable[[int], None] | None
+    #: How many entries of the audit trail wait for their collector, and why; None: there is none.
+    audit_backlog: Callable[[], tuple[int, str]] | None = None
 
     def render(self, template: str, who: Principal | None = None, **values: object) -> str:
         """Return a page for somebody; everything in it is escaped."""
