@@ -334,7 +334,7 @@ def test_a_locked_index_is_out_of_resources(send_raw: Any, store: Store, ct: Pat
 def test_a_bug_is_a_processing_failure(
     send_raw: Any, receiver: Receiver, store: Store, ct: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_path: Path) -> None:
+    def broken(*_: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr("wetread.receive.cstore.read_instance", broken)
