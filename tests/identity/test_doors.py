@@ -285,6 +285,16 @@ def test_tokens_end(house: House) -> None:
     assert "A token was refused. It was revoked." in house.sentences()
 
 
+def test_guessing_tokens_does_not_flood_the_trail(house: House) -> None:
+    house.add("anna")
+    client, before = house.browser(), len(house.told)
+    for number in range(50):
+        client.get("/api/studies", headers={"Authorization": f"Bearer wtr_{number}"})
+    house.clock.pass_by(60)
+    client.get("/api/studies", headers={"Authorization": "Bearer wtr_x"})
+    assert house.sentences()[before:] == ["A token was refused. It is unknown."] * 2
+
+
 def test_the_use_of_a_token_is_told_once_an_hour(house: House) -> None:
     house.add("anna")
     client = house.program()
@@ -295,6 +305,7 @@ def test_the_use_of_a_token_is_told_once_an_hour(house: House) -> None:
     assert house.sentences().count("Signed in by token.") == 2
 
 
+@pytest.mark.sqlite
 def test_the_index_holds_no_secret(house: House) -> None:
     house.add("anna")
     client = house.signed_in("anna")

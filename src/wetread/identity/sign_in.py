@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NoReturn
@@ -20,7 +20,7 @@ from wetread.errors import SignInRefused, TooManyTries
 from wetread.identity import trail
 from wetread.identity.password import Passwords
 from wetread.identity.settings import SignInSettings
-from wetread.identity.throttle import Throttle
+from wetread.identity.throttle import Seldom, Throttle
 from wetread.identity.totp import match_step
 from wetread.store.accounts import AccountRow, Accounts
 
@@ -60,6 +60,7 @@ class SignIn:
     settings: SignInSettings
     throttle: Throttle
     record: trail.Record
+    seldom: Seldom = field(default_factory=Seldom)
 
     def judge(self, attempt: Attempt, now: datetime) -> AccountRow:
         """Return the account that signs in.
@@ -75,7 +76,8 @@ class SignIn:
             self.throttle.check(attempt.address, now)
         except TooManyTries:
             told = "Not looked at: too many failures from this address."
-            self.record(trail.not_signed_in(trail.UNKNOWN, attempt.address, now, told))
+            if self.seldom.is_news(attempt.address, told, now):
+                self.record(trail.not_signed_in(trail.UNKNOWN, attempt.address, now, told))
             raise
         name = fold_name(attempt.name)
         row = self.accounts.find(name) if NAME.fullmatch(name) else None

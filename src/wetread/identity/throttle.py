@@ -15,6 +15,7 @@ from wetread.errors import TooManyTries
 WINDOW_S = 900.0
 #: Addresses remembered; the one that failed longest ago goes first.
 _REMEMBERED = 10_000
+_TELL_EVERY_S = 60.0
 
 
 class Throttle:
@@ -55,6 +56,26 @@ class Throttle:
         while times and times[0] <= now.timestamp() - WINDOW_S:
             times.popleft()
         return times
+
+
+class Seldom:
+    """Tells whether the trail has heard the same of an address within a minute: it must not be flooded."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._told: OrderedDict[tuple[str, str], float] = OrderedDict()
+
+    def is_news(self, address: str, what: str, now: datetime) -> bool:
+        """Return True once a minute for an address and a sentence."""
+        key, at = (_network(address), what), now.timestamp()
+        with self._lock:
+            if at - self._told.get(key, float("-inf")) < _TELL_EVERY_S:
+                return False
+            self._told[key] = at
+            self._told.move_to_end(key)
+            while len(self._told) > _REMEMBERED:
+                self._told.popitem(last=False)
+            return True
 
 
 def _network(address: str) -> str:

@@ -11,13 +11,14 @@ RFC 6750 (bearer tokens), section 2.3: not in the query of an address.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from wetread.identity import trail
 from wetread.identity.principal import Principal, PrincipalKind
 from wetread.identity.roles import Role
 from wetread.identity.sessions import digest, read_role
+from wetread.identity.throttle import Seldom
 from wetread.store.tokens import NewToken, TokenRow
 from wetread.store.tokens import Tokens as TokenTable
 
@@ -32,6 +33,7 @@ class Tokens:
 
     table: TokenTable
     record: trail.Record
+    seldom: Seldom = field(default_factory=Seldom)
 
     def make(
         self,
@@ -72,7 +74,8 @@ class Tokens:
         why = "It is unknown." if row is None else _why_not(row, now)
         if row is None or why:
             name = f"token {row.name}" if row else trail.UNKNOWN
-            self.record(trail.not_signed_in(name, address, now, f"A token was refused. {why}"))
+            if self.seldom.is_news(address, f"{name} {why}", now):
+                self.record(trail.not_signed_in(name, address, now, f"A token was refused. {why}"))
             return None
         principal = Principal(
             name=f"token {row.name}",
