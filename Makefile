@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# What touches the database; tests/workers is on PostgreSQL always.
+ON_DATABASE := tests/store tests/receive tests/path tests/web tests/audit/test_record.py
 
-.PHONY: setup demo test check lock sbom licences vulnerabilities clean
+.PHONY: setup demo test test-postgresql check lock sbom licences vulnerabilities clean
 
 setup: $(VENV)/.done
 
@@ -22,6 +24,9 @@ demo: setup
 # Two workers for what is short; the long ones (marked so) one after another would starve them.
 test: setup check
 	$(BIN)/python -m pytest $(ARGS)
+
+test-postgresql: setup
+	WETREAD_TEST_DATABASE=postgresql $(BIN)/python -m pytest -m 'not sqlite' $(ON_DATABASE) $(ARGS)
 
 check: setup
 	$(BIN)/ruff format --check .

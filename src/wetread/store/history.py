@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from wetread.errors import StorageError
 from wetread.store import schema
+from wetread.store.text import clean_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class History:
             stage=event.stage,
             level=event.level,
             code=event.code,
-            message=event.message,
+            message=clean_text(event.message),
         )
         try:
             with self.engine.begin() as connection:

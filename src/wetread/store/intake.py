@@ -39,6 +39,7 @@ from wetread.errors import IndexUnavailable, StorageError
 from wetread.imaging.same import is_same_object
 from wetread.store import schema
 from wetread.store.blobs import Blobs
+from wetread.store.text import clean_text
 
 #: Concurrent senders of the same UID meet at the same lock. So many images are taken in at once.
 _STRIPES = 16
@@ -324,11 +325,11 @@ def _new_study(uid: str, header: Header, now: float) -> dict[str, Any]:
 def _column_text(header: Header, keyword: str, column: Column[Any]) -> str:
     """Return a value as its column can show it; the whole value stays in the instance's header."""
     length = getattr(column.type, "length", None)
-    return header_text(header, keyword)[: length or _LONGEST_TEXT]
+    return clean_text(header_text(header, keyword))[: length or _LONGEST_TEXT]
 
 
 def _modalities(header: Header) -> list[str]:
-    modality = header_text(header, "Modality")
+    modality = clean_text(header_text(header, "Modality"))
     return [modality[:16]] if modality else []
 
 
