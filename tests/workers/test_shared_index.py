@@ -17,6 +17,7 @@ from tests.postgres import Cluster, database_name, requires_postgresql, shared_c
 from tests.store.test_store import arrive
 from wetread.domain.progress import Acceptance
 from wetread.errors import ConfigError, IndexUnavailable
+from wetread.heartbeat import Heartbeat
 from wetread.store import Store, open_store
 from wetread.store.place import take_place
 from wetread.store.settings import StoreSettings, read_database_url
@@ -125,6 +126,36 @@ def test_only_the_silent_are_buried(stores: list[Store]) -> None:
     assert workers.bury({"a", "b"}) == {"a"}
     assert not workers.beat("a")
     assert workers.beat("b")
+
+
+class NoJobs:
+    """An engine in which nobody works on anything."""
+
+    def list_owners(self) -> set[str]:
+        return set()
+
+    def recover(self, worker_ids: set[str]) -> int:
+        return 0
+
+    def recover_missing(self) -> int:
+        return 0
+
+
+def test_who_was_cut_off_judges_nobody(stores: list[Store]) -> None:
+    store = stores[0]
+    for name in ("me", "silent"):
+        store.workers.join(name)
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE worker SET beat_at = beat_at - 60 WHERE id = 'silent'")
+    heartbeat = Heartbeat(store, NoJobs(), "me", pytest.fail, lambda: NOW)
+    # As after a minute without the database: the others had no time yet to beat again.
+    heartbeat._calm.last_beat -= 60
+    heartbeat.beat()
+    assert store.workers.list_dead() == {"silent"}
+    heartbeat._calm.since = 0.0
+    heartbeat.beat()
+    assert store.workers.list_dead() == set()
+    assert [event.code for event in store.history.list_newest()] == ["worker-lost"]
 
 
 def test_broken_connections_are_made_anew(stores: list[Store], cluster: Cluster, tmp_path: Path) -> None:
