@@ -11,8 +11,7 @@ from typing import Annotated
 import typer
 
 from wetread.cli.console import console
-from wetread.cli.people import ConfigOption, DataOption, who_asks
-from wetread.cli.retention import open_settings
+from wetread.cli.place import ConfigOption, DataOption, open_settings, who_asks
 from wetread.errors import ConfigError
 
 
@@ -55,10 +54,18 @@ def restore(
     """Make a data folder from a backup, of this version or an earlier one."""
     from wetread.config import Config, read_config
     from wetread.store.restore import restore as make_folder
+    from wetread.store.settings import read_database_url
     from wetread.work import now
 
     settings = read_config(config) if config else Config()
-    done = make_folder(source, data, now(), by=who_asks(), audit_key=settings.audit.key_file)
+    done = make_folder(
+        source,
+        data,
+        now(),
+        by=who_asks(),
+        database_url=read_database_url(settings.store),
+        audit_key=settings.audit.key_file,
+    )
     console.print(f"Restored the backup of {done.made_at}.", markup=False)
     if done.missing:
         console.print(f"{len(done.missing)} files were gone already when it was made: see the history.")

@@ -7,20 +7,17 @@ Never: a deletion that was not shown before, unless it was asked for with --yes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wetread.cli.console import console
-from wetread.cli.people import ConfigOption, DataOption, JsonOption, who_asks
+from wetread.cli.people import JsonOption
+from wetread.cli.place import ConfigOption, DataOption, open_settings, who_asks
 from wetread.errors import ConfigError
 
 if TYPE_CHECKING:
-    from wetread.config import Config
     from wetread.store import Store
     from wetread.store.patients import Found
 
@@ -151,23 +148,3 @@ def _find(store: Store, study: str) -> str:
     row = store.studies.find(study) or store.studies.find_by_accession(study)
     # A hold may stand on what is not here any more: say so there.
     return row.study_instance_uid if row is not None else study
-
-
-@contextmanager
-def open_settings(config: Path | None, data: Path | None) -> Iterator[tuple[Config, Store]]:
-    """Open the store of a data folder that exists; a service may be running on it."""
-    from wetread.config import Config, read_config
-    from wetread.store import open_store
-    from wetread.store.settings import read_database_url
-
-    settings = read_config(config) if config else Config()
-    folder = data or settings.data
-    if not folder.is_dir():
-        raise ConfigError("There is no data folder of Wetread here: name it with --data.", data=folder)
-    store = open_store(
-        folder, read_database_url(settings.store), settings.audit.key_file, encryption=settings.encryption
-    )
-    try:
-        yield settings, store
-    finally:
-        store.close()

@@ -11,15 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wetread.cli.people import (
-    ConfigOption,
-    DataOption,
-    JsonOption,
-    SourcesOption,
-    listed,
-    open_identity,
-    who_asks,
-)
+from wetread.cli.people import JsonOption, SourcesOption, listed, open_identity
+from wetread.cli.place import ConfigOption, DataOption, who_asks
 from wetread.cli.users import read_role
 from wetread.errors import ConfigError
 

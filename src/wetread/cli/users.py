@@ -12,17 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wetread.cli.people import (
-    ConfigOption,
-    DataOption,
-    JsonOption,
-    SourcesOption,
-    StdinOption,
-    ask_password,
-    listed,
-    open_identity,
-    who_asks,
-)
+from wetread.cli.people import JsonOption, SourcesOption, StdinOption, ask_password, listed, open_identity
+from wetread.cli.place import ConfigOption, DataOption, who_asks
 
 if TYPE_CHECKING:
     from wetread.store.accounts import AccountRow
