@@ -104,7 +104,10 @@ class ReceiveTrail:
     def stored(self, association: object, study: str) -> None:
         """An image was stored, now or before."""
         with self._lock:
-            self._transfers[association].studies[study].stored += 1
+            transfer = self._transfers.get(association)
+            # None: we stop, and what came until then is recorded.
+            if transfer is not None:
+                transfer.studies[study].stored += 1
 
     def refused(self, sender: Sender, study: str, what: str) -> None:
         """An image was not stored."""
