@@ -69,7 +69,13 @@ def open_place(config: Config) -> tuple[Store, str]:
         If the database does not answer.
     """
     url = read_database_url(config.store)
-    store = open_store(config.data, url, config.audit.key_file, encryption=config.encryption)
+    store = open_store(
+        config.data,
+        url,
+        config.audit.key_file,
+        encryption=config.encryption,
+        reserve_mb=config.store.reserve_mb,
+    )
     if not url:
         store.own()
         return store, ALONE

@@ -22,8 +22,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from ipaddress import ip_address
 from typing import Any, cast
 
@@ -42,6 +43,7 @@ from wetread.receive.trail import ReceiveTrail, Sender
 from wetread.receive.transport import QuickServer
 from wetread.store import Store
 from wetread.store.blobs import storage_error
+from wetread.store.history import History
 from wetread.store.intake import Arrived
 
 logger = logging.getLogger(__name__)
@@ -127,8 +129,11 @@ def start_receiver(options: ReceiverOptions, store: Store, on_stored: OnStored |
     if not options.allowed_aets and not _is_loopback(options.host):
         raise UnsafeBinding(host=options.host)
     store.intake.prepare()
-    notes = Notes(store.history)
-    trail = ReceiveTrail(store.audit.record, options.aet)
+    # As impatient as the intake: a sender waits for both.
+    notes = Notes(History(store.intake.engine))
+    trail = ReceiveTrail(
+        replace(store.audit, engine=store.intake.engine).record, options.aet, put_off=notes.put_off
+    )
     scp = _StorageScp(store, notes, trail, on_stored)
     entity = _entity(options)
     server = entity.make_server(
@@ -191,7 +196,12 @@ class _StorageScp:
                 self.on_stored(instance.study_instance_uid, acceptance)
         except Refusal as refusal:
             self.notes.problem(refusal.message, refusal.code, source, refusal.study_instance_uid)
-            self.trail.refused(sender, refusal.study_instance_uid, refusal.message)
+            refused = partial(self.trail.refused, sender, refusal.study_instance_uid, refusal.message)
+            if refusal.status == OUT_OF_RESOURCES:
+                # The index has just made the sender wait: it must not wait for the trail too.
+                self.notes.put_off(refused)
+            else:
+                refused()
             return StoreAnswer(status=refusal.status, comment=refusal.message)
         except Exception as error:  # the one place where a bug becomes a status
             logger.exception("C-STORE failed")

@@ -5,12 +5,17 @@ In: what happened.  Out: events.  Never: an event for every image; a flood by on
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import queue
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
+from wetread.domain.problem import ProblemCode
 from wetread.errors import StorageError
 from wetread.store.history import Event, History
 from wetread.store.studies import Studies
@@ -20,6 +25,8 @@ logger = logging.getLogger(__name__)
 #: The same problem from the same sender is noted once in this time; the count says how often it was.
 REPEAT_S = 60.0
 _REMEMBERED = 4096
+#: Pause between tries to write what the index did not take.
+_LATE_S = 0.5
 
 
 class Notes:
@@ -32,6 +39,10 @@ class Notes:
         self._studies: OrderedDict[str, None] = OrderedDict()
         self._is_closed = False
         self._problems: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        # What the index did not take: written by a thread of its own as soon as it does.
+        self._late: queue.Queue[Callable[[], None] | None] = queue.Queue(_REMEMBERED)
+        self._writer = threading.Thread(target=self._write_late, name="receive-notes", daemon=True)
+        self._writer.start()
 
     def arrived(self, studies: Studies, study_instance_uid: str, source: str) -> None:
         """Note the first image of a study."""
@@ -46,6 +57,8 @@ class Notes:
     def close(self) -> None:
         """Note nothing more: what breaks off now does so because we stop."""
         self._is_closed = True
+        with contextlib.suppress(queue.Full):
+            self._late.put_nowait(None)
 
     def problem(self, message: str, code: str, source: str = "", study_instance_uid: str = "") -> None:
         """Note a problem, unless the same one was noted just now."""
@@ -74,11 +87,30 @@ class Notes:
             code=code,
             message=message,
         )
+        if code == ProblemCode.STORAGE_ERROR:
+            # The index has just made the sender wait: it must not wait for this too.
+            self.put_off(partial(self._history.add, event))
+            return
         try:
             self._history.add(event)
         except StorageError:
-            # A full disk takes no event either; the sender must get its answer all the same.
-            logger.exception("An event could not be kept: %s", message)
+            self.put_off(partial(self._history.add, event))
+
+    def put_off(self, write: Callable[[], None]) -> None:
+        """Have something written as soon as the index takes it; a StorageError says that it does not yet."""
+        try:
+            self._late.put_nowait(write)
+        except queue.Full:
+            logger.error("An event could not be kept.")  # noqa: TRY400 - no bug of ours
+
+    def _write_late(self) -> None:
+        while (write := self._late.get()) is not None:
+            while not self._is_closed:
+                try:
+                    write()
+                    break
+                except StorageError:
+                    time.sleep(_LATE_S)
 
 
 def _remember(seen: OrderedDict[str, None], key: str) -> bool:

@@ -7,6 +7,7 @@ the store is encrypted.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -100,7 +101,9 @@ class Spool:
     def discard(self) -> None:
         """Close the file and remove it if nobody took it."""
         self.finish()
-        self.path.unlink(missing_ok=True)
+        # A disk that takes nothing gives nothing back either: the next start clears the folder.
+        with contextlib.suppress(OSError):
+            self.path.unlink()
 
     def _seal(self) -> None:
         if isinstance(self._file, SealedWriter) and self.error is None:

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 from wetread.domain.audit import Actor, AuditAction, AuditEvent, AuditEventType, AuditOutcome
 from wetread.errors import StorageError
@@ -62,8 +63,14 @@ class ReceiveTrail:
     """Collects what happens in associations and records it."""
 
     def __init__(
-        self, record: Callable[[AuditEvent], None], own_aet: str, repeat_s: float = REPEAT_S
+        self,
+        record: Callable[[AuditEvent], None],
+        own_aet: str,
+        repeat_s: float = REPEAT_S,
+        put_off: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
+        # Called with what could not be recorded now: it writes it as soon as the index takes it.
+        self._put_off = put_off
         self._record = record
         self._us = Actor(user_id="wetread", ae_title=own_aet, role=_DESTINATION)
         self._repeat_s = repeat_s
@@ -227,7 +234,10 @@ class ReceiveTrail:
             self._record(event)
         except StorageError:
             # The disk is full: nothing is stored either. The answer to the sender must come all the same.
-            logger.exception("An audit event could not be kept: %s", event.type.name)
+            if self._put_off is None:
+                logger.exception("An audit event could not be kept: %s", event.type.name)
+            else:
+                self._put_off(partial(self._record, event))
 
     def _node_event(self, sender: Sender, outcome: AuditOutcome, description: str) -> AuditEvent:
         return AuditEvent(

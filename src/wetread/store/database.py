@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import Engine, ExceptionContext, event
+from sqlalchemy import Connection, Engine, ExceptionContext, event
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from wetread.errors import IndexUnavailable, StorageError
 from wetread.store.migration import migrate
+from wetread.store.turns import Turns
 
-#: How long a writer waits for another one.
+#: How long a writer waits for another process that writes, unless its engine has the option ``patience_s``.
 BUSY_TIMEOUT_S = 30.0
+#: Key in a connection's notes while it has its turn to write; its value: whether it has written.
+_TURN = "wetread.turn"
 _CHECKPOINT_TRIES = 4
 #: A transaction in which nothing happens for this long is ended by PostgreSQL: a process that was stopped
 #: in the middle must not keep others from its study for ever.
@@ -83,6 +87,7 @@ def connect_postgresql(url: str, pool_size: int, overflow: int) -> Engine:
         hide_parameters=True,
     )
     event.listen(engine, "connect", _set_up_postgresql)
+    event.listen(engine, "begin", _limit_wait)
     return engine
 
 
@@ -94,7 +99,10 @@ def _connect_sqlite(url: str) -> Engine:
         hide_parameters=True,
     )
     event.listen(engine, "connect", _set_up_sqlite)
-    event.listen(engine, "begin", _begin_immediate)
+    turns = Turns()
+    event.listen(engine, "begin", partial(_begin_sqlite, turns))
+    event.listen(engine, "commit", _note_commit)
+    event.listen(engine, "checkin", partial(_end_turn, turns))
     return engine
 
 
@@ -121,9 +129,36 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def _begin_immediate(connection: Any) -> None:
+def _begin_sqlite(turns: Turns, connection: Connection) -> None:
     options = connection.get_execution_options()
-    connection.exec_driver_sql("BEGIN" if options.get("read_only") else "BEGIN IMMEDIATE")
+    if options.get("read_only"):
+        connection.exec_driver_sql("BEGIN")
+        return
+    try:
+        left_s = turns.take(options.get("patience_s", BUSY_TIMEOUT_S))
+    except TimeoutError as error:
+        raise IndexUnavailable(reason="others write") from error
+    # The turn ends when the connection goes back to the pool: after the commit is on the disk.
+    connection.info[_TURN] = False
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(left_s * 1000)}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _note_commit(connection: Connection) -> None:
+    if _TURN in connection.info:
+        connection.info[_TURN] = True
+
+
+def _end_turn(turns: Turns, _connection: Any, record: Any) -> None:
+    has_written = record.info.pop(_TURN, None)
+    if has_written is not None:
+        turns.give(has_written=has_written)
+
+
+def _limit_wait(connection: Connection) -> None:
+    patience_s = connection.get_execution_options().get("patience_s")
+    if patience_s is not None:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(patience_s * 1000)}")
 
 
 def compact(engine: Engine) -> None:

@@ -39,10 +39,13 @@ from wetread.errors import IndexUnavailable, StorageError
 from wetread.imaging.same import is_same_object
 from wetread.store import schema
 from wetread.store.blobs import Blobs
+from wetread.store.space import Space
 from wetread.store.text import clean_text
 
 #: Concurrent senders of the same UID meet at the same lock. So many images are taken in at once.
 _STRIPES = 16
+#: How long an image waits for other processes that write: a sender is to hear "no" within a second.
+PATIENCE_S = 0.8
 #: Of a name or description on the list; DICOM's own limits are 64 a group and 64.
 _LONGEST_TEXT = 256
 
@@ -108,6 +111,7 @@ class Intake:
     instances: Blobs
     conflicts: Blobs
     incoming: Path
+    space: Space
     _locks: tuple[threading.Lock, ...] = field(
         default_factory=lambda: tuple(threading.Lock() for _ in range(_STRIPES)), repr=False
     )
@@ -128,6 +132,7 @@ class Intake:
             If disk or index refuse; nothing is stored then, the sender must be told.
         """
         uid = arrived.instance.sop_instance_uid
+        self.space.check()
         try:
             with self._alone(uid):
                 # A file is in place before its row is: where there is none, the index need not be asked.

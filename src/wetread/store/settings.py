@@ -1,4 +1,4 @@
-"""Where the index is.
+"""Where the index is, and what stays free beside it.
 
 In: ``[store]`` of ``wetread.toml``.  Out: ``StoreSettings``, a database URL.
 Never: a password in an error or a log.
@@ -26,6 +26,9 @@ class StoreSettings:
     database: str = ""
     #: A file whose first line is that URL: for a password that must not stand in the configuration.
     database_file: Path | None = None
+    #: With less free room on the data folder's disk, in MiB, no image is taken (at most 2 % of the disk); 0:
+    #: until the disk itself refuses.
+    reserve_mb: int = 1024
 
     @property
     def is_shared(self) -> bool:

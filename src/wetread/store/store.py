@@ -12,19 +12,21 @@ from pathlib import Path
 from typing import IO
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
-from wetread.errors import ConfigError
+from wetread.errors import ConfigError, StorageError
 from wetread.store.accounts import Accounts
 from wetread.store.audit import Audit
-from wetread.store.blobs import Blobs, sync_folder
+from wetread.store.blobs import Blobs, storage_error, sync_folder
 from wetread.store.cipher import Vault
 from wetread.store.database import open_database
 from wetread.store.deliveries import Deliveries
 from wetread.store.history import History
 from wetread.store.holds import Holds
-from wetread.store.intake import Intake
+from wetread.store.intake import PATIENCE_S, Intake
 from wetread.store.keys import EncryptionSettings, check_keys, read_key_notes, read_keyring
 from wetread.store.readings import Readings
+from wetread.store.space import Space
 from wetread.store.studies import Studies
 from wetread.store.tokens import Tokens
 from wetread.store.workers import Workers
@@ -102,6 +104,7 @@ def open_store(
     database_url: str = "",
     audit_key: Path | None = None,
     encryption: EncryptionSettings | None = None,
+    reserve_mb: int = 0,
 ) -> Store:
     """Open or create the store in a data folder.
 
@@ -114,32 +117,38 @@ def open_store(
     encryption
         Where the key of the data folder comes from. None: only the index is wanted; where files are
         encrypted they cannot be read or written.
+    reserve_mb
+        Below this much free room on the disk no image is taken, in MiB; 0: until the disk refuses.
 
     Raises
     ------
     ConfigError
         If a key that the data folder needs is missing or cannot be had.
+    StorageError
+        If the data folder cannot be made or written.
     """
     # Absolute: other processes with another working folder get paths from us.
     data = data.resolve()
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    vault = open_vault(data, encryption)
-    incoming = data / "incoming"
-    incoming.mkdir(exist_ok=True)
-    work = data / "work"
-    work.mkdir(exist_ok=True, mode=0o700)
-    engine = open_database(database_url or f"sqlite:///{data / 'index.sqlite'}")
+    try:
+        _make_folders(data)
+        vault = open_vault(data, encryption)
+        engine = open_database(database_url or f"sqlite:///{data / 'index.sqlite'}")
+    except OSError as error:
+        raise storage_error(error) from error
+    except DBAPIError as error:
+        raise StorageError("The index cannot be opened or written.", reason=str(error.orig)) from error
     audit = Audit(engine, audit_key or data / "audit.key", data / "audit.head")
     instances = Blobs(data / "instances", vault, ".dcm")
-    for folder in ("instances", "conflicts", "readings", "documents"):
-        (data / folder).mkdir(exist_ok=True)
-    # Always, not only after making them: whoever made them may have been killed before this.
-    sync_folder(data)
-    sync_folder(data.parent)
     return Store(
         data=data,
         engine=engine,
-        intake=Intake(engine, instances, Blobs(data / "conflicts", vault, ".dcm"), incoming),
+        intake=Intake(
+            engine.execution_options(patience_s=PATIENCE_S),
+            instances,
+            Blobs(data / "conflicts", vault, ".dcm"),
+            data / "incoming",
+            Space(data, reserve_mb),
+        ),
         studies=Studies(engine, instances),
         readings=Readings(engine, Blobs(data / "readings", vault, ".zip"), Blobs(data / "documents", vault)),
         deliveries=Deliveries(engine),
@@ -151,7 +160,7 @@ def open_store(
         vault=vault,
         workers=Workers(engine),
         scratch=Blobs(data / "scratch", vault, ".npy"),
-        work=work,
+        work=data / "work",
     )
 
 
@@ -162,3 +171,12 @@ def open_vault(data: Path, encryption: EncryptionSettings | None) -> Vault:
     keyring = read_keyring(encryption)
     check_keys(data, keyring)
     return Vault(data, keyring, encryption.refuse_plain)
+
+
+def _make_folders(data: Path) -> None:
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name in ("incoming", "work", "instances", "conflicts", "readings", "documents"):
+        (data / name).mkdir(exist_ok=True, mode=0o700)
+    # Always, not only after making them: whoever made them may have been killed before this.
+    sync_folder(data)
+    sync_folder(data.parent)
