@@ -14,14 +14,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """What the index knows about a study's instances; times in seconds since 1970."""
+    """What the index knows about a study's instances; by counts and not by the time of day."""
 
     instance_count: int
     #: Instances that the newest begun revision covers.
     covered_count: int
     #: Where the sender told it.
     expected_instances: int | None
-    last_received_at: float
+    #: For how long nothing more has come.
+    silence_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +36,11 @@ class Completeness:
     cause: str
 
 
-def check_completeness(arrival: Arrival, now: float, quiet_s: float) -> Completeness:
+def check_completeness(arrival: Arrival, quiet_s: float) -> Completeness:
     """Decide whether a study is complete.
 
     Parameters
     ----------
-    now
-        Seconds since 1970.
     quiet_s
         How long nothing must have arrived.
     """
@@ -50,12 +49,10 @@ def check_completeness(arrival: Arrival, now: float, quiet_s: float) -> Complete
     # Exactly: where the sender's number is wrong, each further image would be complete by itself.
     if arrival.instance_count == arrival.expected_instances:
         return _complete(arrival, f"all {arrival.expected_instances} expected images are here")
-    # A clock that was set back must not hold a study for longer than the quiet period.
-    silence_s = max(now - arrival.last_received_at, 0.0)
-    if silence_s >= quiet_s:
+    if arrival.silence_s >= quiet_s:
         return _complete(arrival, f"nothing more for {quiet_s:g} s")
     return Completeness(
-        is_complete=False, wait_s=min(quiet_s - silence_s, quiet_s), cause="images are still arriving"
+        is_complete=False, wait_s=quiet_s - arrival.silence_s, cause="images are still arriving"
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from wetread.deliver.destination import Destination, Verify, parse_destination, read_destination
+from wetread.deliver.retry import RetryPlan
 from wetread.deliver.syslog import AuditSettings, read_collector
 from wetread.errors import ConfigError, UnsafeBinding
 from wetread.identity.settings import OidcSettings, SignInSettings, is_loopback_name
@@ -98,6 +99,7 @@ class Config:
     study: StudySettings = StudySettings()
     store: StoreSettings = field(default_factory=StoreSettings)
     work: WorkSettings = WorkSettings()
+    delivery: RetryPlan = field(default_factory=RetryPlan)
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
@@ -116,6 +118,7 @@ TABLES: dict[str, type[Any]] = {
     "study": StudySettings,
     "store": StoreSettings,
     "work": WorkSettings,
+    "delivery": RetryPlan,
     "registry": RegistrySettings,
     "audit": AuditSettings,
     "retention": RetentionSettings,

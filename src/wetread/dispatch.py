@@ -18,18 +18,23 @@ from datetime import datetime, timedelta
 
 from wetread.assemble import Arrival, check_completeness
 from wetread.domain.problem import ProblemCode
-from wetread.domain.progress import DeliveryState
 from wetread.engine import OPEN_STATES, Engine
+from wetread.errors import AssociationRejected, PeerUnreachable
+from wetread.outbox import Outbox, Parcel
 from wetread.path import delivery_job, reading_job
 from wetread.steps import DeliverySteps, KeepingSteps, ReadingSteps
 from wetread.store import Store
+from wetread.store.deliveries import DeliveryRow
 from wetread.store.history import Event
 from wetread.store.studies import StudyRow
+from wetread.waits import Waits
 
 #: Look at everything at least this often.
 SWEEP_S = 10.0
 #: The engine forgets jobs that ended longer ago: the index holds all that pages show.
 KEEP_JOBS = timedelta(days=7)
+#: The destination itself was away, not only unwilling to take this document.
+UNANSWERED = (PeerUnreachable.code, AssociationRejected.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,8 @@ class Dispatcher:
     engine: Engine
     clock: Callable[[], datetime]
     keeping: KeepingSteps
+    waits: Waits = field(default_factory=Waits)
+    outbox: Outbox = field(default_factory=Outbox)
     _wake: threading.Event = field(default_factory=threading.Event)
     _sweep: threading.Event = field(default_factory=threading.Event)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -69,7 +76,9 @@ class Dispatcher:
     def look(self, sweep: bool = True) -> float:
         """Start what is due; returns how long nothing new can become due by itself, in s."""
         wait_s = SWEEP_S
-        for row in self.store.studies.list_due():
+        due = self.store.studies.list_due()
+        self.waits.forget_others({row.study_instance_uid for row in due})
+        for row in due:
             wait_s = min(wait_s, self._consider_safely(row))
         if sweep:
             self.engine.prune((self.clock() - KEEP_JOBS).isoformat())
@@ -79,11 +88,11 @@ class Dispatcher:
         return wait_s
 
     def _loop(self) -> None:
-        swept_at = 0.0
+        swept_at = float("-inf")
         while not self._stop.is_set():
             self._wake.clear()
-            now = self.clock().timestamp()
-            sweep = self._sweep.is_set() or not 0.0 <= now - swept_at < SWEEP_S
+            now = self.waits.monotonic()
+            sweep = self._sweep.is_set() or now - swept_at >= SWEEP_S
             self._sweep.clear()
             swept_at = now if sweep else swept_at
             self._wake.wait(self._look_safely(sweep))
@@ -120,11 +129,11 @@ class Dispatcher:
             instance_count=row.instance_count,
             covered_count=row.covered_count,
             expected_instances=row.expected_instances,
-            last_received_at=row.last_received_at,
+            silence_s=self.waits.seen_s(row.study_instance_uid, row.instance_count),
         )
         now = self.clock()
         quiet_s = self.reading.quiet_s(row.study_instance_uid)
-        completeness = check_completeness(arrival, now.timestamp(), quiet_s)
+        completeness = check_completeness(arrival, quiet_s)
         if not completeness.is_complete:
             return completeness.wait_s
         begun = self.store.studies.begin_revision(row.study_instance_uid, completeness.cause, now)
@@ -165,19 +174,37 @@ class Dispatcher:
             self.reading.stop(study, revision, f"{ProblemCode.INTERNAL_ERROR} {state}")
 
     def _resume_deliveries(self) -> None:
-        waiting = {
-            (row.study_instance_uid, row.revision, row.destination)
-            for row in self.store.deliveries.list_by_state(DeliveryState.WAITING, DeliveryState.SENT)
-        }
-        if not waiting:
-            return
-        jobs = {key.rsplit("/", 1)[0] for key in self.engine.list_open("deliver/")}
-        for study, revision, destination in sorted(waiting):
-            if f"deliver/{study}/{revision}/{destination}" not in jobs:
-                self._resume_delivery(study, revision, destination)
+        # In this order: what ends meanwhile is looked at the next time, and not tried twice.
+        running = {key.rsplit("/", 1)[0] for key in self.engine.list_open("deliver/")}
+        parcels = self._list_parcels()
+        answers = self.store.deliveries.count_arrived() if parcels else {}
+        for parcel in self.outbox.take_due(parcels, answers):
+            if f"deliver/{parcel.study}/{parcel.revision}/{parcel.destination}" not in running:
+                self._resume_delivery(parcel.study, parcel.revision, parcel.destination)
 
     def _resume_delivery(self, study: str, revision: int, destination: str) -> None:
         number, state = self.engine.last_attempt(f"deliver/{study}/{revision}/{destination}/")
         # Asked last: what was delivered meanwhile needs nothing more.
         if state not in OPEN_STATES and self.delivery.needs_delivery(study, revision, destination):
             self.engine.enqueue(delivery_job(study, revision, destination, number + 1))
+
+    def _list_parcels(self) -> list[Parcel]:
+        """Return what waits for each destination, in order of arrival."""
+        rows: dict[tuple[str, int, str], list[DeliveryRow]] = {}
+        for row in self.delivery.list_unsettled():
+            rows.setdefault((row.study_instance_uid, row.revision, row.destination), []).append(row)
+        return [self._parcel(members) for members in rows.values()]
+
+    def _parcel(self, rows: list[DeliveryRow]) -> Parcel:
+        first, attempts = rows[0], max(row.attempts for row in rows)
+        wait_s = self.delivery.wait_s(first.study_instance_uid, first.destination, attempts)
+        return Parcel(
+            study=first.study_instance_uid,
+            revision=first.revision,
+            destination=first.destination,
+            attempts=attempts,
+            # Whatever became of the last try, its time changed; as a name it needs no true clock.
+            version=f"{attempts} {max(row.updated_at for row in rows)}",
+            wait_s=wait_s or 0.0 if attempts else 0.0,
+            is_unanswered=any(row.problem_code in UNANSWERED for row in rows),
+        )

@@ -27,10 +27,8 @@ READ_QUEUE = Queue(name="read", concurrency=1)
 DELIVER_QUEUE = Queue(name="deliver", concurrency=8, partitioned=True)
 #: Lower runs first; room is left between for what comes later.
 URGENCY = {Priority.STAT: 10, Priority.URGENT: 20, Priority.ROUTINE: 30}
-#: A study whose disk was full is tried again after this time.
-STORAGE_RETRY_S = 60.0
-#: What passes by itself, and when a study is tried again after it.
-RETRY_S = {StorageError.code: STORAGE_RETRY_S, IndexUnavailable.code: 5.0, ModelInterrupted.code: 5.0}
+#: What passes by itself: the study stays unfinished, and ``dispatch`` has it read again.
+PASSING = (StorageError.code, IndexUnavailable.code, ModelInterrupted.code)
 
 
 class Stopped(Exception):
@@ -49,7 +47,7 @@ class StudyPath:
         """Return the workflows by their stored names."""
         return {"read_study": self.read_study, "deliver": self.deliver}
 
-    def read_study(self, step: Step, study: str, revision: int, attempt: int) -> None:
+    def read_study(self, step: Step, study: str, revision: int, _attempt: int) -> None:
         """Read one revision of a study: match, infer, compose, hand over to delivery."""
         try:
             if not _run(step, "newest", self.reading.is_newest, study, revision):
@@ -61,47 +59,37 @@ class StudyPath:
             destinations = _run(step, "address", self.reading.address, study, revision)
             _run(step, "finish", self.reading.finish, study, revision)
         except Stopped as stopped:
-            self._stop(step, study, revision, attempt, str(stopped))
+            self._stop(step, study, revision, str(stopped))
             return
         for destination in destinations:
             self.enqueue(delivery_job(study, revision, destination, attempt=1))
 
-    def deliver(self, step: Step, study: str, revision: int, destination: str, attempt: int) -> None:
-        """Try once to deliver what a destination still lacks; come back later for the rest."""
+    def deliver(self, step: Step, study: str, revision: int, destination: str, _attempt: int) -> None:
+        """Try once to deliver what a destination still lacks; ``dispatch`` comes back for the rest."""
         try:
             _run(step, "send", self.delivery.send, study, revision, destination)
             _run(step, "verify", self.delivery.verify, study, revision, destination)
-            delay_s = _run(step, "delay", self.delivery.next_try_s, study, revision, destination)
+            # Named "delay" for good: what is in flight since an earlier version finds its steps by name.
+            _run(step, "delay", self.delivery.give_up, study, revision, destination)
         except Stopped as stopped:
-            delay_s = self._stop_delivery(step, study, revision, destination, str(stopped))
-        if delay_s is not None:
-            self.enqueue(delivery_job(study, revision, destination, attempt + 1, delay_s))
+            if str(stopped) not in PASSING:
+                step("stop", self.delivery.stop, study, revision, destination, str(stopped))
 
     def _compose(self, step: Step, study: str, revision: int, reading_id: int) -> None:
         """Compose one Reading; the others go on where it cannot be done."""
         try:
             _run(step, "compose", self.reading.compose, reading_id)
         except Stopped as stopped:
-            if str(stopped) in RETRY_S:
+            if str(stopped) in PASSING:
                 raise
             step("note", self.reading.note_uncomposed, study, revision, str(stopped))
 
-    def _stop_delivery(
-        self, step: Step, study: str, revision: int, destination: str, code: str
-    ) -> float | None:
-        if code in RETRY_S:
-            return RETRY_S[code]
-        step("stop", self.delivery.stop, study, revision, destination, code)
-        return None
-
-    def _stop(self, step: Step, study: str, revision: int, attempt: int, code: str) -> None:
-        if code in RETRY_S:
-            self.enqueue(reading_job(study, revision, Priority.ROUTINE, attempt + 1, RETRY_S[code]))
-        else:
+    def _stop(self, step: Step, study: str, revision: int, code: str) -> None:
+        if code not in PASSING:
             step("stop", self.reading.stop, study, revision, code)
 
 
-def reading_job(study: str, revision: int, urgency: Priority, attempt: int = 1, delay_s: float = 0.0) -> Job:
+def reading_job(study: str, revision: int, urgency: Priority, attempt: int = 1) -> Job:
     """Return the job that reads a revision."""
     return Job(
         workflow="read_study",
@@ -109,11 +97,10 @@ def reading_job(study: str, revision: int, urgency: Priority, attempt: int = 1, 
         key=f"read/{study}/{revision}/{attempt}",
         arguments=(study, revision, attempt),
         priority=URGENCY[urgency],
-        delay_s=delay_s,
     )
 
 
-def delivery_job(study: str, revision: int, destination: str, attempt: int, delay_s: float = 0.0) -> Job:
+def delivery_job(study: str, revision: int, destination: str, attempt: int) -> Job:
     """Return the job for one try at one destination."""
     return Job(
         workflow="deliver",
@@ -121,7 +108,6 @@ def delivery_job(study: str, revision: int, destination: str, attempt: int, dela
         key=f"deliver/{study}/{revision}/{destination}/{attempt}",
         arguments=(study, revision, destination, attempt),
         priority=URGENCY[Priority.ROUTINE],
-        delay_s=delay_s,
         partition=destination,
     )
 

@@ -96,7 +96,7 @@ def start_work(config: Config, store: Store, worker_id: str, models: Mapping[str
         clock=now,
         default_quiet_s=config.study.quiet_s,
     )
-    delivery = DeliverySteps(store=store, destinations=destinations, clock=now)
+    delivery = DeliverySteps(store=store, destinations=destinations, clock=now, retry=config.delivery)
     path = StudyPath(reading, delivery, lambda job: engine.enqueue(job))
     url = read_database_url(config.store)
     queues: tuple[Queue, ...] = (replace(READ_QUEUE, concurrency=config.work.readings), DELIVER_QUEUE)

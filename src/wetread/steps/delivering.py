@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from wetread.deliver import Outcome, send_documents, verify_documents
 from wetread.deliver.destination import Destination, Verify
-from wetread.deliver.retry import delay_s
+from wetread.deliver.retry import RetryPlan
 from wetread.domain.document import Document
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import DeliveryState
@@ -36,6 +36,7 @@ class DeliverySteps:
     store: Store
     destinations: Mapping[str, Destination]
     clock: Callable[[], datetime]
+    retry: RetryPlan = field(default_factory=RetryPlan)
 
     @property
     def journal(self) -> Journal:
@@ -46,6 +47,11 @@ class DeliverySteps:
         """Tell whether a configured destination still lacks something of a revision."""
         target = self.destinations.get(destination)
         return target is not None and bool(self._lacking(study, revision, target))
+
+    def list_unsettled(self) -> list[DeliveryRow]:
+        """Return what destinations lack or are still to be asked for, oldest first."""
+        asked = [name for name, one in self.destinations.items() if one.verify is not Verify.NONE]
+        return self.store.deliveries.list_unsettled(asked, MAXIMUM_ASKS)
 
     def _is_arriving(self, study: str) -> bool:
         """Tell whether newer images wait: nothing goes out until they are read."""
@@ -85,16 +91,15 @@ class DeliverySteps:
         if target.verify is not Verify.NONE:
             self._try(verify_documents, self._rows(study, revision, target, DeliveryState.SENT), target)
 
-    def next_try_s(self, study: str, revision: int, destination: str) -> float | None:
-        """Return when to try again, in s; None when nothing is left or the tries are used up."""
+    def give_up(self, study: str, revision: int, destination: str) -> None:
+        """Stop trying where the tries are used up."""
         lacking = self._lacking(study, revision, self._target(destination))
-        if not lacking:
-            return None
-        attempts = max(1, *(row.attempts for row in lacking))
-        wait_s = delay_s(attempts, key=f"{study}/{destination}")
-        if wait_s is None:
+        if lacking and self.wait_s(study, destination, max(row.attempts for row in lacking)) is None:
             self._give_up(lacking)
-        return wait_s
+
+    def wait_s(self, study: str, destination: str, attempts: int) -> float | None:
+        """Return how long to wait after so many tries, in s; None when they are used up."""
+        return self.retry.delay_s(max(1, attempts), key=f"{study}/{destination}")
 
     def _target(self, destination: str) -> Destination:
         if destination not in self.destinations:

@@ -139,6 +139,16 @@ class Deliveries:
         """Return the deliveries in any of these states, oldest first."""
         return self._rows(schema.delivery.c.state.in_([state.value for state in states]))
 
+    def list_unsettled(self, asked: list[str], most_asks: int) -> list[DeliveryRow]:
+        """Return what waits, and what these destinations can still be asked for, oldest first."""
+        table = schema.delivery
+        is_asked = (
+            (table.c.state == DeliveryState.SENT.value)
+            & table.c.destination.in_(asked)
+            & (table.c.attempts < most_asks)
+        )
+        return self._rows((table.c.state == DeliveryState.WAITING.value) | is_asked)
+
     def record(
         self, delivery_id: int, state: DeliveryState, now: datetime, problem_code: str = "", message: str = ""
     ) -> None:
@@ -184,6 +194,14 @@ class Deliveries:
         )
         with self.engine.connect().execution_options(read_only=True) as connection:
             return {(name, DeliveryState(state)): count for name, state, count in connection.execute(query)}
+
+    def count_arrived(self) -> dict[str, int]:
+        """Return destination -> number of documents that it ever acknowledged."""
+        counts: dict[str, int] = {}
+        for (destination, state), count in self.count_by_state().items():
+            if state in (DeliveryState.SENT, DeliveryState.VERIFIED):
+                counts[destination] = counts.get(destination, 0) + count
+        return counts
 
     def _rows(self, *where: ColumnElement[bool]) -> list[DeliveryRow]:
         query: Any = select(schema.delivery).where(*where).order_by(schema.delivery.c.id)

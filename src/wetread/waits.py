@@ -1,0 +1,35 @@
+"""How long something has been as it is, on a clock that nobody sets.
+
+In: a key and a version of what it names.  Out: for how long this version has been seen.
+Never: the time of day; a wait that a clock set back makes longer, or one set ahead shorter.
+
+A wait begins when it is first seen here, so a restart begins it anew.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """The waits of one process."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    _seen: dict[Hashable, tuple[Hashable, float]] = field(default_factory=dict)
+
+    def seen_s(self, key: Hashable, version: Hashable) -> float:
+        """Return for how long this version of the thing has been seen, in s; 0 the first time."""
+        now = self.monotonic()
+        known, since = self._seen.get(key, (None, now))
+        if known != version or key not in self._seen:
+            self._seen[key] = (version, now)
+            return 0.0
+        return now - since
+
+    def forget_others(self, keys: set[Hashable]) -> None:
+        """Keep only what still waits."""
+        for key in self._seen.keys() - keys:
+            del self._seen[key]
