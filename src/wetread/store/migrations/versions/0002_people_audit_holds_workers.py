@@ -124,5 +124,3 @@ def upgrade() -> None:
         " WHERE one.study_instance_uid = study.study_instance_uid)), '')"
     )
     # SQLite's integers have 64 bits by themselves.
-    if op.get_bind().dialect.name == "postgresql":
-        op.alter_column("instance", "size", type_=sa.BigInteger())
