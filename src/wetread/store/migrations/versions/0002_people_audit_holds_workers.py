@@ -123,4 +123,3 @@ def upgrade() -> None:
         " AND instance.arrival = (SELECT MIN(one.arrival) FROM instance AS one"
         " WHERE one.study_instance_uid = study.study_instance_uid)), '')"
     )
-    # SQLite's integers have 64 bits by themselves.
