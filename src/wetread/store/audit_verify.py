@@ -26,7 +26,7 @@ from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from wetread.dicom.audit_message import summarize
-from wetread.errors import StorageError
+from wetread.errors import IndexUnavailable, StorageError
 from wetread.store import schema
 from wetread.store.audit import TRAIL_BROKEN
 from wetread.store.audit_rows import Entry, iter_entries
@@ -93,8 +93,9 @@ def verify_index(engine: Engine, key_file: Path, head_file: Path) -> Iterator[Fi
             if fault:
                 yield Finding(sequence=0, what=fault)
             yield from _verify_table(connection, key, noted, head_file)
-    except SQLAlchemyError as error:
-        cause = str(getattr(error, "orig", error)).splitlines()[0][:200]
+    except (SQLAlchemyError, IndexUnavailable) as error:
+        # A missing table and a text that is none look to the driver as if the index were away.
+        cause = str(error.__cause__ or getattr(error, "orig", error)).splitlines()[0][:200]
         yield Finding(sequence=0, what=f"the index cannot be read to the end ({cause})")
 
 
