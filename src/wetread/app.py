@@ -22,9 +22,10 @@ from wetread.domain.progress import Acceptance
 from wetread.engine import Engine
 from wetread.errors import ConfigError, StorageError, UnsafeBinding, WetreadError
 from wetread.identity import Identity, make_identity
+from wetread.network import client_context, renewing_context, server_context
 from wetread.path import delivery_job
 from wetread.receive.cstore import Receiver, ReceiverOptions, start_receiver
-from wetread.receive.mllp import Listener, start_mllp_listener
+from wetread.receive.mllp import Listener, MllpOptions, start_mllp_listener
 from wetread.receive.notes import Notes
 from wetread.receive.trail import ReceiveTrail
 from wetread.registry import read_models
@@ -88,6 +89,7 @@ def start_app(config: Config) -> RunningApp:
         If the configuration is unsafe, the data folder is in use, or a port is taken.
     """
     check_config(config)
+    check_certificates(config)
     store, worker_id = open_place(config)
     store.audit.record(application_event(START, now()))
     reconcile(store)
@@ -114,6 +116,22 @@ def start_app(config: Config) -> RunningApp:
         server_thread=thread,
         url=url,
     )
+
+
+def check_certificates(config: Config) -> None:
+    """Refuse certificates and keys that cannot be used, before anything starts.
+
+    Raises
+    ------
+    ConfigError
+        If one is missing, has expired, does not fit or can be read by others.
+    """
+    for tls in (config.dicom.tls, config.hl7.tls, config.web.tls):
+        if tls is not None:
+            server_context(tls)
+    for destination in config.destinations:
+        if destination.needs_tls:
+            client_context(destination.client_tls)
 
 
 def check_users(config: Config, identity: Identity) -> None:
@@ -161,7 +179,10 @@ def _start_receiver(config: Config, store: Store, dispatcher: Dispatcher) -> Rec
         host=config.dicom.host,
         port=config.dicom.port,
         allowed_aets=config.dicom.allowed_aets,
+        peers=config.dicom.peers,
+        tls=config.dicom.tls,
         maximum_associations=config.dicom.maximum_associations,
+        instance_limit=config.dicom.maximum_instance_mb << 20,
     )
     try:
         return start_receiver(options, store, on_stored)
@@ -186,8 +207,15 @@ def _start_listener(config: Config, store: Store, trail: ReceiveTrail) -> Listen
         notes.problem(f"An HL7 connection was ended: {reason}", ProblemCode.UNREADABLE_MESSAGE)
         trail.message_refused(f"An HL7 connection was ended: {reason}")
 
+    options = MllpOptions(
+        host=config.hl7.host,
+        port=config.hl7.port,
+        tls=config.hl7.tls,
+        allowed_addresses=config.hl7.allowed_addresses,
+        allowed_certificates=config.hl7.allowed_certificates,
+    )
     try:
-        return start_mllp_listener(config.hl7.host, config.hl7.port, refuse, note)
+        return start_mllp_listener(options, refuse, note)
     except OSError as error:
         raise ConfigError("The HL7 port is taken: choose another.", port=config.hl7.port) from error
 
@@ -214,32 +242,35 @@ def _make_web(
         on_retry=retry,
         audit_backlog=forwarder.backlog if forwarder else None,
         allowed_hosts=config.web.allowed_hosts,
-        needs_https=config.web.is_exposed,
+        needs_https=config.web.is_exposed or config.web.tls is not None,
         now=now,
     )
 
 
 def _serve_web(config: Config, web: FastAPI) -> tuple[uvicorn.Server, threading.Thread, str]:
-    server = uvicorn.Server(
-        uvicorn.Config(
-            web,
-            host=config.web.host,
-            port=config.web.port,
-            log_level="warning",
-            # Ours alone (``logs``): uvicorn's own would show texts of exceptions.
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            # Else anybody on this machine could say that they are somewhere else.
-            proxy_headers=config.web.behind_proxy,
-            forwarded_allow_ips=list(config.web.trusted_proxies),
-        )
+    tls = config.web.tls
+    settings = uvicorn.Config(
+        web,
+        host=config.web.host,
+        port=config.web.port,
+        log_level="warning",
+        # Ours alone (``logs``): uvicorn's own would show texts of exceptions.
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # Else anybody on this machine could say that they are somewhere else.
+        proxy_headers=config.web.behind_proxy,
+        forwarded_allow_ips=list(config.web.trusted_proxies),
     )
+    if tls is not None:
+        settings.load()
+        settings.ssl = renewing_context(tls)
+    server = uvicorn.Server(settings)
     thread = threading.Thread(target=server.run, name="web", daemon=True)
     thread.start()
     _await_started(server, thread, config)
     port = server.servers[0].sockets[0].getsockname()[1]
-    return server, thread, f"http://{config.web.host}:{port}/"
+    return server, thread, f"{'https' if tls else 'http'}://{config.web.host}:{port}/"
 
 
 def _await_started(server: uvicorn.Server, thread: threading.Thread, config: Config) -> None:

@@ -16,10 +16,12 @@ from typing import Any
 
 from wetread.deliver.destination import Destination, Verify, parse_destination, read_destination
 from wetread.deliver.retry import RetryPlan
-from wetread.deliver.syslog import AuditSettings, read_collector
+from wetread.deliver.syslog import AuditSettings
 from wetread.errors import ConfigError, UnsafeBinding
 from wetread.identity.settings import OidcSettings, SignInSettings, is_loopback_name
 from wetread.match import Rule, default_rules, parse_rules
+from wetread.network import ServerTls, make_server_tls
+from wetread.receive.admission import Guests, Peer, check_addresses, check_guests
 from wetread.registry.settings import RegistrySettings
 from wetread.settings import read_table, unknown_word
 from wetread.store.keys import EncryptionSettings
@@ -34,9 +36,23 @@ class DicomSettings:
     aet: str = "WETREAD"
     host: str = "127.0.0.1"
     port: int = 11112
-    #: Calling AE titles that may send; empty: all (loopback only).
+    #: Calling AE titles that may send, from anywhere.
     allowed_aets: tuple[str, ...] = ()
+    #: Systems that may send, bound to address and certificate; neither: all (loopback only).
+    peers: tuple[Peer, ...] = ()
+    #: TLS: our certificate and key; with authorities everybody must show a certificate by one of them.
+    certificate: Path | None = None
+    key: Path | None = None
+    authorities: Path | None = None
+    #: Certificates that the authorities have taken back (a CRL).
+    revoked: Path | None = None
     maximum_associations: int = 32
+    maximum_instance_mb: int = 4096
+
+    @property
+    def tls(self) -> ServerTls | None:
+        """How the port speaks TLS; None: it does not."""
+        return make_server_tls("dicom", self.certificate, self.key, self.authorities, self.revoked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +67,9 @@ class WebSettings:
     behind_proxy: bool = False
     #: Addresses or networks of that proxy: nobody else is believed.
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    #: HTTPS by ourselves.
+    certificate: Path | None = None
+    key: Path | None = None
     sign_in: SignInSettings = field(default_factory=SignInSettings)
     #: None: people sign in by password only.
     oidc: OidcSettings | None = None
@@ -61,6 +80,11 @@ class WebSettings:
         is_named = any(not is_loopback_name(host) for host in self.allowed_hosts)
         return self.behind_proxy or is_named or not is_loopback_name(self.host)
 
+    @property
+    def tls(self) -> ServerTls | None:
+        """How the pages speak HTTPS; None: they do not."""
+        return make_server_tls("web", self.certificate, self.key)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hl7Settings:
@@ -69,6 +93,19 @@ class Hl7Settings:
     host: str = "127.0.0.1"
     #: MLLP listener for messages to us; None: none.
     port: int | None = None
+    #: Addresses or networks that may send; empty: any (loopback only, or with TLS and authorities).
+    allowed_addresses: tuple[str, ...] = ()
+    #: Fingerprints or names of certificates that may send; empty: each by one of the authorities.
+    allowed_certificates: tuple[str, ...] = ()
+    certificate: Path | None = None
+    key: Path | None = None
+    authorities: Path | None = None
+    revoked: Path | None = None
+
+    @property
+    def tls(self) -> ServerTls | None:
+        """How the port speaks TLS; None: it does not."""
+        return make_server_tls("hl7", self.certificate, self.key, self.authorities, self.revoked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +188,7 @@ def _read(name: str, value: Any, folder: Path) -> Any:
         raise unknown_word(name, "", [one.name for one in fields(Config)])
     _check_type(name, value, list)
     if name == "destinations":
-        return tuple(read_destination(one) for one in value)
+        return tuple(read_destination(one, folder) for one in value)
     return parse_rules(value) if name == "rules" else tuple(folder / one for one in value)
 
 
@@ -184,14 +221,8 @@ def check_config(config: Config) -> None:
         If two destinations have one name or a number is out of range.
     """
     check_web(config.web)
-    for host in (config.dicom.host, config.hl7.host):
-        if not is_loopback_name(host):
-            raise UnsafeBinding(
-                "This version takes images and messages on loopback only: use 127.0.0.1,"
-                " and a tunnel from other machines.",
-                host=host,
-            )
-    read_collector(config.audit)
+    check_dicom(config.dicom)
+    check_hl7(config.hl7)
     names = [destination.name for destination in config.destinations]
     for name in names:
         if names.count(name) > 1:
@@ -204,8 +235,48 @@ def check_config(config: Config) -> None:
     if mark is not None and not 0 < mark < 100:
         raise ConfigError("retention.disk_percent must lie between 0 and 100.", disk_percent=mark)
     check_work(config)
-    if not 1 <= len(config.dicom.aet) <= 16:
-        raise ConfigError("An AE title has 1 to 16 characters.", aet=config.dicom.aet)
+
+
+def check_dicom(dicom: DicomSettings) -> None:
+    """Refuse a door for images that is open to anybody beyond this machine, or that nobody can use.
+
+    Raises
+    ------
+    UnsafeBinding, ConfigError
+    """
+    if not 1 <= len(dicom.aet) <= 16:
+        raise ConfigError("An AE title has 1 to 16 characters.", aet=dicom.aet)
+    if dicom.maximum_associations < 1 or dicom.maximum_instance_mb < 1:
+        raise ConfigError("dicom.maximum_associations and dicom.maximum_instance_mb must be at least 1.")
+    guests = Guests(aet=dicom.aet, allowed_aets=dicom.allowed_aets, peers=dicom.peers)
+    check_guests(guests, has_certificates=dicom.tls is not None and dicom.authorities is not None)
+    if not is_loopback_name(dicom.host) and not dicom.allowed_aets and not dicom.peers:
+        raise UnsafeBinding(
+            "Images from other machines need a list of who may send them: dicom.peers, with addresses and"
+            " certificates, or dicom.allowed_aets.",
+            host=dicom.host,
+        )
+
+
+def check_hl7(hl7: Hl7Settings) -> None:
+    """Refuse a door for messages that is open to anybody beyond this machine.
+
+    Raises
+    ------
+    UnsafeBinding, ConfigError
+    """
+    check_addresses("hl7.allowed_addresses", hl7.allowed_addresses)
+    tls = hl7.tls
+    if hl7.allowed_certificates and (tls is None or tls.authorities is None):
+        raise ConfigError("hl7.allowed_certificates needs hl7.certificate, hl7.key and hl7.authorities.")
+    if is_loopback_name(hl7.host):
+        return
+    if tls is None or not (hl7.allowed_addresses or hl7.authorities):
+        raise UnsafeBinding(
+            "Messages from other machines need TLS (hl7.certificate, hl7.key) and a list of who may send"
+            " them: hl7.authorities for their certificates, or hl7.allowed_addresses.",
+            host=hl7.host,
+        )
 
 
 def check_work(config: Config) -> None:
@@ -232,15 +303,15 @@ def check_web(web: WebSettings) -> None:
     ConfigError
         If no browser could ask for the pages, or a proxy's address is none.
     """
-    if not web.is_exposed:
+    if web.tls is None and not web.is_exposed:
         return
-    if not web.behind_proxy:
+    if web.tls is None and not web.behind_proxy:
         raise UnsafeBinding(
-            "Pages beyond this machine need HTTPS: put a proxy that speaks it in front and set"
-            " web.behind_proxy = true, or leave web.host at 127.0.0.1.",
+            "Pages beyond this machine need HTTPS: set web.certificate and web.key, or put a proxy that"
+            " speaks it in front and set web.behind_proxy = true, or leave web.host at 127.0.0.1.",
             host=web.host,
         )
-    if not web.allowed_hosts:
+    if web.is_exposed and not web.allowed_hosts:
         raise ConfigError("Say under which names browsers ask for the pages: web.allowed_hosts.")
     for proxy in web.trusted_proxies:
         try:

@@ -22,7 +22,7 @@ from wetread.deliver.files import send_files
 from wetread.domain.progress import DeliveryState
 from wetread.errors import WetreadError
 from wetread.phantom import demo_options, write_phantom
-from wetread.receive.mllp import start_mllp_listener
+from wetread.receive.mllp import MllpOptions, start_mllp_listener
 from wetread.work import now
 
 #: Shorter than in a hospital: nobody wants to watch silence.
@@ -56,7 +56,7 @@ def run_demo(options: DemoOptions, console: Console, stop: threading.Event) -> N
     folder.mkdir(parents=True, exist_ok=True)
     visits = _make_patient(folder / "phantom", options, console)
     messages: list[str] = []
-    listener = start_mllp_listener("127.0.0.1", 0, messages.append)
+    listener = start_mllp_listener(MllpOptions(port=0), messages.append)
     app = start_app(_config(folder, options, listener.port))
     try:
         console.print(f"Reading list: [bold]{app.url}[/]")

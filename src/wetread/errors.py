@@ -20,6 +20,7 @@ In: facts as keyword arguments.  Out: a sentence that says what to do.  Never: p
     │  └─ InvalidOutput
     ├─ PeerError             the other system (PACS, RIS)
     │  ├─ PeerUnreachable
+   │  ├─ PeerNotTrusted
     │  ├─ AssociationRejected
     │  ├─ NotAcknowledged
     │  └─ NotFoundAtPeer
@@ -147,6 +148,12 @@ class PeerUnreachable(PeerError):
     """The destination does not answer: check host, port and network."""
 
     code = "peer-unreachable"
+
+
+class PeerNotTrusted(PeerError):
+    """The destination and Wetread do not accept each other's certificates: nothing was sent."""
+
+    code = "peer-not-trusted"
 
 
 class AssociationRejected(PeerError):

@@ -87,7 +87,11 @@ class PeerCertificate:
 
 
 def make_server_tls(
-    where: str, certificate: Path | None, key: Path | None, authorities: Path | None
+    where: str,
+    certificate: Path | None,
+    key: Path | None,
+    authorities: Path | None = None,
+    revoked: Path | None = None,
 ) -> ServerTls | None:
     """Return how a door of ours speaks TLS; None where nothing is configured.
 
@@ -96,11 +100,13 @@ def make_server_tls(
     ConfigError
         If only a part is given.
     """
-    if certificate is None and key is None and authorities is None:
+    if not (certificate or key or authorities or revoked):
         return None
     if certificate is None or key is None:
         raise ConfigError(f"[{where}] TLS needs both certificate and key.")
-    return ServerTls(certificate=certificate, key=key, authorities=authorities)
+    if revoked is not None and authorities is None:
+        raise ConfigError(f"[{where}] revoked needs the authorities whose list it is.")
+    return ServerTls(certificate=certificate, key=key, authorities=authorities, revoked=revoked)
 
 
 def server_context(tls: ServerTls) -> ssl.SSLContext:
@@ -207,6 +213,18 @@ class RenewedContext:
         tls = self._tls
         paths = [path for path in (tls.certificate, tls.key, tls.authorities, tls.revoked) if path]
         return tuple(_stamp(path) for path in paths)
+
+
+def renewing_context(tls: ServerTls) -> ssl.SSLContext:
+    """Return a context for a server that keeps one: each hand-shake takes the newest certificate."""
+    renewed = RenewedContext(tls)
+    context = server_context(tls)
+
+    def renew(connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        connection.context = renewed.current()
+
+    context.sni_callback = renew
+    return context
 
 
 def _stamp(path: Path) -> tuple[int, int]:

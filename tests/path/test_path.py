@@ -16,7 +16,7 @@ from pydicom.uid import generate_uid
 from tests.orthanc import Orthanc, requires_orthanc
 from tests.path.service import PAUSE, Service
 from wetread.domain.progress import StudyState
-from wetread.receive.mllp import start_mllp_listener
+from wetread.receive.mllp import MllpOptions, start_mllp_listener
 
 QUIET_S = 2
 
@@ -58,7 +58,7 @@ def results_at(orthanc: Orthanc, study: str) -> dict[str, list[str]]:
 
 def test_a_study_goes_the_whole_way(make_service, orthanc: Orthanc, visits) -> None:
     messages: list[str] = []
-    listener = start_mllp_listener("127.0.0.1", 0, messages.append)
+    listener = start_mllp_listener(MllpOptions(port=0), messages.append)
     ris = f'[[destinations]]\nname = "ris"\nkind = "mllp"\nhost = "127.0.0.1"\nport = {listener.port}\n'
     service = make_service(pacs(orthanc, ris))
     first, second = (uid_of(files) for files in visits)

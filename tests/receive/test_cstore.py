@@ -273,8 +273,9 @@ def test_an_unknown_sender_is_turned_away(store: Store, ct: Path) -> None:
     assert "'STRANGER'" in event.message
 
 
-def test_another_called_title_is_turned_away(send: Send, store: Store) -> None:
+def test_another_called_title_is_turned_away(send: Send, receiver: Receiver, store: Store) -> None:
     assert send(tool="echoscu", aec="OTHER").returncode != 0
+    receiver.stop()
     assert "calls us 'OTHER'" in store.history.list_newest()[0].message
 
 

@@ -14,7 +14,7 @@ from wetread.domain.progress import DeliveryState
 from wetread.errors import UnsafeBinding
 from wetread.hl7 import parse_ack
 from wetread.receive import mllp
-from wetread.receive.mllp import Listener, start_mllp_listener
+from wetread.receive.mllp import Listener, MllpOptions, start_mllp_listener
 
 MESSAGE = "MSH|^~\\&|WETREAD|AI|RIS|HOSPITAL|20260102||ORU^R01^ORU_R01|M1|P|2.5.1\rPID|1||P1\r"
 
@@ -38,7 +38,7 @@ def box() -> Box:
 
 @pytest.fixture
 def listener(box: Box) -> Iterator[Listener]:
-    running = start_mllp_listener("127.0.0.1", 0, box.take)
+    running = start_mllp_listener(MllpOptions(port=0), box.take)
     yield running
     running.stop()
 
@@ -116,7 +116,7 @@ def test_a_message_has_a_longest_length(
 
 def test_only_loopback() -> None:
     with pytest.raises(UnsafeBinding):
-        start_mllp_listener("0.0.0.0", 0, lambda _: None)  # noqa: S104
+        start_mllp_listener(MllpOptions(host="0.0.0.0", port=0), lambda _: None)  # noqa: S104
 
 
 def test_nobody_there_is_tried_again() -> None:

@@ -26,6 +26,7 @@ from pynetdicom.presentation import PresentationContext
 
 from wetread.deliver.destination import Destination
 from wetread.deliver.outcome import Outcome, failed, sent
+from wetread.deliver.secure import connection_error, destination_context, telling_socket
 from wetread.deliver.words import keep_known_words
 from wetread.domain.document import Document
 from wetread.errors import (
@@ -135,7 +136,7 @@ def open_association(destination: Destination, contexts: list[PresentationContex
 
     Raises
     ------
-    PeerUnreachable, AssociationRejected
+    PeerUnreachable, PeerNotTrusted, AssociationRejected
         If there is no association.
     """
     entity = AE(destination.calling_aet)
@@ -148,6 +149,12 @@ def open_association(destination: Destination, contexts: list[PresentationContex
         (evt.EVT_ABORTED, _let_go),
         (evt.EVT_RELEASED, _let_go),
     ]
+    errors: list[Exception] = []
+    tls = None
+    if destination.tls:
+        context = destination_context(destination)
+        context.sslsocket_class = telling_socket(errors)
+        tls = (context, destination.host)
     try:
         association = entity.associate(
             destination.host,
@@ -155,11 +162,14 @@ def open_association(destination: Destination, contexts: list[PresentationContex
             contexts=contexts,
             ae_title=destination.aet,
             evt_handlers=handlers,
+            tls_args=tls,
         )
     except OSError as error:  # the name does not resolve
         raise PeerUnreachable(destination=destination.name, reason=str(error)) from error
     if not association.is_established:
-        raise _no_association(destination, association)
+        raise (
+            connection_error(destination, errors[0]) if errors else _no_association(destination, association)
+        )
     try:
         yield association
     finally:

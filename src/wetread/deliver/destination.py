@@ -12,10 +12,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from wetread.domain.document import DICOM_KINDS, DocumentKind
 from wetread.errors import ConfigError
+from wetread.network import ClientTls
 
 
 class DestinationKind(StrEnum):
@@ -35,6 +37,7 @@ class Verify(StrEnum):
     QIDO = "qido"
 
 
+_PATHS = frozenset({"authorities", "certificate", "key"})
 _DEFAULT_KINDS = {
     DestinationKind.CSTORE: tuple(sorted(DICOM_KINDS)),
     DestinationKind.MLLP: (DocumentKind.ORU,),
@@ -58,6 +61,13 @@ class Destination:
     verify: Verify = Verify.NONE
     #: Base of the DICOMweb service, e.g. ``http://pacs:8042/dicom-web``.
     qido_url: str = ""
+    #: Speak TLS; the certificate must be for ``host`` and by one of the authorities.
+    tls: bool = False
+    #: PEM: who may vouch for the destination, also for ``qido_url``; None: the authorities of this machine.
+    authorities: Path | None = None
+    #: PEM: what we show to a destination that asks who we are.
+    certificate: Path | None = None
+    key: Path | None = None
     #: Longest wait for the connection.
     connect_timeout_s: float = 10.0
     #: Longest wait for one answer.
@@ -70,6 +80,16 @@ class Destination:
         for problem in _problems(self):
             raise ConfigError(f"Destination {self.name!r}: {problem}")
 
+    @property
+    def client_tls(self) -> ClientTls:
+        """Whom we believe and what we show, where TLS is spoken."""
+        return ClientTls(authorities=self.authorities, certificate=self.certificate, key=self.key)
+
+    @property
+    def needs_tls(self) -> bool:
+        """Whether anything of it goes over TLS."""
+        return self.tls or self.qido_url.startswith("https://")
+
 
 def _problems(destination: Destination) -> list[str]:
     problems = []
@@ -81,6 +101,10 @@ def _problems(destination: Destination) -> list[str]:
         problems.append('messages cannot be asked for afterwards: set verify = "none".')
     elif set(destination.kinds) - {DocumentKind.ORU}:
         problems.append('by MLLP go messages: set kinds = ["oru"].')
+    if not destination.needs_tls and (destination.authorities or destination.certificate):
+        problems.append("certificates without TLS do nothing: set tls = true.")
+    if (destination.certificate is None) != (destination.key is None):
+        problems.append("to show a certificate, both certificate and key are needed.")
     if min(destination.timeout_s, destination.connect_timeout_s) <= 0:
         problems.append("timeouts must be above 0 seconds.")
     return problems
@@ -128,11 +152,11 @@ def parse_destination(text: str, name: str = "", calling_aet: str = "WETREAD") -
     )
 
 
-def read_destination(table: Mapping[str, Any]) -> Destination:
+def read_destination(table: Mapping[str, Any], folder: Path = Path()) -> Destination:
     """Return the destination that a TOML table describes.
 
     The keys are ``Destination``'s fields; ``to = "AET@HOST:PORT"`` may stand for ``kind``, ``aet``, ``host``
-    and ``port``.
+    and ``port``. Paths are relative to ``folder``.
 
     Raises
     ------
@@ -158,7 +182,10 @@ def read_destination(table: Mapping[str, Any]) -> Destination:
     for key in ("kind", "host", "port"):
         if key not in settings:
             raise ConfigError(f"Destination {name!r}: {key} is missing.")
-    return Destination(name=name, **{key: _value(name, key, value) for key, value in settings.items()})
+    values = {key: _value(name, key, value) for key, value in settings.items()}
+    for key in _PATHS & values.keys():
+        values[key] = folder / Path(values[key]).expanduser()
+    return Destination(name=name, **values)
 
 
 def _value(name: str, key: str, value: Any) -> Any:
@@ -174,7 +201,9 @@ def _value(name: str, key: str, value: Any) -> Any:
         expected = (int,)
     elif key.endswith("_s"):
         expected = (int, float)
-    if not isinstance(value, expected) or isinstance(value, bool):
+    elif key == "tls":
+        expected = (bool,)
+    if not isinstance(value, expected) or (isinstance(value, bool) and key != "tls"):
         raise ConfigError(f"Destination {name!r}: {key} must be {expected[0].__name__}, it is {value!r}.")
     return float(str(value)) if key.endswith("_s") else value
 

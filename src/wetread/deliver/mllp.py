@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import socket
 import time
+from contextlib import ExitStack
 
 from wetread.deliver.destination import Destination
 from wetread.deliver.outcome import Outcome, failed, sent
+from wetread.deliver.secure import connection_error, destination_context
 from wetread.deliver.words import keep_known_words
-from wetread.errors import NotAcknowledged, PeerUnreachable
+from wetread.errors import NotAcknowledged, PeerError
 from wetread.hl7 import parse_ack
 
 START = b"\x0b"
@@ -41,17 +43,23 @@ def send_message(destination: Destination, message: str, sop_instance_uid: str) 
     control_id = _control_id(message)
     try:
         answer = _exchange(destination, message)
+    except PeerError as error:
+        return failed(sop_instance_uid, error, transient=True)
     except (OSError, ValueError) as error:
-        reason = str(error) or type(error).__name__
-        problem = PeerUnreachable(destination=destination.name, reason=reason)
-        return failed(sop_instance_uid, problem, transient=True)
+        return failed(sop_instance_uid, connection_error(destination, error), transient=True)
     return _judge(destination, sop_instance_uid, control_id, answer)
 
 
 def _exchange(destination: Destination, message: str) -> str:
     deadline = time.monotonic() + destination.timeout_s
     address = (destination.host, destination.port)
-    with socket.create_connection(address, timeout=destination.connect_timeout_s) as connection:
+    context = destination_context(destination) if destination.tls else None
+    with ExitStack() as stack:
+        plain = socket.create_connection(address, timeout=destination.connect_timeout_s)
+        connection = stack.enter_context(plain)
+        if context is not None:
+            secured = context.wrap_socket(plain, server_hostname=destination.host)
+            connection = stack.enter_context(secured)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.settimeout(destination.timeout_s)
         connection.sendall(START + _enclosable(message) + END)

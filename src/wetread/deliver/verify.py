@@ -22,9 +22,10 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # t
 from wetread.deliver.cstore import open_association
 from wetread.deliver.destination import Destination, Verify
 from wetread.deliver.outcome import Outcome, failed, sent
+from wetread.deliver.secure import connection_error, destination_context
 from wetread.domain.document import Document
 from wetread.domain.progress import DeliveryState
-from wetread.errors import NotFoundAtPeer, PeerError, PeerUnreachable
+from wetread.errors import NotFoundAtPeer, PeerError, PeerNotTrusted, PeerUnreachable
 
 #: An answer about one instance is some kilobytes.
 _ANSWER_LIMIT = 1 << 20
@@ -112,22 +113,32 @@ def _ask_by_qido(destination: Destination, document: Document) -> Outcome:
         f"?SOPInstanceUID={urllib.parse.quote(key)}"
     )
     try:
-        found = _lists(_get(url, destination.timeout_s), key)
+        found = _lists(_get(url, destination), key)
+    except PeerError as error:
+        return _not_asked(key, error)
     except (OSError, ValueError) as error:
-        # Its text may quote what the destination answered.
-        reason = type(error).__name__
-        problem = PeerUnreachable(
-            "The destination's DICOMweb service does not answer.", destination=destination.name, reason=reason
-        )
-        return _not_asked(key, problem)
+        return _not_asked(key, _qido_error(destination, error))
     return _outcome(destination, key, found=found)
 
 
-def _get(url: str, timeout_s: float) -> bytes:
+def _qido_error(destination: Destination, error: Exception) -> PeerError:
+    found = connection_error(destination, error)
+    if isinstance(found, PeerNotTrusted):
+        return found
+    # Its text may quote what the destination answered.
+    return PeerUnreachable(
+        "The destination's DICOMweb service does not answer.",
+        destination=destination.name,
+        reason=type(error).__name__,
+    )
+
+
+def _get(url: str, destination: Destination) -> bytes:
     """Return the body of the answer, ``b""`` for "no content" and "not found"."""
     request = urllib.request.Request(url, headers={"Accept": "application/dicom+json"})  # noqa: S310 - http(s) only, by Destination
+    context = destination_context(destination) if url.startswith("https://") else None
     try:
-        with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=destination.timeout_s, context=context) as answer:  # noqa: S310
             return bytes(answer.read(_ANSWER_LIMIT))
     except urllib.error.HTTPError as error:
         with error:

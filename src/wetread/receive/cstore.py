@@ -11,7 +11,7 @@ Status (PS3.4 B.2.3 Table B.2-1, PS3.7 Annex C):
 0x0111 another object with this UID is stored; this one is kept aside. The sender must not take its
        copy for stored: it is a failure, "duplicate SOP instance" (PS3.7 C.5.7)
 0x0117 the SOP Instance UID breaks the rules for UIDs (PS3.7 C.5.11)
-0xA700 the disk refuses; send again later
+0xA700 the disk refuses, send again later; or the instance is larger than is allowed
 0xA900 the data set has another UID or class than the command
 0xC000 not a readable data set, or without the UIDs that place it
 ====== ==========================================================================================
@@ -19,8 +19,8 @@ Status (PS3.4 B.2.3 Table B.2-1, PS3.7 Annex C):
 
 from __future__ import annotations
 
+import errno
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -36,8 +36,13 @@ from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import Acceptance
 from wetread.domain.study import Instance, header_text
 from wetread.errors import InputError, StorageError, UnreadableInstance, UnsafeBinding
+from wetread.network import PeerCertificate, RenewedContext, ServerTls
+from wetread.receive.admission import Guests, Peer, check_guests, judge
+from wetread.receive.associate import Rejection, parse_request
 from wetread.receive.dimse import StoreAnswer, StoreRequest, address_of
+from wetread.receive.lobby import Lobby, LobbyLimits
 from wetread.receive.notes import Notes
+from wetread.receive.refusals import Refusals, Refused
 from wetread.receive.spool import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Spools
 from wetread.receive.trail import ReceiveTrail, Sender
 from wetread.receive.transport import QuickServer
@@ -67,9 +72,15 @@ class ReceiverOptions:
     #: 0 takes a free one.
     port: int = 11112
     aet: str = "WETREAD"
-    #: AE titles that may send; none means everyone, which only loopback may do.
+    #: AE titles that may send, from anywhere.
     allowed_aets: tuple[str, ...] = ()
+    #: Systems that may send, bound to address and certificate; neither means everyone: loopback only.
+    peers: tuple[Peer, ...] = ()
+    #: None: no TLS.
+    tls: ServerTls | None = None
     maximum_associations: int = 32
+    #: Longest data set in bytes.
+    instance_limit: int = 4096 << 20
     #: Longest silence within an association, and longest time for one PDU.
     network_timeout_s: float = 60.0
     #: Longest wait for the association request.
@@ -85,16 +96,19 @@ class Receiver:
     port: int
     ae_title: str
     _server: QuickServer = field(repr=False)
+    _lobby: Lobby = field(repr=False)
     _notes: Notes = field(repr=False)
     _trail: ReceiveTrail = field(repr=False)
+    _refusals: Refusals = field(repr=False)
 
     def stop(self) -> None:
         """End all associations and stop listening."""
+        self._lobby.stop()
+        self._refusals.stop()
         self._notes.close()
         for association in self._server.active_associations:
             association.abort()
-        if self._server in self._server.ae._servers:
-            self._server.shutdown()
+        self._server.close()
         self._trail.close()
         self._server.spools.sweep()
 
@@ -122,12 +136,17 @@ def start_receiver(options: ReceiverOptions, store: Store, on_stored: OnStored |
     Raises
     ------
     UnsafeBinding
-        If others than this machine could connect and there is no list of AE titles.
+        If others than this machine could connect and there is no list of who may.
+    ConfigError
+        If the list or the certificates cannot be used.
     OSError
         If the port is taken.
     """
-    if not options.allowed_aets and not _is_loopback(options.host):
+    guests = Guests(aet=options.aet, allowed_aets=options.allowed_aets, peers=options.peers)
+    if not guests.allowed_aets and not guests.peers and not _is_loopback(options.host):
         raise UnsafeBinding(host=options.host)
+    check_guests(guests, has_certificates=options.tls is not None and options.tls.authorities is not None)
+    tls = RenewedContext(options.tls) if options.tls is not None else None
     store.intake.prepare()
     # As impatient as the intake: a sender waits for both.
     notes = Notes(History(store.intake.engine))
@@ -135,32 +154,53 @@ def start_receiver(options: ReceiverOptions, store: Store, on_stored: OnStored |
         replace(store.audit, engine=store.intake.engine).record, options.aet, put_off=notes.put_off
     )
     scp = _StorageScp(store, notes, trail, on_stored)
-    entity = _entity(options)
-    server = entity.make_server(
+    server = _make_server(options, scp)
+    refusals = Refusals(scp.on_refused)
+    limits = LobbyLimits(timeout_s=options.acse_timeout_s)
+    lobby = Lobby(server.listening, server, _Door(guests, refusals), limits, tls)
+    return Receiver(server.server_address[1], options.aet, server, lobby, notes, trail, refusals)
+
+
+def _make_server(options: ReceiverOptions, scp: _StorageScp) -> QuickServer:
+    entity = AE(options.aet)
+    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    entity.maximum_pdu_size = options.maximum_pdu_size
+    # The lobby has counted; pynetdicom would count those too that are just leaving.
+    entity.maximum_associations = 1 << 16
+    entity.network_timeout = options.network_timeout_s
+    entity.acse_timeout = options.acse_timeout_s
+    entity.add_supported_context(Verification)
+    server: Any = entity.make_server(
         (options.host, options.port),
         evt_handlers=scp.handlers,
         server_class=QuickServer,
         spools=scp.spools,
         on_store=scp.on_store,
+        maximum_associations=options.maximum_associations,
+        instance_limit=options.instance_limit,
     )
     entity._servers.append(server)
-    thread = threading.Thread(target=server.serve_forever, name="receive-cstore", daemon=True)
-    thread.start()
-    return Receiver(server.server_address[1], options.aet, cast(QuickServer, server), notes, trail)
+    return cast(QuickServer, server)
 
 
-def _entity(options: ReceiverOptions) -> AE:
-    entity = AE(options.aet)
-    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    entity.maximum_pdu_size = options.maximum_pdu_size
-    entity.maximum_associations = options.maximum_associations
-    entity.network_timeout = options.network_timeout_s
-    entity.acse_timeout = options.acse_timeout_s
-    entity.require_called_aet = True
-    entity.require_calling_aet = list(options.allowed_aets)
-    entity.add_supported_context(Verification)
-    return entity
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """Judges requests in the lobby."""
+
+    guests: Guests
+    refusals: Refusals
+
+    def judge(
+        self, body: bytes, address: str, certificate: PeerCertificate | None
+    ) -> tuple[str, Rejection | None]:
+        request = parse_request(body)
+        return request.calling_aet, judge(self.guests, request, address, certificate)
+
+    def refuse(self, address: str, calling: str, words: str) -> None:
+        who = f"Association from {calling!r} at {address}" if calling else f"Connection from {address}"
+        message = f"{who} rejected: {words}."
+        self.refusals.add(Refused(address=address, calling=calling, message=message))
 
 
 def _is_loopback(host: str) -> bool:
@@ -180,7 +220,6 @@ class _StorageScp:
         self.on_stored = on_stored
         self.spools = Spools(store.intake.incoming, store.vault)
         self.handlers: list[tuple[Any, ...]] = [
-            (evt.EVT_REJECTED, self.on_rejected),
             (evt.EVT_ABORTED, self.on_aborted),
             (evt.EVT_ACCEPTED, self.on_accepted),
             (evt.EVT_CONN_CLOSE, self.on_closed),
@@ -253,21 +292,10 @@ class _StorageScp:
         # PS3.8 9.2.3: in state 13 we have answered and only the connection was left to end.
         self.trail.ended(assoc, is_broken=assoc.dul.state_machine.current_state != "Sta13")
 
-    def on_rejected(self, event: Any) -> None:
+    def on_refused(self, refused: Refused) -> None:
         """Note whom we turned away and why."""
-        request = event.assoc.requestor.primitive
-        calling = _printable(request.calling_ae_title)
-        called = _printable(request.called_ae_title)
-        allowed = event.assoc.ae.require_calling_aet
-        if called != event.assoc.acceptor.ae_title.strip():
-            reason = f"it calls us {called!r}"
-        elif allowed and calling not in allowed:
-            reason = "its AE title is not on the list"
-        else:
-            reason = "too many associations are open"
-        message = f"Association from {calling!r} rejected: {reason}."
-        self.notes.problem(message, ProblemCode.ASSOCIATION_REFUSED, calling)
-        self.trail.rejected(Sender(aet=calling, address=address_of(event.assoc)), message)
+        self.notes.problem(refused.message, ProblemCode.ASSOCIATION_REFUSED, refused.calling)
+        self.trail.rejected(Sender(aet=refused.calling, address=refused.address), refused.message)
 
     def on_aborted(self, event: Any) -> None:
         """Note that a sender stopped half-way."""
@@ -285,6 +313,9 @@ def _sender(assoc: Any) -> Sender:
 
 def _read(request: StoreRequest) -> Instance:
     spool = request.spool
+    if spool.error is not None and spool.error.errno == errno.EFBIG:
+        message = "The instance is larger than dicom.maximum_instance_mb allows."
+        raise Refusal(status=OUT_OF_RESOURCES, code=ProblemCode.UNREADABLE_INSTANCE, message=message)
     if spool.error is not None:
         raise _disk_refusal(storage_error(spool.error))
     if not is_uid(request.sop_instance_uid):

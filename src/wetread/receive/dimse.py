@@ -11,6 +11,7 @@ the thread that reads the connection stores and answers; every other message goe
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import queue
 import struct
@@ -122,16 +123,25 @@ class NudgingQueue(queue.Queue[Any]):
 class StoringDimse(DIMSEServiceProvider):
     """Messages of one association; C-STORE is served as it comes in."""
 
-    def __init__(self, assoc: Any, spools: Spools, on_store: OnStore) -> None:
+    def __init__(self, assoc: Any, spools: Spools, on_store: OnStore, instance_limit: int) -> None:
         super().__init__(assoc)
         self.waiting = WaitingQueue()
         self.msg_queue = self.waiting
         self._spools = spools
         self._on_store = on_store
+        self._instance_limit = instance_limit
         self._command = bytearray()
         self._request: StoreRequest | None = None
         self._next_spool: Spool | None = None
         self._other_size = 0
+        self._awaits_other = False
+        #: Whether the peer has sent a whole message.
+        self.has_served = False
+
+    @property
+    def is_within_message(self) -> bool:
+        """Whether more of a message is to come."""
+        return self._request is not None or bool(self._command) or self._awaits_other
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take the next fragments; what is no message ends the association with an A-ABORT."""
@@ -153,6 +163,7 @@ class StoringDimse(DIMSEServiceProvider):
                 self._take_data(self._request, fragment, is_last)
             else:
                 self._pass_on(context_id, value)
+                self._end_other(awaits_more=not is_last)
 
     def _take_command(self, context_id: int, fragment: memoryview, is_last: bool) -> None:
         self._command += fragment
@@ -169,10 +180,15 @@ class StoringDimse(DIMSEServiceProvider):
                 raise ValueError("A service that was not agreed on.")
             self._other_size = 0
             self._pass_on(context_id, b"\x03" + command)
+            self._end_other(awaits_more=_number(elements, _DATA_SET_TYPE) != _NO_DATA_SET)
             return
         self._request = self._begin(context_id, elements)
         if _number(elements, _DATA_SET_TYPE) == _NO_DATA_SET:
             self._take_data(self._request, memoryview(b""), is_last=True)
+
+    def _end_other(self, *, awaits_more: bool) -> None:
+        self._awaits_other = awaits_more
+        self.has_served = self.has_served or not awaits_more
 
     def _begin(self, context_id: int, elements: dict[int, bytes]) -> StoreRequest:
         # An unknown context is a KeyError, and that no message.
@@ -202,10 +218,16 @@ class StoringDimse(DIMSEServiceProvider):
         return self._spools.open(threading.current_thread().is_alive)
 
     def _take_data(self, request: StoreRequest, fragment: memoryview, is_last: bool) -> None:
-        request.spool.write(fragment)
+        spool = request.spool
+        spool.write(fragment)
+        if spool.size > self._instance_limit and spool.error is None:
+            # The rest is read and thrown away, so that the sender hears why.
+            spool.discard()
+            spool.error = OSError(errno.EFBIG, "The instance is too large.")
         if not is_last:
             return
         self._request = None
+        self.has_served = True
         request.spool.finish()
         try:
             answer = self._on_store(request)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from ipaddress import ip_address
 
 from wetread.errors import UnsafeBinding
 from wetread.hl7 import make_ack
+from wetread.network import RenewedContext, ServerTls, explain_tls, peer_certificate
+from wetread.receive.admission import is_within
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +38,7 @@ _MAXIMUM_CONNECTIONS = 64
 _TOTAL_LIMIT = 4 * MESSAGE_LIMIT
 #: Longest silence on a connection, and longest time for one message.
 _TIMEOUT_S = 60.0
+_SHAKE_TIMEOUT_S = 10.0
 _PIECE = 1 << 16
 
 
@@ -59,9 +63,26 @@ class _Room:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MllpOptions:
+    """How to listen for messages."""
+
+    host: str = "127.0.0.1"
+    #: 0 takes a free one.
+    port: int = 2575
+    #: None: no TLS, which only loopback may do.
+    tls: ServerTls | None = None
+    #: Addresses or networks that may send; empty: any.
+    allowed_addresses: tuple[str, ...] = ()
+    #: Fingerprints or names of certificates that may send; empty: any that an authority vouches for.
+    allowed_certificates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Door:
     """What all connections share."""
 
+    options: MllpOptions
+    tls: RenewedContext | None
     on_message: OnMessage
     on_refusal: OnRefusal
     room: _Room
@@ -82,22 +103,19 @@ class Listener:
         self._stopped.set()
         for connection in [self._socket, *self._connections]:
             with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+                # Below TLS, whose state belongs to the thread that serves the connection.
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
         self._thread.join()
         self._socket.close()
 
 
 def start_mllp_listener(
-    host: str, port: int, on_message: OnMessage, on_refusal: OnRefusal = lambda _reason: None
+    options: MllpOptions, on_message: OnMessage, on_refusal: OnRefusal = lambda _reason: None
 ) -> Listener:
     """Start to listen; return when connections are taken.
 
     Parameters
     ----------
-    host
-        A loopback address: MLLP knows neither users nor encryption.
-    port
-        0 takes a free one.
     on_message
         May be called from several threads at once. If it raises, the sender gets AE.
     on_refusal
@@ -106,15 +124,20 @@ def start_mllp_listener(
     Raises
     ------
     UnsafeBinding
-        If others than this machine could connect.
+        If others than this machine could connect without TLS.
+    ConfigError
+        If the certificates cannot be used.
     OSError
         If the port is taken.
     """
-    if host != "localhost" and not ip_address(host).is_loopback:
-        raise UnsafeBinding(host=host)
-    listening = socket.create_server((host, port), backlog=16)
+    if options.tls is None and options.host != "localhost" and not ip_address(options.host).is_loopback:
+        raise UnsafeBinding(host=options.host)
+    tls = RenewedContext(options.tls) if options.tls is not None else None
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    listening = socket.create_server((options.host, options.port), family=family, backlog=16)
     stopped = threading.Event()
-    door = _Door(on_message=on_message, on_refusal=on_refusal, room=_Room(_TOTAL_LIMIT))
+    room = _Room(_TOTAL_LIMIT)
+    door = _Door(options=options, tls=tls, on_message=on_message, on_refusal=on_refusal, room=room)
     connections: set[socket.socket] = set()
     thread = threading.Thread(
         target=_accept,
@@ -134,11 +157,15 @@ def _accept(
 ) -> None:
     while not stopped.is_set():
         try:
-            connection, _ = listening.accept()
+            connection, address = listening.accept()
         except OSError:
             if not stopped.is_set():
                 # No descriptors left, for instance: it passes when connections end.
                 time.sleep(0.1)
+            continue
+        if not is_within(address[0], door.options.allowed_addresses):
+            door.on_refusal(f"{address[0]} is not on the list of those that may send.")
+            connection.close()
             continue
         if len(connections) >= _MAXIMUM_CONNECTIONS:
             connection.close()
@@ -148,19 +175,41 @@ def _accept(
         thread.start()
 
 
-def _serve(connection: socket.socket, connections: set[socket.socket], door: _Door) -> None:
+def _serve(plain: socket.socket, connections: set[socket.socket], door: _Door) -> None:
+    connection = plain
     try:
-        with connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for message in _iter_messages(connection, door.room):
-                connection.sendall(_START + _answer(message, door).encode() + _END)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = _secured(plain, connections, door)
+        for message in _iter_messages(connection, door.room):
+            connection.sendall(_START + _answer(message, door).encode() + _END)
+    except ssl.SSLError as error:
+        door.on_refusal(f"{explain_tls(error)}.")
     except ValueError as error:
         door.on_refusal(str(error))
     except OSError as error:
         # The sender went away or dawdles: it gets no answer and must send again.
         logger.info("MLLP connection ended: %s", error)
     finally:
+        connections.discard(plain)
         connections.discard(connection)
+        connection.close()
+
+
+def _secured(plain: socket.socket, connections: set[socket.socket], door: _Door) -> socket.socket:
+    if door.tls is None:
+        return plain
+    # The time-out holds for each step; a hand-shake has only a few.
+    plain.settimeout(_SHAKE_TIMEOUT_S)
+    connection = door.tls.current().wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+    connections.discard(plain)
+    connections.add(connection)
+    connection.do_handshake()
+    wanted = door.options.allowed_certificates
+    shown = peer_certificate(connection)
+    if wanted and not any(shown is not None and shown.is_named(one) for one in wanted):
+        connection.close()
+        raise ValueError("its certificate is not on the list of those that may send.")
+    return connection
 
 
 def _answer(message: str, door: _Door) -> str:

@@ -15,11 +15,12 @@ import contextlib
 import queue
 import select
 import socket
+import ssl
 import time
-from typing import Any
+from typing import Any, cast
 
 from pynetdicom import _config
-from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+from pynetdicom.transport import AssociationServer, AssociationSocket, RequestHandler
 
 from wetread.receive.dimse import NudgingQueue, OnStore, StoringDimse
 from wetread.receive.spool import Spools
@@ -30,7 +31,13 @@ _config.LOG_HANDLER_LEVEL = "none"
 _config.UNRESTRICTED_STORAGE_SERVICE = True
 
 #: Longest PDU that is read, whatever its header says. Well above what we advertise.
-PDU_LIMIT = 4 << 20
+PDU_LIMIT = 1 << 20
+#: Slower than this (bytes/s) is dawdling, once the time of grace is over. A modem of 1998 did better.
+_SLOWEST = 4 << 10
+#: Time of grace in s: for who has not sent a whole message yet, and for who has.
+_GRACE_NEW_S, _GRACE_KNOWN_S = 0.5, 2.0
+#: And the longest silence between messages while others wait for a place.
+_REST_NEW_S, _REST_KNOWN_S = 10.0, 30.0
 #: How long a thread waits before it looks at timers.
 _WAIT_S = 0.05
 
@@ -38,8 +45,13 @@ _WAIT_S = 0.05
 class QuickSocket(AssociationSocket):
     """A connection that is read in large pieces and acknowledged at once."""
 
-    def __init__(self, assoc: Any, client_socket: socket.socket, timeout_s: float) -> None:
+    def __init__(self, assoc: Any, client_socket: socket.socket, timeout_s: float, first: bytes) -> None:
         super().__init__(assoc, client_socket=client_socket)
+        #: What the lobby has read already.
+        self._first = memoryview(first)
+        self._rested_at = time.monotonic()
+        self._pdu_began_at: float | None = None
+        self._pdu_read = 0
         client_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client_socket.settimeout(timeout_s)
         self.timeout_s = timeout_s
@@ -62,6 +74,9 @@ class QuickSocket(AssociationSocket):
         poll.register(self._woken, select.POLLIN)
         # One message at a time: who sends faster than the disk writes must wait.
         if self._assoc.dimse.msg_queue.empty():
+            if self._first or (isinstance(peer, ssl.SSLSocket) and peer.pending()):
+                # Read and decrypted already: the kernel knows nothing of it.
+                return True
             with contextlib.suppress(OSError, ValueError):
                 poll.register(peer, select.POLLIN)
         number = peer.fileno()
@@ -82,22 +97,59 @@ class QuickSocket(AssociationSocket):
         """
         if nr_bytes > PDU_LIMIT:
             raise ConnectionError("The peer announces a PDU beyond every limit.")
+        # pynetdicom reads a header, then the rest: the second read ends the PDU.
+        is_header = self._pdu_began_at is None
+        if is_header:
+            self._pdu_began_at, self._pdu_read = time.monotonic(), 0
+        data = self._read(nr_bytes)
+        if not is_header:
+            self._pdu_began_at, self._rested_at = None, time.monotonic()
+        return data
+
+    def _read(self, wanted: int) -> bytearray:
         peer = self.socket
         if peer is None:
             raise ConnectionError("The connection is closed.")
-        data = bytearray(nr_bytes)
+        data = bytearray(wanted)
         view = memoryview(data)
-        read = 0
+        read = min(wanted, len(self._first))
+        view[:read], self._first = self._first[:read], self._first[read:]
         deadline = time.monotonic() + self.timeout_s
-        while read < nr_bytes:
+        while read < wanted:
             _acknowledge_at_once(peer)
             count = peer.recv_into(view[read:])
             if not count:
                 break
             read += count
+            self._pdu_read += count
             if time.monotonic() > deadline:
                 raise TimeoutError("The peer takes too long for one PDU.")
-        return data if read == nr_bytes else data[:read]
+        return data if read == wanted else data[:read]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can come any more: hung up, or the thread that reads has stumbled."""
+        return self.socket is None or bool(self._assoc.dul._kill_thread)
+
+    def overdue_s(self) -> float:
+        """Return for how long the peer has been slower than it may be while others wait; below 0: not yet."""
+        now = time.monotonic()
+        began_at = self._pdu_began_at
+        dimse: StoringDimse = self._assoc.dimse  # type: ignore[assignment]
+        grace_s = _GRACE_KNOWN_S if dimse.has_served else _GRACE_NEW_S
+        if began_at is not None:
+            return now - began_at - grace_s - self._pdu_read / _SLOWEST
+        if dimse.is_within_message:
+            return now - self._rested_at - grace_s
+        return now - self._rested_at - (_REST_KNOWN_S if dimse.has_served else _REST_NEW_S)
+
+    def hang_up(self) -> None:
+        """End the connection, from any thread: who waits for the peer wakes up."""
+        peer = self.socket
+        if peer is not None:
+            with contextlib.suppress(OSError):
+                # Below TLS, whose state belongs to the thread that reads.
+                socket.socket.shutdown(peer, socket.SHUT_RDWR)
 
 
 def _acknowledge_at_once(peer: socket.socket) -> None:
@@ -125,35 +177,90 @@ class QuickHandler(RequestHandler):
 
     server: QuickServer
 
+    def __init__(
+        self, request: socket.socket, address: tuple[str, int], server: QuickServer, first: bytes
+    ) -> None:
+        self._first = first
+        super().__init__(request, address, server)
+
     def _create_association(self) -> Any:
         assoc = super()._create_association()
         timeout_s = float(assoc.network_timeout or 60)
         # The plain socket has announced the connection: ours does it again.
         assoc.dul.event_queue.get_nowait()
-        quick = QuickSocket(assoc, self.request, timeout_s)
+        quick = QuickSocket(assoc, self.request, timeout_s, self._first)
         assoc.dul.socket = quick
-        dimse = StoringDimse(assoc, self.server.spools, self.server.on_store)
+        dimse = StoringDimse(assoc, self.server.spools, self.server.on_store, self.server.instance_limit)
         assoc.dimse = dimse
-        assoc.dul.to_user_queue = NudgingQueue(dimse.waiting, lambda: quick.socket is None)
+        assoc.dul.to_user_queue = NudgingQueue(dimse.waiting, lambda: quick.is_over)
         assoc.dul.to_provider_queue = WakingQueue(quick)
         # ``ready`` waits; the loop around it must not sleep as well.
         assoc.dul._run_loop_delay = 0
+        self.server.inside[assoc] = quick
         return assoc
 
 
-class QuickServer(ThreadedAssociationServer):
-    """A server of quick associations."""
+class QuickServer(AssociationServer):
+    """What lies behind the lobby: quick associations, and no more than there are places."""
 
-    daemon_threads = True
-    request_queue_size = 64
+    request_queue_size = 128
 
-    def __init__(self, *arguments: Any, spools: Spools, on_store: OnStore, **options: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        spools: Spools,
+        on_store: OnStore,
+        maximum_associations: int,
+        instance_limit: int,
+        **options: Any,
+    ) -> None:
         self.spools = spools
         self.on_store = on_store
-        options["request_handler"] = QuickHandler
+        self.maximum_associations = maximum_associations
+        #: Bytes of one data set.
+        self.instance_limit = instance_limit
+        #: Touched by the lobby's thread only.
+        self.inside: dict[Any, QuickSocket] = {}
         super().__init__(*arguments, **options)
 
-    def service_actions(self) -> None:
-        """Clean up after broken associations; called twice a second."""
-        super().service_actions()
+    @property
+    def listening(self) -> socket.socket:
+        """The socket that the lobby accepts from."""
+        return cast(socket.socket, self.socket)
+
+    def has_room(self) -> bool:
+        """Tell whether another association may start."""
+        self._count()
+        return len(self.inside) < self.maximum_associations
+
+    def make_room(self) -> bool:
+        """Dismiss the one that has dawdled for longest; False if everybody inside keeps going."""
+        overdue = {assoc: quick.overdue_s() for assoc, quick in self.inside.items()}
+        if not overdue:
+            return False
+        assoc = max(overdue, key=overdue.__getitem__)
+        late_s = overdue[assoc]
+        if late_s > 0:
+            self.inside.pop(assoc).hang_up()
+        # Within the time for which the lobby lets somebody wait.
+        return late_s > -_GRACE_NEW_S
+
+    def enter(self, connection: socket.socket, address: tuple[str, int], first: bytes) -> None:
+        """Start an association."""
+        QuickHandler(connection, address, self, first)
+
+    def look_after(self) -> None:
+        """Clean up after broken associations."""
+        self._count()
+        self.service_actions()
         self.spools.sweep()
+
+    def _count(self) -> None:
+        for assoc, quick in list(self.inside.items()):
+            if quick.is_over or not assoc.is_alive():
+                del self.inside[assoc]
+
+    def close(self) -> None:
+        """Listen no more; what is inside goes on."""
+        self.server_close()
+        self.ae._servers.clear()

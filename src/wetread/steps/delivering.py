@@ -17,7 +17,7 @@ from wetread.deliver.retry import RetryPlan
 from wetread.domain.document import Document
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import DeliveryState
-from wetread.errors import ConfigError, PeerUnreachable
+from wetread.errors import ConfigError, PeerNotTrusted, PeerUnreachable
 from wetread.steps.journal import Journal
 from wetread.steps.trail import send_event
 from wetread.store import Store
@@ -167,4 +167,5 @@ class DeliverySteps:
 
 def _can_still_be_asked(row: DeliveryRow) -> bool:
     """Tell whether asking again may help: not where the destination said that it cannot be asked."""
-    return row.problem_code in ("", PeerUnreachable.code) and row.attempts < MAXIMUM_ASKS
+    may_pass = ("", PeerUnreachable.code, PeerNotTrusted.code)
+    return row.problem_code in may_pass and row.attempts < MAXIMUM_ASKS
