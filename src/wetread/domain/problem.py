@@ -25,6 +25,7 @@ class ProblemCode(StrEnum):
     STORAGE_ERROR = "storage-error"
     # the index knows an instance whose file is gone
     FILE_MISSING = "file-missing"
+    FILE_DAMAGED = "file-damaged"
     MIXED_PATIENTS = "mixed-patients"
     # which images
     WRONG_MODALITY = "wrong-modality"
