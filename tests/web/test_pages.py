@@ -284,4 +284,4 @@ def test_health_tells_that_the_index_is_gone(ward: Ward, client: TestClient) -> 
         path.unlink()
     (ward.store.data / "index.sqlite").mkdir()
     answer = client.get("/health")
-    assert (answer.status_code, answer.json()) == (503, {"status": "storage-error"})
+    assert (answer.status_code, answer.json()) == (503, {"status": "index-unavailable"})

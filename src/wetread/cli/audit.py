@@ -51,7 +51,8 @@ def verify(
         for finding in verify_against(audit.engine, against) if against is not None else ():
             typer.echo(str(finding))
             count += 1
-    console.print(f"{count} findings." if count else "The audit trail is whole.")
+    noun = "finding" if count == 1 else "findings"
+    console.print(f"{count} {noun}." if count else "The audit trail is whole.")
     if count:
         raise typer.Exit(1)
 

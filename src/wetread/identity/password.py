@@ -15,14 +15,17 @@ import importlib.resources
 import secrets
 import threading
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import lru_cache
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
+from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from wetread.errors import TooManyTries, WeakPassword
+
+T = TypeVar("T")
 
 #: Bytes of UTF-8.
 SHORTEST, LONGEST = 12, 1024
@@ -45,15 +48,15 @@ class Passwords:
 
     def __init__(self, parallel: int = 2, waiting: int = 8) -> None:
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-        self._turns = threading.BoundedSemaphore(parallel)
+        # Threads of their own: each keeps the memory of its last comparison, and a server has many threads.
+        self._turns = ThreadPoolExecutor(parallel, thread_name_prefix="password")
         self._places = threading.BoundedSemaphore(parallel + waiting)
         # What an unknown name's password is compared with.
         self._nobody = self._hasher.hash(secrets.token_urlsafe(32))
 
     def hash(self, password: str) -> str:
         """Return what to keep of a password."""
-        with self._turn():
-            return self._hasher.hash(_normal(password))
+        return self._in_turn(partial(self._hasher.hash, _normal(password)))
 
     def verify(self, kept: str, password: str) -> bool:
         """Tell whether this is the password; ``kept`` may be ``""``: no password is right.
@@ -67,24 +70,21 @@ class Passwords:
         if len(normal.encode()) > LONGEST:
             # Not ours, and too long to look at: as much work as for any other.
             normal = ""
-        with self._turn():
-            try:
-                is_right = self._hasher.verify(kept or self._nobody, normal)
-            except (VerificationError, InvalidHashError):
-                return False
+        try:
+            is_right = self._in_turn(partial(self._hasher.verify, kept or self._nobody, normal))
+        except (VerificationError, InvalidHashError):
+            return False
         return is_right and bool(kept)
 
     def is_outdated(self, kept: str) -> bool:
         """Tell whether a kept password was made with other parameters than today's."""
         return self._hasher.check_needs_rehash(kept)
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _in_turn(self, work: Callable[[], T]) -> T:
         if not self._places.acquire(blocking=False):
             raise TooManyTries("Too many people sign in at this moment: try again in a few seconds.")
         try:
-            with self._turns:
-                yield
+            return self._turns.submit(work).result()
         finally:
             self._places.release()
 
