@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import uvicorn
 from fastapi import FastAPI
 
-from wetread.config import Config, check_config
+from wetread.config import Config, check_config, exposed_host
 from wetread.deliver.syslog import Forwarder, read_collector
 from wetread.dispatch import Dispatcher
 from wetread.domain.audit import START, STOP, application_event
@@ -135,18 +135,19 @@ def check_certificates(config: Config) -> None:
 
 
 def check_users(config: Config, identity: Identity) -> None:
-    """Refuse pages that others can reach and nobody has to sign in to.
+    """Refuse a service that others can reach and that nobody answers for.
 
     Raises
     ------
     UnsafeBinding
         If there is no administrator and no OpenID Connect provider.
     """
-    if config.web.is_exposed and not identity.has_administrator():
+    exposed = exposed_host(config)
+    if exposed and not identity.has_administrator():
         raise UnsafeBinding(
-            "Pages beyond this machine need somebody who may sign in: add one with"
+            "A service that other machines reach needs somebody who may sign in: add one with"
             " `wetread users add NAME --role administrator`, or set up web.oidc.",
-            host=config.web.host,
+            host=exposed,
         )
 
 

@@ -235,6 +235,20 @@ def check_config(config: Config) -> None:
     if mark is not None and not 0 < mark < 100:
         raise ConfigError("retention.disk_percent must lie between 0 and 100.", disk_percent=mark)
     check_work(config)
+    if config.models and not config.registry.trusted_keys and exposed_host(config):
+        raise UnsafeBinding(
+            "Where other machines connect, model packages run only if somebody trusted signed them:"
+            " `wetread models sign`, and name the public key in registry.trusted_keys.",
+            host=exposed_host(config),
+        )
+
+
+def exposed_host(config: Config) -> str:
+    """Return an address beyond this machine that something listens on, ``""`` where nothing does."""
+    if config.web.is_exposed:
+        return config.web.host
+    hosts = (config.dicom.host, config.hl7.host)
+    return next((host for host in hosts if not is_loopback_name(host)), "")
 
 
 def check_dicom(dicom: DicomSettings) -> None:

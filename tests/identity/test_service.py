@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tests.orthanc import free_port
 from tests.path.service import Service, await_true
 from wetread.app import check_users
 from wetread.cli import app
-from wetread.config import Config, WebSettings, check_config
+from wetread.config import Config, DicomSettings, WebSettings, check_config
 from wetread.errors import ConfigError, UnsafeBinding, WetreadError
 from wetread.identity import make_identity
 from wetread.identity.settings import OidcRole, OidcSettings
@@ -196,8 +197,13 @@ def test_a_provider_is_enough_to_be_exposed(tmp_path: Path, monkeypatch) -> None
     def now() -> datetime:
         return datetime.now(UTC)
 
-    with pytest.raises(UnsafeBinding):
-        check_users(exposed(), make_identity(store, now))
+    images = Config(dicom=DicomSettings(host="10.0.0.1", allowed_aets=("CT1",)))
+    for config in (exposed(), images):
+        with pytest.raises(UnsafeBinding):
+            check_users(config, make_identity(store, now))
+        check_config(config)
+        with pytest.raises(UnsafeBinding, match="signed"):
+            check_config(replace(config, models=(tmp_path,)))
     check_users(exposed(), make_identity(store, now, oidc=oidc))
     check_users(Config(), make_identity(store, now))
     store.close()
