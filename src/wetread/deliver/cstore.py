@@ -24,6 +24,7 @@ from pynetdicom import AE, _config, build_context, evt
 from pynetdicom.dsutils import split_dataset
 from pynetdicom.presentation import PresentationContext
 
+from wetread.deliver.checkpoint import Checkpoint
 from wetread.deliver.destination import Destination
 from wetread.deliver.outcome import Outcome, failed, sent
 from wetread.deliver.secure import connection_error, destination_context, telling_socket
@@ -145,7 +146,7 @@ def open_association(destination: Destination, contexts: list[PresentationContex
     entity.dimse_timeout = destination.timeout_s
     entity.network_timeout = destination.timeout_s
     handlers: list[Any] = [
-        (evt.EVT_CONN_OPEN, _set_up_socket, [destination.timeout_s]),
+        (evt.EVT_CONN_OPEN, _set_up, [destination.timeout_s]),
         (evt.EVT_ABORTED, _let_go),
         (evt.EVT_RELEASED, _let_go),
     ]
@@ -177,7 +178,8 @@ def open_association(destination: Destination, contexts: list[PresentationContex
             association.release()
 
 
-def _set_up_socket(event: Any, timeout_s: float) -> None:
+def _set_up(event: Any, timeout_s: float) -> None:
+    event.assoc._reactor_checkpoint = Checkpoint(event.assoc)
     connection = event.assoc.dul.socket.socket
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     # A peer that stops reading must not hold us for ever.
