@@ -22,6 +22,7 @@ from wetread.domain.progress import Acceptance
 from wetread.engine import Engine
 from wetread.errors import ConfigError, StorageError, UnsafeBinding, WetreadError
 from wetread.identity import Identity, make_identity
+from wetread.inventory import Inventory
 from wetread.network import client_context, renewing_context, server_context
 from wetread.path import delivery_job
 from wetread.receive.cstore import Receiver, ReceiverOptions, start_receiver
@@ -31,8 +32,8 @@ from wetread.receive.trail import ReceiveTrail
 from wetread.registry import read_models
 from wetread.store import Store
 from wetread.store.audit_rows import AuditRows
+from wetread.store.erasure import finish_deletions
 from wetread.store.history import Event
-from wetread.store.reconcile import reconcile
 from wetread.web import create_web
 from wetread.work import Work, now, open_place, start_work
 
@@ -51,6 +52,7 @@ class RunningApp:
     #: What the HL7 listener refused.
     trail: ReceiveTrail
     forwarder: Forwarder | None
+    inventory: Inventory
     web: FastAPI
     server: uvicorn.Server
     server_thread: threading.Thread
@@ -66,6 +68,7 @@ class RunningApp:
         self.receiver.stop()
         if self.listener is not None:
             self.listener.stop()
+        self.inventory.stop()
         self.work.stop()
         # Open event streams would keep the server waiting.
         self.web.state.pulse.stop()
@@ -92,7 +95,7 @@ def start_app(config: Config) -> RunningApp:
     check_certificates(config)
     store, worker_id = open_place(config)
     store.audit.record(application_event(START, now()))
-    reconcile(store)
+    finish_deletions(store)
     forwarder = _start_forwarder(config, store)
     identity = make_identity(
         store, now, sign_in=config.web.sign_in, oidc=config.web.oidc, record=store.audit.record
@@ -104,6 +107,9 @@ def start_app(config: Config) -> RunningApp:
     trail = ReceiveTrail(store.audit.record, config.dicom.aet)
     web = _make_web(config, store, models, work.engine, identity, forwarder)
     server, thread, url = _serve_web(config, web)
+    # Last: it takes as long as there are files, and nobody need wait for it.
+    inventory = Inventory(store, now)
+    inventory.start()
     return RunningApp(
         store=store,
         work=work,
@@ -111,6 +117,7 @@ def start_app(config: Config) -> RunningApp:
         listener=_start_listener(config, store, trail),
         trail=trail,
         forwarder=forwarder,
+        inventory=inventory,
         web=web,
         server=server,
         server_thread=thread,

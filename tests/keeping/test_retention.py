@@ -15,7 +15,7 @@ from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import Acceptance, DeliveryState, StudyState
 from wetread.steps import KeepingSteps
 from wetread.store import Store, open_store, retention, schema
-from wetread.store.erasure import delete_study, remove_doomed
+from wetread.store.erasure import delete_study, finish_deletions, remove_doomed
 from wetread.store.intake import forgotten_digest
 from wetread.store.reconcile import Reconciliation, reconcile
 from wetread.store.retention import judge, run_retention
@@ -185,6 +185,7 @@ def test_a_deletion_cut_short_is_finished_at_the_next_start(store: Store, monkey
     monkeypatch.undo()
     # A sender was quicker than the start after the crash.
     send(store, 2, 1, at=NOW)
+    finish_deletions(store)
     assert reconcile(store) == Reconciliation()
     assert uids(store) == {"1.2.2"}
     assert files(store) == {str(store.intake.instances.path("1.2.2.1").relative_to(store.data))}

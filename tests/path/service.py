@@ -51,6 +51,11 @@ class Service:
         return self.folder / "data"
 
     def start(self) -> None:
+        self.begin()
+        await_true(self.is_up, 60, f"the service ({self.log})")
+
+    def begin(self) -> None:
+        """Start its process, and wait for nothing."""
         path = self.folder / "wetread.toml"
         path.write_text(
             f'data = "data"\n{self.config}\n[dicom]\nport = {self.dicom_port}\n{self.dicom}\n'
@@ -59,7 +64,6 @@ class Service:
         command = [str(Path(sys.executable).parent / "wetread"), "serve", "--config", str(path)]
         with (self.folder / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ.copy())
-        await_true(self.is_up, 60, f"the service ({self.log})")
 
     @property
     def log(self) -> str:

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 
@@ -66,9 +67,10 @@ class Doors:
 
 
 def main() -> None:
+    from wetread.inventory import Inventory
     from wetread.receive.cstore import ReceiverOptions, start_receiver
     from wetread.store import open_store
-    from wetread.store.reconcile import reconcile
+    from wetread.store.erasure import finish_deletions
 
     data = Path(sys.argv[1])
     child, answer = 0, 0
@@ -76,8 +78,9 @@ def main() -> None:
     def serve(tell: int) -> None:
         store = open_store(data)
         store.own()
-        reconcile(store)
+        finish_deletions(store)
         receiver = start_receiver(ReceiverOptions(port=0), store)
+        Inventory(store, lambda: datetime.now(UTC)).start()
         os.write(tell, f"{receiver.port}\n".encode())
         signal.pause()
 

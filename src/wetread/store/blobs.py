@@ -37,8 +37,12 @@ class Blobs:
 
     def path(self, key: str) -> Path:
         """Return where the blob of this key lies or would lie."""
-        name = hashlib.sha256(key.encode()).hexdigest()
-        return self.root / name[:2] / f"{name}{self.suffix}"
+        name = self.name(key)
+        return self.root / name[:2] / name
+
+    def name(self, key: str) -> str:
+        """Return the name of this key's file."""
+        return f"{hashlib.sha256(key.encode()).hexdigest()}{self.suffix}"
 
     def make_folders(self) -> None:
         """Make all folders ahead."""
@@ -135,6 +139,20 @@ class Blobs:
     def iter_paths(self) -> Iterator[Path]:
         """Yield every whole file."""
         yield from self.root.glob(f"??/[!.]*{self.suffix}")
+
+    def list_names(self) -> set[str]:
+        """Return the names of all whole files: quicker than their paths."""
+        folders = [folder for folder in os.scandir(self.root) if folder.is_dir() and len(folder.name) == 2]
+        return {
+            name
+            for folder in folders
+            for name in os.listdir(folder)  # noqa: PTH208 - the names, and quickly
+            if name.endswith(self.suffix) and not name.startswith(".")
+        }
+
+    def find(self, name: str) -> Path:
+        """Return where the file of a name lies or would lie."""
+        return self.root / name[:2] / name
 
     def _make_folder(self, folder: Path) -> None:
         if folder not in self._durable:

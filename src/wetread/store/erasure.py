@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Table, delete, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from wetread.domain.audit import AuditEvent
+from wetread.domain.audit import AuditEvent, AuditEventType
 from wetread.errors import StorageError
 from wetread.store import schema
 from wetread.store.blobs import Blobs, remove_file, storage_error, sync_folder
@@ -100,20 +100,21 @@ def delete_conflicts(store: Store, paths: Iterable[Path], keys: Iterable[tuple[s
     remove_doomed(store, doomed)
 
 
-def finish_deletions(store: Store, known: Callable[[str], bool]) -> int:
+def finish_deletions(store: Store) -> int:
     """Remove the files that a crash left of deleted studies; returns how many.
 
-    Call it before anything is received.
-
-    Parameters
-    ----------
-    known
-        Tells whether an instance's file, by its name, has a row again: such a file stays.
+    Call it before anything is received. An instance's file that has a row again stays.
     """
     table = schema.doomed
+    with store.engine.connect().execution_options(read_only=True) as connection:
+        is_needed = connection.execute(select(table.c.path).limit(1)).first() is not None
+    if not is_needed:
+        # As a rule: then nobody need walk the index.
+        return 0
+    known = {store.intake.instances.name(uid) for uid, _study in store.intake.iter_known()}
     with store.engine.begin() as connection:
         paths = list(connection.execute(select(table.c.path)).scalars())
-        again = [path for path in paths if path.startswith("instances/") and known(Path(path).name)]
+        again = [path for path in paths if path.startswith("instances/") and Path(path).name in known]
         for some in _batches(again):
             connection.execute(delete(table).where(table.c.path.in_(some)))
     left = sorted(set(paths) - set(again))
@@ -131,6 +132,25 @@ def remove_doomed(store: Store, paths: Iterable[str]) -> None:
             connection.execute(delete(table).where(table.c.path.in_(mine)))
             # Commits only after the disk has it: otherwise a power cut would bring files back.
             _unlink(store.data, mine - _shared(connection, store, mine))
+
+
+def is_doomed(store: Store, path: Path) -> bool:
+    """Tell whether a deletion is about to remove an instance's file."""
+    table = schema.doomed
+    query = select(table.c.path).where(table.c.path == _name(store.intake.instances, path))
+    with store.engine.connect().execution_options(read_only=True) as connection:
+        return connection.execute(query).first() is not None
+
+
+def was_deleted(connection: Connection, study: str, since: float) -> bool:
+    """Tell whether a study was deleted since a moment (seconds since 1970): the audit trail knows."""
+    table = schema.audit
+    query = select(table.c.sequence).where(
+        table.c.study_instance_uid == study,
+        table.c.event == AuditEventType.STUDY_DELETED.value,
+        table.c.at >= since,
+    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def _collect(connection: Connection, store: Store, study: str) -> list[str]:

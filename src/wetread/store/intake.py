@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -38,7 +38,7 @@ from wetread.domain.study import Header, Instance, header_text, study_key
 from wetread.errors import IndexUnavailable, StorageError
 from wetread.imaging.same import is_same_object
 from wetread.store import schema
-from wetread.store.blobs import Blobs
+from wetread.store.blobs import Blobs, sync_file, sync_folder
 from wetread.store.space import Space
 from wetread.store.text import clean_text
 
@@ -134,7 +134,7 @@ class Intake:
         uid = arrived.instance.sop_instance_uid
         self.space.check()
         try:
-            with self._alone(uid):
+            with self.alone(uid):
                 # A file is in place before its row is: where there is none, the index need not be asked.
                 known = self.find_digest(uid) if self.instances.has(uid) else None
                 if known is None:
@@ -147,8 +147,27 @@ class Intake:
     def _is_shared(self) -> bool:
         return self.engine.dialect.name == "postgresql"
 
+    def adopt(self, arrived: Arrived, check: Callable[[Connection], None]) -> None:
+        """Index an instance whose file lies in its place already; the caller is ``alone`` with its UID.
+
+        Parameters
+        ----------
+        check
+            Asked within the transaction, when nobody can delete the study before it ends; what it raises
+            leaves the index as it was.
+
+        Raises
+        ------
+        OSError, SQLAlchemyError
+            If disk or index refuse.
+        """
+        path = self.instances.path(arrived.instance.sop_instance_uid)
+        sync_file(path)
+        sync_folder(path.parent)
+        self._index(arrived, check)
+
     @contextmanager
-    def _alone(self, uid: str) -> Iterator[None]:
+    def alone(self, uid: str) -> Iterator[None]:
         """Let nobody else, in this process or another, take in an instance of this UID meanwhile."""
         with self._locks[hash(uid) % _STRIPES]:
             if not self._is_shared:
@@ -198,7 +217,7 @@ class Intake:
             name = f"{self.instances.root.name}/{path.parent.name}/{path.name}"
             connection.execute(delete(schema.doomed).where(schema.doomed.c.path == name))
 
-    def _index(self, arrived: Arrived) -> None:
+    def _index(self, arrived: Arrived, check: Callable[[Connection], None] = lambda _: None) -> None:
         with self.engine.begin() as connection:
             if self._is_shared:
                 # The images of one study are counted one after another; SQLite has begun with IMMEDIATE.
@@ -206,6 +225,7 @@ class Intake:
             arrival = _count(connection, arrived)
             place = {"arrival": arrival, "is_result": arrival == 0}
             connection.execute(_INSERT_INSTANCE, _instance_row(arrived) | place)
+            check(connection)
 
     def _restore(self, arrived: Arrived) -> Acceptance:
         """The index knows an instance whose file was gone; it lies in its place again."""
