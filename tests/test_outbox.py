@@ -70,3 +70,23 @@ def test_a_document_that_is_not_wanted_now_is_not_tried_with_every_other() -> No
     assert outbox.take_due(poison, {"pacs": 2}) == []
     clock.now_s = HOUR_S / 10
     assert outbox.take_due(poison, {"pacs": 3}) == poison
+
+
+def test_it_tells_when_the_next_is_due() -> None:
+    outbox, clock = begun()
+    held = [parcel("a"), parcel("new", 0)]
+    outbox.take_due(held, {})
+    assert outbox.next_due_s(held) == HOUR_S
+    clock.now_s = HOUR_S - 60
+    assert outbox.next_due_s(held) == 60.0
+    assert outbox.next_due_s([]) == float("inf")
+
+
+def test_what_was_taken_and_not_tried_is_not_taken_with_every_look() -> None:
+    outbox, clock = begun()
+    new = [parcel("new", 0)]
+    assert outbox.take_due(new, {}) == new
+    clock.now_s = 1.0
+    assert outbox.take_due(new, {}) == []
+    clock.now_s = 10.0
+    assert outbox.take_due(new, {}) == new

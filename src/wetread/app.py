@@ -19,12 +19,10 @@ from wetread.domain.audit import START, STOP, application_event
 from wetread.domain.model import Model
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import Acceptance
-from wetread.engine import Engine
 from wetread.errors import ConfigError, StorageError, UnsafeBinding, WetreadError
 from wetread.identity import Identity, make_identity
 from wetread.inventory import Inventory
 from wetread.network import client_context, renewing_context, server_context
-from wetread.path import delivery_job
 from wetread.receive.cstore import Receiver, ReceiverOptions, start_receiver
 from wetread.receive.mllp import Listener, MllpOptions, start_mllp_listener
 from wetread.receive.notes import Notes
@@ -105,7 +103,7 @@ def start_app(config: Config) -> RunningApp:
     work = start_work(config, store, worker_id, models)
     receiver = _start_receiver(config, store, work.dispatcher)
     trail = ReceiveTrail(store.audit.record, config.dicom.aet)
-    web = _make_web(config, store, models, work.engine, identity, forwarder)
+    web = _make_web(config, store, models, work.dispatcher, identity, forwarder)
     server, thread, url = _serve_web(config, web)
     # Last: it takes as long as there are files, and nobody need wait for it.
     inventory = Inventory(store, now)
@@ -232,22 +230,15 @@ def _make_web(
     config: Config,
     store: Store,
     models: dict[str, Model],
-    engine: Engine,
+    dispatcher: Dispatcher,
     identity: Identity,
     forwarder: Forwarder | None,
 ) -> FastAPI:
-    def retry(delivery_id: int) -> None:
-        store.deliveries.retry(delivery_id, now())
-        row = store.deliveries.find(delivery_id)
-        if row is not None:
-            attempt = int(now().timestamp() * 1000)
-            engine.enqueue(delivery_job(row.study_instance_uid, row.revision, row.destination, attempt))
-
     return create_web(
         store,
         models,
         identity=identity,
-        on_retry=retry,
+        on_retry=lambda: dispatcher.wake(sweep=True),
         audit_backlog=forwarder.backlog if forwarder else None,
         allowed_hosts=config.web.allowed_hosts,
         needs_https=config.web.is_exposed or config.web.tls is not None,

@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 
 from wetread.assemble import Arrival, check_completeness
 from wetread.domain.problem import ProblemCode
+from wetread.domain.progress import DeliveryState
 from wetread.engine import OPEN_STATES, Engine
 from wetread.errors import AssociationRejected, PeerUnreachable
 from wetread.outbox import Outbox, Parcel
@@ -27,14 +28,31 @@ from wetread.store import Store
 from wetread.store.deliveries import DeliveryRow
 from wetread.store.history import Event
 from wetread.store.studies import StudyRow
-from wetread.waits import Waits
+from wetread.waits import Backoff, Waits
 
 #: Look at everything at least this often.
 SWEEP_S = 10.0
+#: Look at deliveries at most this often, and spend at most this share of the time on it.
+LEAST_S = 1.0
+MOST_SHARE = 0.1
+#: Between the tries of a reading that could not be kept, e.g. for want of space: the model runs each time.
+READ_WAITS_S = (5.0, 30.0, 60.0)
 #: The engine forgets jobs that ended longer ago: the index holds all that pages show.
 KEEP_JOBS = timedelta(days=7)
 #: The destination itself was away, not only unwilling to take this document.
 UNANSWERED = (PeerUnreachable.code, AssociationRejected.code)
+
+
+@dataclass(slots=True)
+class Rounds:
+    """When what was looked at, and what is asked for since; on a clock that nobody sets."""
+
+    swept_at: float = float("-inf")
+    delivered_at: float = float("-inf")
+    #: Deliveries are not to be looked at earlier than so long after the last time, in s, ...
+    least_s: float = LEAST_S
+    #: ... and become due by themselves after this time, in s.
+    next_due_s: float = SWEEP_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +67,11 @@ class Dispatcher:
     keeping: KeepingSteps
     waits: Waits = field(default_factory=Waits)
     outbox: Outbox = field(default_factory=Outbox)
+    backoff: Backoff = field(default_factory=lambda: Backoff(READ_WAITS_S))
+    rounds: Rounds = field(default_factory=Rounds)
     _wake: threading.Event = field(default_factory=threading.Event)
     _sweep: threading.Event = field(default_factory=threading.Event)
+    _tried: threading.Event = field(default_factory=threading.Event)
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -64,6 +85,11 @@ class Dispatcher:
         """Look now: something arrived; ``sweep``: look at everything, not only at arrivals."""
         if sweep:
             self._sweep.set()
+        self._wake.set()
+
+    def wake_tried(self) -> None:
+        """Look at the deliveries soon: a try has ended, and the wait for the next begins."""
+        self._tried.set()
         self._wake.set()
 
     def stop(self) -> None:
@@ -83,19 +109,28 @@ class Dispatcher:
         if sweep:
             self.engine.prune((self.clock() - KEEP_JOBS).isoformat())
             self._resume_readings()
+        if sweep or self._deliveries_rest_s() <= 0:
             self._resume_deliveries()
+        if sweep:
             self.keeping.sweep()
-        return wait_s
+        return min(wait_s, self._deliveries_rest_s())
 
     def _loop(self) -> None:
-        swept_at = float("-inf")
         while not self._stop.is_set():
             self._wake.clear()
             now = self.waits.monotonic()
-            sweep = self._sweep.is_set() or now - swept_at >= SWEEP_S
+            sweep = self._sweep.is_set() or now - self.rounds.swept_at >= SWEEP_S
             self._sweep.clear()
-            swept_at = now if sweep else swept_at
-            self._wake.wait(self._look_safely(sweep))
+            self.rounds.swept_at = now if sweep else self.rounds.swept_at
+            wait_s = self._look_safely(sweep)
+            to_sweep_s = self.rounds.swept_at + SWEEP_S - self.waits.monotonic()
+            self._wake.wait(max(0.0, min(wait_s, to_sweep_s)))
+
+    def _deliveries_rest_s(self) -> float:
+        """Return how long no delivery need be looked at, in s."""
+        rounds = self.rounds
+        rest_s = 0.0 if self._tried.is_set() else rounds.next_due_s
+        return rounds.delivered_at + max(rest_s, rounds.least_s) - self.waits.monotonic()
 
     def _look_safely(self, sweep: bool) -> float:
         try:
@@ -155,9 +190,11 @@ class Dispatcher:
 
     def _resume_readings(self) -> None:
         jobs = {key.rsplit("/", 1)[0] for key in self.engine.list_open("read/")}
-        for row in self.store.studies.list_unfinished_revisions():
+        unfinished = self.store.studies.list_unfinished_revisions()
+        for row in unfinished:
             if f"read/{row.study_instance_uid}/{row.revision}" not in jobs:
                 self._resume_reading(row.study_instance_uid, row.revision)
+        self.backoff.end_round({(row.study_instance_uid, row.revision) for row in unfinished})
 
     def _resume_reading(self, study: str, revision: int) -> None:
         number, state = self.engine.last_attempt(f"read/{study}/{revision}/")
@@ -168,12 +205,16 @@ class Dispatcher:
         if state in ("", "SUCCESS", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
             # It was never begun, it ended to be tried again later and the later job is not there, or we
             # were killed so often that the engine gave it up. Models run apart: no study can kill us.
-            self.engine.enqueue(reading_job(study, revision, self.reading.urgency(study), number + 1))
+            if self.backoff.is_due((study, revision), number):
+                self.engine.enqueue(reading_job(study, revision, self.reading.urgency(study), number + 1))
         else:
             # The engine gave it up: say so on the study instead of waiting for ever.
             self.reading.stop(study, revision, f"{ProblemCode.INTERNAL_ERROR} {state}")
 
     def _resume_deliveries(self) -> None:
+        begun_at = self.waits.monotonic()
+        # Before anything is read: what ends from now on is looked at the next time.
+        self._tried.clear()
         # In this order: what ends meanwhile is looked at the next time, and not tried twice.
         running = {key.rsplit("/", 1)[0] for key in self.engine.list_open("deliver/")}
         parcels = self._list_parcels()
@@ -181,6 +222,10 @@ class Dispatcher:
         for parcel in self.outbox.take_due(parcels, answers):
             if f"deliver/{parcel.study}/{parcel.revision}/{parcel.destination}" not in running:
                 self._resume_delivery(parcel.study, parcel.revision, parcel.destination)
+        rounds = self.rounds
+        rounds.delivered_at = self.waits.monotonic()
+        rounds.least_s = max(LEAST_S, (rounds.delivered_at - begun_at) / MOST_SHARE)
+        rounds.next_due_s = self.outbox.next_due_s(parcels)
 
     def _resume_delivery(self, study: str, revision: int, destination: str) -> None:
         number, state = self.engine.last_attempt(f"deliver/{study}/{revision}/{destination}/")
@@ -196,7 +241,9 @@ class Dispatcher:
         return [self._parcel(members) for members in rows.values()]
 
     def _parcel(self, rows: list[DeliveryRow]) -> Parcel:
-        first, attempts = rows[0], max(row.attempts for row in rows)
+        # What somebody asked to be tried again does not wait for the others.
+        is_new = any(row.state is DeliveryState.WAITING and not row.attempts for row in rows)
+        first, attempts = rows[0], 0 if is_new else max(row.attempts for row in rows)
         wait_s = self.delivery.wait_s(first.study_instance_uid, first.destination, attempts)
         return Parcel(
             study=first.study_instance_uid,

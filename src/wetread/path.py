@@ -42,6 +42,8 @@ class StudyPath:
     reading: ReadingSteps
     delivery: DeliverySteps
     enqueue: Callable[[Job], None]
+    #: Told after each try of a delivery.
+    tried: Callable[[], None] = lambda: None
 
     def workflows(self) -> dict[str, Workflow]:
         """Return the workflows by their stored names."""
@@ -74,6 +76,7 @@ class StudyPath:
         except Stopped as stopped:
             if str(stopped) not in PASSING:
                 step("stop", self.delivery.stop, study, revision, destination, str(stopped))
+        self.tried()
 
     def _compose(self, step: Step, study: str, revision: int, reading_id: int) -> None:
         """Compose one Reading; the others go on where it cannot be done."""

@@ -33,3 +33,25 @@ class Waits:
         """Keep only what still waits."""
         for key in self._seen.keys() - keys:
             del self._seen[key]
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Waits that grow from try to try; what waited before this process began is tried at once."""
+
+    #: After the first tries, in s; the last one after each further try.
+    waits_s: tuple[float, ...]
+    waits: Waits = field(default_factory=Waits)
+    _has_begun: bool = False
+
+    def is_due(self, key: Hashable, tries: int) -> bool:
+        """Tell whether the next try may begin after so many, the last of which has ended."""
+        waited_s = self.waits.seen_s(key, tries)
+        if tries < 1 or not self._has_begun:
+            return True
+        return waited_s >= self.waits_s[min(tries, len(self.waits_s)) - 1]
+
+    def end_round(self, keys: set[Hashable]) -> None:
+        """Keep only what still waits, after each was asked about."""
+        self.waits.forget_others(keys)
+        self._has_begun = True

@@ -97,7 +97,9 @@ def start_work(config: Config, store: Store, worker_id: str, models: Mapping[str
         default_quiet_s=config.study.quiet_s,
     )
     delivery = DeliverySteps(store=store, destinations=destinations, clock=now, retry=config.delivery)
-    path = StudyPath(reading, delivery, lambda job: engine.enqueue(job))
+    path = StudyPath(
+        reading, delivery, lambda job: engine.enqueue(job), tried=lambda: dispatcher.wake_tried()
+    )
     url = read_database_url(config.store)
     queues: tuple[Queue, ...] = (replace(READ_QUEUE, concurrency=config.work.readings), DELIVER_QUEUE)
     if url:
@@ -105,12 +107,12 @@ def start_work(config: Config, store: Store, worker_id: str, models: Mapping[str
         store.workers.join(worker_id)
         queues = tuple(replace(queue, polling_interval_s=_SHARED_POLLING_S) for queue in queues)
     engine = Engine(url or engine_url(config.data), path.workflows(), queues, worker_id)
+    keeping = KeepingSteps(store=store, policy=retention_policy(config), clock=now)
+    dispatcher = Dispatcher(store, reading, delivery, engine, now, keeping)
     engine.start()
     heartbeat = Heartbeat(store, engine, worker_id, _end_buried, now) if url else None
     if heartbeat is not None:
         heartbeat.start()
-    keeping = KeepingSteps(store=store, policy=retention_policy(config), clock=now)
-    dispatcher = Dispatcher(store, reading, delivery, engine, now, keeping)
     dispatcher.start()
     return Work(store=store, worker_id=worker_id, engine=engine, dispatcher=dispatcher, heartbeat=heartbeat)
 

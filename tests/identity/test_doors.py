@@ -28,7 +28,7 @@ OURS, THEIRS = "1.2.1", "1.2.2"
 #: About nobody's study: the same for everybody who may come in.
 WITHOUT_STUDY = {
     "/", "/fragments/list", "/events", "/api/studies", "/api/openapi.json", "/account", "/account/password",
-    "/account/totp", "/logout",
+    "/account/totp", "/logout", "/deliveries", "/fragments/deliveries", "/deliveries/retry",
 }  # fmt: skip
 
 
@@ -147,7 +147,10 @@ def test_what_is_about_no_study_names_none() -> None:
     assert not [path for path in WITHOUT_STUDY if "{" in path]
 
 
-@pytest.mark.parametrize("path", ["/", "/fragments/list", "/api/studies", "/?show=reported"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/fragments/list", "/api/studies", "/?show=reported", "/deliveries", "/fragments/deliveries"],
+)
 def test_lists_leave_out_what_is_not_theirs(house: House, path: str) -> None:
     house.add("anna", sources=("CT_OURS",))
     keys = stage(house)
@@ -188,7 +191,11 @@ def test_who_needs_no_names_sees_none(house: House, role: Role) -> None:
     house.ward.note(OURS, "match", "Expected MRN-77431 of Marguerite, born 1931-02-03.")
     key = house.store.studies.find(OURS).key
     documents = {one.kind: one.id for one in house.store.readings.list_documents(row.id)}
-    paths = ["/", f"/studies/{key}", "/fragments/list", f"/fragments/studies/{key}", "/api/studies",
+    dead = house.ward.plan(OURS, row)[0]
+    refusal = "No patient MRN-77431 Quigley."
+    house.store.deliveries.record(dead, DeliveryState.REFUSED, house.clock(), "not-acknowledged", refusal)
+    paths = ["/", f"/studies/{key}", "/fragments/list", "/deliveries", "/fragments/deliveries",
+             f"/fragments/studies/{key}", "/api/studies",
              f"/api/studies/{key}", f"/documents/{documents[DocumentKind.TEXT]}/text"]  # fmt: skip
     hidden = (
         "quigley",

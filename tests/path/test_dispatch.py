@@ -1,5 +1,6 @@
 """What the index says is due is begun, whatever became of an earlier job."""
 
+import dataclasses
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from tests.path.test_engine import await_true
 from tests.path.test_steps import NOW, STUDY, begin, make_steps
 from tests.store.test_store import arrive
 from tests.stores import open_store
-from wetread.dispatch import Dispatcher
+from wetread.dispatch import READ_WAITS_S, Dispatcher
 from wetread.domain.progress import StudyState
 from wetread.domain.reading import Priority
 from wetread.engine import Engine, engine_url
@@ -18,6 +19,7 @@ from wetread.path import DELIVER_QUEUE, READ_QUEUE, reading_job
 from wetread.steps import DeliverySteps, KeepingSteps
 from wetread.store import Store
 from wetread.store.retention import Policy, RetentionSettings
+from wetread.waits import Backoff, Waits
 
 
 @pytest.fixture
@@ -82,3 +84,27 @@ def test_a_job_that_failed_stops_its_study_visibly(store: Store, dispatcher: Dis
     dispatcher.look()
     assert store.studies.find(STUDY).state is StudyState.NOT_READ
     assert [event.level for event in store.history.list_for_study(STUDY)] == ["problem"]
+
+
+def test_what_cannot_be_kept_is_read_again_at_growing_intervals(
+    store: Store, dispatcher: Dispatcher, ran
+) -> None:
+    """As with a full disk: the job ends well, the revision stays unfinished."""
+    at = [0.0]
+    patient = dataclasses.replace(dispatcher, backoff=Backoff(READ_WAITS_S, Waits(lambda: at[0])))
+    begin(store, 2)
+
+    def look_when_idle() -> int:
+        await_true(lambda: not dispatcher.engine.list_open("read/"))
+        patient.look()
+        await_true(lambda: not dispatcher.engine.list_open("read/"))
+        return len(ran)
+
+    assert look_when_idle() == 1
+    for tries, wait_s in enumerate((*READ_WAITS_S, READ_WAITS_S[-1]), start=1):
+        # The wait begins when the end is seen.
+        assert look_when_idle() == tries
+        at[0] += wait_s - 0.1
+        assert look_when_idle() == tries
+        at[0] += 0.2
+        assert look_when_idle() == tries + 1

@@ -155,7 +155,7 @@ def test_documents_and_deliveries(store: Store) -> None:
         store.deliveries.plan("1.2.3", 1, [held.id], "pacs", NOW)
     (delivery,) = store.deliveries.list_for("1.2.3", 1, "pacs")
     store.deliveries.record(delivery.id, DeliveryState.REFUSED, NOW, "not-acknowledged", "0xA700")
-    store.deliveries.retry(delivery.id, NOW)
+    store.deliveries.retry([delivery.id], NOW)
     assert store.deliveries.count_by_state() == {("pacs", DeliveryState.WAITING): 1}
     store.deliveries.plan("1.2.3", 2, [], "pacs", NOW)
     assert store.deliveries.list_for_study("1.2.3")[0].state is DeliveryState.SUPERSEDED

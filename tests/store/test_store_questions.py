@@ -111,7 +111,7 @@ def test_a_superseded_result_is_not_put_back_to_waiting(store: Store) -> None:
     store.deliveries.record(old.id, DeliveryState.WAITING, NOW, "peer-unreachable")
     assert state_of(store, 1) is DeliveryState.SUPERSEDED
     store.deliveries.record(old.id, DeliveryState.REFUSED, NOW, "not-acknowledged")
-    store.deliveries.retry(old.id, NOW)
+    store.deliveries.retry([old.id], NOW)
     assert state_of(store, 1) is DeliveryState.REFUSED
     assert store.deliveries.list_standing("1.2.3", 1, "pacs") == []
 

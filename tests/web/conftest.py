@@ -186,12 +186,9 @@ def ward(tmp_path: Path) -> Iterator[Ward]:
 
 @pytest.fixture
 def client(ward: Ward) -> Iterator[TestClient]:
-    def retry(delivery_id: int) -> None:
-        ward.store.deliveries.retry(delivery_id, NOW)
-
     app = create_web(
-        ward.store, {"chest-ct": make_model()}, on_retry=retry, allowed_hosts=("reader.example",), poll_s=0,
-        now=lambda: NOW,
+        ward.store, {"chest-ct": make_model()}, on_retry=lambda: None,
+        allowed_hosts=("reader.example",), poll_s=0, now=lambda: NOW,
     )  # fmt: skip
     with TestClient(app, base_url=ORIGIN, follow_redirects=False) as one:
         yield one

@@ -5,13 +5,16 @@ In: documents and destinations.  Out: rows by state.  Never: "sent" without an a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, func, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from wetread.domain.progress import DeliveryState
+from wetread.errors import StorageError
 from wetread.store import schema
 
 
@@ -32,8 +35,25 @@ class DeliveryRow:
     updated_at: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lack:
+    """What one destination lacks."""
+
+    destination: str
+    counts: dict[DeliveryState, int]
+    #: When the oldest Reading of which something waits was made, seconds since 1970; None: nothing waits.
+    waiting_since: float | None
+    #: The newest problem with any of it, and with which study; ``""`` where there was none.
+    problem_code: str
+    message: str
+    problem_study_instance_uid: str
+
+
+#: What nobody tries again unless somebody asks.
+DEAD = (DeliveryState.FAILED, DeliveryState.REFUSED)
 #: What a destination does not have.
-_NOT_THERE = [DeliveryState.WAITING.value, DeliveryState.FAILED.value, DeliveryState.REFUSED.value]
+NOT_THERE = (DeliveryState.WAITING, *DEAD)
+_NOT_THERE = [state.value for state in NOT_THERE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +155,76 @@ class Deliveries:
                 counts.setdefault(uid, {}).setdefault(destination, {})[DeliveryState(state)] = count
         return counts
 
-    def list_by_state(self, *states: DeliveryState) -> list[DeliveryRow]:
-        """Return the deliveries in any of these states, oldest first."""
-        return self._rows(schema.delivery.c.state.in_([state.value for state in states]))
+    def list_by_state(
+        self,
+        *states: DeliveryState,
+        destination: str = "",
+        study_instance_uid: str = "",
+        sources: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> list[DeliveryRow]:
+        """Return the deliveries in any of these states, oldest first.
+
+        Of Readings that stand, unless those of others are asked for, too.
+
+        Parameters
+        ----------
+        destination, study_instance_uid
+            Only of these; ``""``: of all.
+        sources
+            Only of studies that came from these; None: of all.
+        """
+        table = schema.delivery
+        where = [table.c.state.in_([state.value for state in states]), *_from(sources)]
+        # What is superseded belongs to no Reading that stands.
+        where += [] if DeliveryState.SUPERSEDED in states else [_stands()]
+        where += [table.c.destination == destination] if destination else []
+        where += [table.c.study_instance_uid == study_instance_uid] if study_instance_uid else []
+        return self._rows(*where, limit=limit)
+
+    def list_lacks(self, sources: Sequence[str] | None = None) -> list[Lack]:
+        """Return what each destination lacks, by name; of studies from these sources (None: all)."""
+        table, reading = schema.delivery, schema.reading
+        where = [table.c.state.in_(_NOT_THERE), ~reading.c.superseded, *_from(sources)]
+        joined = table.join(schema.document, schema.document.c.id == table.c.document_id).join(
+            reading, reading.c.id == schema.document.c.reading_id
+        )
+        query = (
+            select(table.c.destination, table.c.state, func.count(), func.min(reading.c.made_at))
+            .select_from(joined)
+            .where(*where)
+            .group_by(table.c.destination, table.c.state)
+            .order_by(table.c.destination)
+        )
+        last = (
+            select(table.c.problem_code, table.c.message, table.c.study_instance_uid)
+            .select_from(joined)
+            .where(*where, table.c.problem_code != "")
+            .order_by(table.c.updated_at.desc())
+            .limit(1)
+        )
+        counts: dict[str, dict[DeliveryState, int]] = {}
+        since: dict[str, float] = {}
+        with self.engine.connect().execution_options(read_only=True) as connection:
+            for name, state, count, oldest in connection.execute(query):
+                counts.setdefault(name, {})[DeliveryState(state)] = count
+                if state == DeliveryState.WAITING.value:
+                    since[name] = oldest
+            problems = {
+                name: connection.execute(last.where(table.c.destination == name)).first() for name in counts
+            }
+        return [
+            Lack(
+                destination=name,
+                counts=counted,
+                waiting_since=since.get(name),
+                problem_code=problem.problem_code if problem else "",
+                message=problem.message if problem else "",
+                problem_study_instance_uid=problem.study_instance_uid if problem else "",
+            )
+            for name, counted in counts.items()
+            for problem in [problems[name]]
+        ]
 
     def list_unsettled(self, asked: list[str], most_asks: int) -> list[DeliveryRow]:
         """Return what waits, and what these destinations can still be asked for, oldest first."""
@@ -173,18 +260,36 @@ class Deliveries:
                 )
             )
 
-    def retry(self, delivery_id: int, now: datetime) -> None:
-        """Put a refused or failed delivery back to waiting: the operator's second chance."""
+    def retry(
+        self,
+        delivery_ids: Collection[int],
+        now: datetime,
+        beside: Callable[[Connection], None] = lambda _: None,
+    ) -> None:
+        """Put refused or failed deliveries back to waiting: the operator's second chance.
+
+        Parameters
+        ----------
+        beside
+            What else belongs to the same transaction.
+
+        Raises
+        ------
+        StorageError
+            If the index refuses.
+        """
         table = schema.delivery
-        with self.engine.begin() as connection:
-            connection.execute(
-                update(table)
-                .where(table.c.id == delivery_id)
-                .where(
-                    table.c.state.in_([DeliveryState.REFUSED.value, DeliveryState.FAILED.value]), _stands()
+        dead = [state.value for state in DEAD]
+        try:
+            with self.engine.begin() as connection:
+                connection.execute(
+                    update(table)
+                    .where(table.c.id.in_(delivery_ids), table.c.state.in_(dead), _stands())
+                    .values(state=DeliveryState.WAITING.value, attempts=0, updated_at=now.timestamp())
                 )
-                .values(state=DeliveryState.WAITING.value, attempts=0, updated_at=now.timestamp())
-            )
+                beside(connection)
+        except SQLAlchemyError as error:
+            raise StorageError("The index cannot be written.", reason=type(error).__name__) from error
 
     def count_by_state(self) -> dict[tuple[str, DeliveryState], int]:
         """Return (destination, state) -> number of documents."""
@@ -203,8 +308,8 @@ class Deliveries:
                 counts[destination] = counts.get(destination, 0) + count
         return counts
 
-    def _rows(self, *where: ColumnElement[bool]) -> list[DeliveryRow]:
-        query: Any = select(schema.delivery).where(*where).order_by(schema.delivery.c.id)
+    def _rows(self, *where: ColumnElement[bool], limit: int | None = None) -> list[DeliveryRow]:
+        query: Any = select(schema.delivery).where(*where).order_by(schema.delivery.c.id).limit(limit)
         with self.engine.connect().execution_options(read_only=True) as connection:
             rows = connection.execute(query).mappings().all()
         return [DeliveryRow(**{**row, "state": DeliveryState(row["state"])}) for row in rows]
@@ -219,3 +324,11 @@ def _stands() -> ColumnElement[bool]:
         .where(~reading.c.superseded)
     )
     return schema.delivery.c.document_id.in_(standing)
+
+
+def _from(sources: Sequence[str] | None) -> list[ColumnElement[bool]]:
+    """Hold where a delivery's study came from these sources; None: anywhere."""
+    if sources is None:
+        return []
+    studies = select(schema.study.c.study_instance_uid).where(schema.study.c.source.in_(tuple(sources)))
+    return [schema.delivery.c.study_instance_uid.in_(studies)]

@@ -25,6 +25,7 @@ from wetread.store import Store
 from wetread.web.access import Doorkeeper, DutyFirst, SignInNeeded
 from wetread.web.account import make_account
 from wetread.web.api import make_api
+from wetread.web.deliveries import make_deliveries
 from wetread.web.documents import make_documents
 from wetread.web.guard import LOOPBACK_HOSTS, NO_STORE, SECURITY_HEADERS, Guard
 from wetread.web.live import Pulse
@@ -51,7 +52,7 @@ def create_web(
     models: Mapping[str, Model],
     *,
     identity: Identity | None = None,
-    on_retry: Callable[[int], None] | None = None,
+    on_retry: Callable[[], None] | None = None,
     audit_backlog: Callable[[], tuple[int, str]] | None = None,
     allowed_hosts: Iterable[str] = (),
     needs_https: bool = False,
@@ -67,7 +68,7 @@ def create_web(
     identity
         Who is asking; None: by the accounts of the store, with the usual limits.
     on_retry
-        Called with the number of a refused or failed delivery that somebody wants tried again;
+        Called when refused or failed deliveries wait again because somebody wants it;
         None: no such button.
     audit_backlog
         Asked how many entries of the audit trail wait for their collector, and why; None: there is none.
@@ -105,7 +106,7 @@ def create_web(
     )
     app.state.pulse = site.pulse
     app.state.site = site
-    makers = (make_pages, make_documents, make_api, make_login, make_account)
+    makers = (make_pages, make_deliveries, make_documents, make_api, make_login, make_account)
     for router in (make(site) for make in makers):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")

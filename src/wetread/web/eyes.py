@@ -13,10 +13,11 @@ from fastapi import Depends, HTTPException, Request
 
 from wetread.domain.document import Document, DocumentKind
 from wetread.identity import Permission, Principal, trail
-from wetread.store.deliveries import DeliveryRow
+from wetread.store.deliveries import DEAD, DeliveryRow
 from wetread.store.studies import StudyRow
 from wetread.web import pseudonym
 from wetread.web.access import Who, address_of, read_needs
+from wetread.web.letters import DestinationView, LetterView, view_destination, view_letter
 from wetread.web.listing import Line, list_lines
 from wetread.web.site import Site
 from wetread.web.study import StudyView
@@ -81,6 +82,33 @@ class Eyes:
         if delivery is None:
             raise HTTPException(404)
         return delivery, self._require(self.site.store.studies.find(delivery.study_instance_uid))
+
+    def list_dead(self, destination: str, limit: int | None = None) -> list[DeliveryRow]:
+        """Return what a destination refused or what could not be brought there, oldest first."""
+        deliveries, sources = self.site.store.deliveries, self.principal.sources
+        return deliveries.list_by_state(*DEAD, destination=destination, sources=sources, limit=limit)
+
+    def list_destinations(self, *, letters: int) -> tuple[DestinationView, ...]:
+        """Return what each destination lacks, with at most so many dead letters each."""
+        site = self.site
+        if letters:
+            site.trail.listed(self.visitor, "deliveries")
+        views = []
+        for lack in site.store.deliveries.list_lacks(self.principal.sources):
+            dead = self.list_dead(lack.destination, letters) if letters else []
+            shown = [letter for row in dead for letter in self._letters(row)]
+            view = view_destination(lack, shown, site.now())
+            study = site.store.studies.find(lack.problem_study_instance_uid)
+            # The words of the destination may name the patient they are about.
+            views.append(view if self._knows_names else pseudonym.hide_in_destination(view, study))
+        return tuple(views)
+
+    def _letters(self, row: DeliveryRow) -> list[LetterView]:
+        study = self.site.store.studies.find(row.study_instance_uid)
+        if study is None or not self.principal.may_see(study):
+            return []
+        letter = view_letter(row, self.site.store.readings.get_document(row.document_id), study)
+        return [letter if self._knows_names else pseudonym.hide_in_letter(letter, study)]
 
     @property
     def _knows_names(self) -> bool:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
-from wetread.domain.progress import DeliveryState
 from wetread.identity import Permission
 from wetread.store.history import Event
 from wetread.store.studies import StudyRow
@@ -25,7 +24,7 @@ Show = Annotated[str, Query(pattern="^(waiting|reported)$")]
 #: No larger than a row's number can be on any database.
 Number = Annotated[int, Path(ge=0, lt=2**31)]
 
-_PAGE = (Permission.PAGES, Permission.STUDIES)
+PAGE = (Permission.PAGES, Permission.STUDIES)
 
 
 def make_pages(site: Site) -> APIRouter:
@@ -44,17 +43,17 @@ def _add_list(router: APIRouter, site: Site) -> None:
         return site.render(template, eyes.principal, pulse=pulse, show=show, **values)
 
     @router.get("/")
-    @needs(*_PAGE)
+    @needs(*PAGE)
     def reading_list(eyes: Look, show: Show = "waiting") -> HTMLResponse:
         return HTMLResponse(render("list.html", eyes, show))
 
     @router.get("/fragments/list")
-    @needs(*_PAGE, is_background=True)
-    def list_fragment(request: Request, eyes: Look, show: Show = "waiting") -> Response:
-        return _fragment(request, render("_list.html", eyes, show))
+    @needs(*PAGE, is_background=True)
+    def listanswer_fragment(request: Request, eyes: Look, show: Show = "waiting") -> Response:
+        return answer_fragment(request, render("_list.html", eyes, show))
 
     @router.get("/events")
-    @needs(*_PAGE, is_background=True)
+    @needs(*PAGE, is_background=True)
     def events(request: Request, who: Who) -> StreamingResponse:
         def is_welcome() -> bool:
             return site.identity.resolve(proof_of(request, is_background=True)) == who
@@ -70,39 +69,28 @@ def _add_study(router: APIRouter, site: Site) -> None:
         return site.render(template, eyes.principal, pulse=pulse, view=eyes.view_study(key))
 
     @router.get("/studies/{key}")
-    @needs(*_PAGE)
+    @needs(*PAGE)
     def study_page(eyes: Look, key: Key) -> HTMLResponse:
         return HTMLResponse(render("study.html", eyes, key))
 
     @router.get("/fragments/studies/{key}")
-    @needs(*_PAGE, is_background=True)
-    def study_fragment(request: Request, eyes: Look, key: Key) -> Response:
-        return _fragment(request, render("_study.html", eyes, key))
+    @needs(*PAGE, is_background=True)
+    def studyanswer_fragment(request: Request, eyes: Look, key: Key) -> Response:
+        return answer_fragment(request, render("_study.html", eyes, key))
 
 
 def _add_changes(router: APIRouter, site: Site) -> None:
     @router.post("/studies/{key}/report")
-    @needs(*_PAGE, Permission.REPORT)
+    @needs(*PAGE, Permission.REPORT)
     def report(eyes: Look, key: Key) -> RedirectResponse:
         _mark(site, eyes, eyes.find_study(key), is_reported=True)
         return RedirectResponse("/", status_code=303)
 
     @router.post("/studies/{key}/reopen")
-    @needs(*_PAGE, Permission.REPORT)
+    @needs(*PAGE, Permission.REPORT)
     def reopen(eyes: Look, key: Key) -> RedirectResponse:
         _mark(site, eyes, eyes.find_study(key), is_reported=False)
         return RedirectResponse(f"/studies/{key}", status_code=303)
-
-    @router.post("/deliveries/{delivery_id}/retry")
-    @needs(*_PAGE, Permission.RETRY)
-    def retry(eyes: Look, delivery_id: Number) -> RedirectResponse:
-        delivery, study = eyes.find_delivery(delivery_id)
-        if site.on_retry is None:
-            raise HTTPException(404)
-        if delivery.state in (DeliveryState.REFUSED, DeliveryState.FAILED):
-            site.trail.changes(eyes.visitor, study, f"Delivery to {delivery.destination} started again.")
-            site.on_retry(delivery_id)
-        return RedirectResponse(f"/studies/{study.key}", status_code=303)
 
 
 def _mark(site: Site, eyes: Eyes, row: StudyRow, *, is_reported: bool) -> None:
@@ -128,7 +116,12 @@ def _mark(site: Site, eyes: Eyes, row: StudyRow, *, is_reported: bool) -> None:
 
 def _list_values(eyes: Eyes, show: str) -> dict[str, object]:
     lines = eyes.list_lines(is_reported=show == "reported")
-    return {"lines": lines, "counts": {name: sum(map(test, lines)) for name, test in FILTERS.items()}}
+    troubles = [one.trouble for one in eyes.list_destinations(letters=0) if one.trouble]
+    return {
+        "lines": lines,
+        "troubles": troubles,
+        "counts": {name: sum(map(test, lines)) for name, test in FILTERS.items()},
+    }
 
 
 #: The buttons above the list: name -> which lines they show.
@@ -143,7 +136,7 @@ FILTERS = {
 }
 
 
-def _fragment(request: Request, html: str) -> Response:
+def answer_fragment(request: Request, html: str) -> Response:
     """Answer 304 where the page already shows this: most pulses concern another study."""
     etag = f'"{hashlib.sha256(html.encode()).hexdigest()[:24]}"'
     if request.headers.get("if-none-match") == etag:

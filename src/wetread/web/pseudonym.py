@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from wetread.domain.document import Document, DocumentKind
 from wetread.store.studies import StudyRow
 from wetread.web import words
+from wetread.web.letters import DestinationView, LetterView
 from wetread.web.listing import Line
 from wetread.web.study import StudyView
 
@@ -52,6 +53,19 @@ def hide_in_view(view: StudyView, row: StudyRow) -> StudyView:
         readings=tuple(replace(reading, pdfs=()) for reading in view.readings),
     )
     return _hide_words(plain, _identity_pattern(row))
+
+
+def hide_in_letter(letter: LetterView, row: StudyRow) -> LetterView:
+    """Return a dead letter without who the patient is."""
+    described = row.study_description or "no description"
+    plain = replace(letter, patient_name=f"Study {row.key[:8]}", study_words=f"{described} ")
+    hidden = _hide_words(plain, _identity_pattern(row))
+    return replace(hidden, study_words=words.join_words([hidden.study_words.strip(), row.study_date[:4]]))
+
+
+def hide_in_destination(view: DestinationView, row: StudyRow | None) -> DestinationView:
+    """Return a destination whose last problem, with this study, does not tell who the patient is."""
+    return replace(view, message=_identity_pattern(row).sub(_HIDDEN, view.message) if row else "")
 
 
 def hide_in_document(document: Document, row: StudyRow) -> Document:

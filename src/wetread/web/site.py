@@ -29,8 +29,8 @@ class Site:
     templates: jinja2.Environment
     pulse: Pulse
     now: Callable[[], datetime]
-    #: Starts a refused or failed delivery again; None: pages offer no such button.
-    on_retry: Callable[[int], None] | None
+    #: Told that refused or failed deliveries wait again; None: pages offer no such button.
+    on_retry: Callable[[], None] | None
     #: How many entries of the audit trail wait for their collector, and why; None: there is none.
     audit_backlog: Callable[[], tuple[int, str]] | None = None
 

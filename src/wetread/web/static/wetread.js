@@ -138,6 +138,7 @@ function applyFilter() {
   const counts = {};
   let shown = 0;
   for (const row of content.rows) {
+    if (row.classList.contains("banner")) continue; // no study
     const kinds = row.classList.contains("none") ? [] : row.dataset.filters.split(" ");
     for (const kind of kinds) counts[kind] = (counts[kind] || 0) + 1;
     const text = wanted.length ? searchText(row) : "";
@@ -206,6 +207,7 @@ const PAGE_KEYS = {
     Escape: clearSearch,
   },
   study: { u: () => location.assign("/"), n: click("next"), p: click("previous") },
+  deliveries: { u: () => location.assign("/") },
 };
 
 function openHelp() {
