@@ -101,7 +101,11 @@ def start_work(config: Config, store: Store, worker_id: str, models: Mapping[str
         reading, delivery, lambda job: engine.enqueue(job), tried=lambda: dispatcher.wake_tried()
     )
     url = read_database_url(config.store)
-    queues: tuple[Queue, ...] = (replace(READ_QUEUE, concurrency=config.work.readings), DELIVER_QUEUE)
+    queues: tuple[Queue, ...] = (
+        replace(READ_QUEUE, concurrency=config.work.readings),
+        # A place for each, or as many that hang would keep the others waiting.
+        replace(DELIVER_QUEUE, concurrency=max(DELIVER_QUEUE.concurrency, len(destinations))),
+    )
     if url:
         # Before the first job is taken: else it would look like that of a dead one.
         store.workers.join(worker_id)
