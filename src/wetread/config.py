@@ -16,7 +16,7 @@ from typing import Any
 
 from wetread.deliver.destination import Destination, Verify, parse_destination, read_destination
 from wetread.deliver.retry import RetryPlan
-from wetread.deliver.syslog import AuditSettings
+from wetread.deliver.syslog import AuditSettings, read_collector
 from wetread.errors import ConfigError, UnsafeBinding
 from wetread.identity.settings import OidcSettings, SignInSettings, is_loopback_name
 from wetread.match import Rule, default_rules, parse_rules
@@ -223,6 +223,7 @@ def check_config(config: Config) -> None:
     check_web(config.web)
     check_dicom(config.dicom)
     check_hl7(config.hl7)
+    read_collector(config.audit)
     names = [destination.name for destination in config.destinations]
     for name in names:
         if names.count(name) > 1:

@@ -74,6 +74,9 @@ def parse_request(body: bytes) -> AssociateRequest:
     if len(body) < _FIXED.size:
         raise ValueError("The request is too short.")
     version, called, calling = _FIXED.unpack_from(body)
+    # PS3.5 6.2, VR AE. What it calls us is compared and needs no such check.
+    if any(letter < 0x20 or letter > 0x7E for letter in calling):
+        raise ValueError("Its AE title holds characters that no title has.")
     application = b""
     context_ids: set[int] = set()
     for kind, value in _iter_items(body[_FIXED.size :]):
@@ -131,6 +134,6 @@ def _check_context(value: bytes, known: set[int]) -> None:
 
 
 def _title(value: bytes) -> str:
-    # PS3.5 6.2, VR AE: leading and trailing spaces do not count. It is shown: nothing in it may act.
+    # Leading and trailing spaces do not count. It is shown: nothing in it may act.
     text = value.decode("ascii", "replace").strip()
     return "".join(letter if letter.isprintable() else "?" for letter in text)

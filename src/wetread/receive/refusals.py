@@ -17,7 +17,7 @@ from dataclasses import dataclass
 logger = logging.getLogger(__name__)
 
 #: Calls for one address in ``_PERIOD_S``; the rest are counted and told of together.
-_PER_ADDRESS = 20
+_PER_ADDRESS = 120
 _PERIOD_S = 60.0
 _WAITING = 512
 #: Addresses that are counted apart.
