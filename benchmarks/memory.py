@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=1024)
     parser.add_argument("--orthanc", action="store_true", help="send the same to Orthanc, for its time")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         images = write_images(folder, arguments.senders, arguments.megabytes)
         (folder / "service").mkdir()

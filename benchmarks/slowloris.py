@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=200)
     parser.add_argument("--cycles", type=int, default=10_000)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         service = Service(Path(folder), free_port(), free_port(), "")
         service.start()
         try:

@@ -100,9 +100,12 @@ ROWS = [
     ),
     pytest.param([request(context(2))], {ABORT}, "wrong number", id="H05-even"),
     pytest.param([request(context(1), context(1))], {ABORT}, "wrong number", id="H05-repeated"),
+    pytest.param(
+        [request(item(0x20, b"\x01\0\0\0" + item(0x40, b"1.2")))], {ABORT}, "names no abstract", id="H05-none"
+    ),
     pytest.param([request(context(1, b"1" * 60000))], {ABORT}, "no UID", id="H05-64KiB"),
     pytest.param(
-        [request(item(0x20, b"\x01\0\0\0" + item(0x40, b"1.2") * 4000))],
+        [request(item(0x20, b"\x01\0\0\0" + item(0x30, CT) + item(0x40, b"1.2") * 4000))],
         {ABORT},
         "too many transfer syntaxes",
         id="H05-syntaxes",

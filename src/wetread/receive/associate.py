@@ -124,12 +124,14 @@ def _check_context(value: bytes, known: set[int]) -> None:
     if number % 2 == 0 or number in known or len(known) >= _MAXIMUM_CONTEXTS:
         raise ValueError("A presentation context has a wrong number.")
     known.add(number)
-    syntaxes = 0
+    kinds = []
     for kind, uid in _iter_items(value[4:]):
-        syntaxes += kind == 0x40
-        if kind in (0x30, 0x40) and len(uid.rstrip(b"\0 ")) > _UID_LIMIT:
+        kinds.append(kind)
+        if kind in (0x30, 0x40) and not 0 < len(uid.rstrip(b"\0 ")) <= _UID_LIMIT:
             raise ValueError("A syntax has a name that is no UID.")
-    if syntaxes > _MAXIMUM_SYNTAXES:
+    if kinds.count(0x30) != 1 or 0x40 not in kinds:
+        raise ValueError("A presentation context names no abstract or no transfer syntax.")
+    if kinds.count(0x40) > _MAXIMUM_SYNTAXES:
         raise ValueError("A presentation context has too many transfer syntaxes.")
 
 

@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 #: Longest wait for a place inside, and for a peer that was turned away to hang up.
 _WAIT_S = 1.0
-_LEAVE_S = 2.0
+_LEAVE_S = 1.0
 #: How often places are looked for while somebody waits for one, and everything else.
 _SHORT_S, _LONG_S = 0.05, 0.25
 _ACCEPT_AT_ONCE = 64
@@ -308,18 +308,17 @@ class Lobby:
 
     def _turn_away(self, guest: _Guest, farewell: bytes, words: str) -> None:
         self._door.refuse(guest.host, guest.calling, words)
-        connection = guest.connection
-        with contextlib.suppress(OSError, ValueError):
-            if farewell:
-                connection.send(farewell)
-            if isinstance(connection, ssl.SSLSocket):
-                connection.unwrap()
         guest.stage = _Stage.LEAVING
         guest.deadline = time.monotonic() + _LEAVE_S
         guest.data.clear()
         try:
-            # Closing with unread input would reset the connection and take our answer with it.
-            socket.socket.shutdown(connection, socket.SHUT_WR)
+            if farewell:
+                # Who was answered hangs up (PS3.8 AE-8, AA-1); a connection that ends at once would overtake
+                # our answer in some peers.
+                guest.connection.send(farewell)
+            else:
+                # Closing with unread input would reset the connection and take OpenSSL's alert with it.
+                socket.socket.shutdown(guest.connection, socket.SHUT_WR)
             self._watch(guest, selectors.EVENT_READ)
         except OSError:
             self._drop(guest)

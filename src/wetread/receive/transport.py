@@ -12,18 +12,24 @@ installed version.
 from __future__ import annotations
 
 import contextlib
+import logging
 import queue
 import select
 import socket
 import ssl
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from pynetdicom import _config
+from pynetdicom.fsm import StateMachine
 from pynetdicom.transport import AssociationServer, AssociationSocket, RequestHandler
 
 from wetread.receive.dimse import NudgingQueue, OnStore, StoringDimse
 from wetread.receive.spool import Spools
+
+logger = logging.getLogger(__name__)
 
 # Formatting a log line for every PDU and message costs more than receiving it, and would name patients.
 _config.LOG_HANDLER_LEVEL = "none"
@@ -172,6 +178,23 @@ class WakingQueue(queue.Queue[Any]):
         self._quick.wake()
 
 
+class SturdyStateMachine(StateMachine):
+    """The states of PS3.8 9.2; what has no place in them ends the connection and not the thread.
+
+    A peer that sends data before it is let in leaves an acceptance that nobody may send any more.
+    """
+
+    def do_action(self, event: str) -> None:
+        """Go on to the next state."""
+        try:
+            super().do_action(event)
+        except Exception as error:  # noqa: BLE001 - whatever pynetdicom did not foresee
+            logger.info("The association ends in state %s: %s", self.current_state, type(error).__name__)
+            # As if the connection had ended: before anybody knew of it, or in the middle of the work.
+            self.current_state = "Sta2" if self.current_state in ("Sta1", "Sta2") else "Sta6"
+            super().do_action("Evt17")
+
+
 class QuickHandler(RequestHandler):
     """Sets up the association of a new connection."""
 
@@ -190,14 +213,26 @@ class QuickHandler(RequestHandler):
         assoc.dul.event_queue.get_nowait()
         quick = QuickSocket(assoc, self.request, timeout_s, self._first)
         assoc.dul.socket = quick
+        assoc.dul.state_machine = SturdyStateMachine(assoc.dul)
         dimse = StoringDimse(assoc, self.server.spools, self.server.on_store, self.server.instance_limit)
         assoc.dimse = dimse
         assoc.dul.to_user_queue = NudgingQueue(dimse.waiting, lambda: quick.is_over)
         assoc.dul.to_provider_queue = WakingQueue(quick)
+        negotiate = partial(_negotiate, quick, assoc.acse.negotiate_association)
+        assoc.acse.negotiate_association = negotiate  # type: ignore[method-assign]
         # ``ready`` waits; the loop around it must not sleep as well.
         assoc.dul._run_loop_delay = 0
         self.server.inside[assoc] = quick
         return assoc
+
+
+def _negotiate(quick: QuickSocket, negotiate: Callable[[], None]) -> None:
+    try:
+        negotiate()
+    except Exception as error:  # noqa: BLE001 - whatever pynetdicom did not foresee
+        # The thread that reads would wait for the peer for ever.
+        logger.info("The association cannot be negotiated: %s", type(error).__name__)
+        quick.hang_up()
 
 
 class QuickServer(AssociationServer):
