@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 # What touches the database; tests/workers is on PostgreSQL always.
-ON_DATABASE := tests/store tests/receive tests/path tests/web tests/audit/test_record.py
+ON_DATABASE := tests/store tests/receive tests/web tests/audit/test_record.py \
+	tests/path/test_steps.py tests/path/test_dispatch.py tests/path/test_engine.py
 
 .PHONY: setup demo test test-postgresql check lock sbom licences vulnerabilities clean
 

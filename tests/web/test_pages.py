@@ -277,6 +277,7 @@ def test_a_reading_that_stopped_says_why(ward: Ward, client: TestClient) -> None
     assert line["state_words"] == "not read, because: The reading stopped."
 
 
+@pytest.mark.sqlite
 def test_health_tells_that_the_index_is_gone(ward: Ward, client: TestClient) -> None:
     # A folder in its place: what a lost mount looks like.
     ward.store.engine.dispose()
