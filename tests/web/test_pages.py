@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 
+import pytest
 from fastapi.testclient import TestClient
 
 from tests.domain.test_reading import make_reading
