@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -27,9 +26,11 @@ from cstore import send, write_instances
 from wetread.domain.audit import AuditEvent
 from wetread.receive.cstore import ReceiverOptions, start_receiver
 from wetread.store import open_store
+from wetread.store.audit import Audit
 
 
-class NoTrail:
+@dataclasses.dataclass(frozen=True, slots=True)
+class NoTrail(Audit):
     """Takes events and keeps none."""
 
     def record(self, event: AuditEvent) -> None:
@@ -39,8 +40,10 @@ class NoTrail:
 def serve(data: str, kind: str) -> None:
     """Serve in a process of its own until standard input closes."""
     store = open_store(Path(data))
-    served: Any = store if kind == "with" else dataclasses.replace(store, audit=NoTrail())  # type: ignore[arg-type]
-    receiver = start_receiver(ReceiverOptions(port=0), served, lambda _study, _acceptance: None)
+    if kind == "without":
+        trail = NoTrail(store.engine, store.audit.key_file, store.audit.head_file)
+        store = dataclasses.replace(store, audit=trail)
+    receiver = start_receiver(ReceiverOptions(port=0), store, lambda _study, _acceptance: None)
     print(receiver.port, flush=True)
     sys.stdin.read()
     receiver.stop()
