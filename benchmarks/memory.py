@@ -21,8 +21,9 @@ from pydicom.uid import generate_uid
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.orthanc import free_port, running_orthanc
+from tests.orthanc import running_orthanc
 from tests.path.service import Service
+from tests.ports import free_port
 
 from wetread.deliver.cstore import read_item, send_items
 from wetread.deliver.destination import Destination, DestinationKind

@@ -20,8 +20,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.chest_reader import describe_machine
-from tests.orthanc import Orthanc, free_port, running_orthanc
+from tests.orthanc import Orthanc, running_orthanc
 from tests.path.service import Service
+from tests.ports import free_port
 
 from wetread.phantom import PhantomPlan, ScannerOptions, plan_options, write_phantom
 

@@ -25,8 +25,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.chest_reader import describe_machine
-from tests.orthanc import free_port
 from tests.path.service import Service
+from tests.ports import free_port
 from tests.trust.ledger import Images
 from tests.trust.sender import Sender, echo
 from tests.trust.stock import Stock, fill

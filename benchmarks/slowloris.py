@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.hostile.wire import echo
 from tests.network.bytes_of import open_slow, pdu, request
-from tests.orthanc import free_port
 from tests.path.service import Service
+from tests.ports import free_port
 
 
 def measure_slow(port: int, count: int, *, associated: bool) -> list[float]:

@@ -22,7 +22,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.orthanc import free_port
+from tests.ports import free_port
 
 #: Debian's; another installation is found by PATH.
 _DEBIAN = Path("/usr/lib/postgresql/15/bin")

@@ -17,7 +17,8 @@ import pytest
 from pydicom import dcmread
 from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
 
-from tests.orthanc import free_port, requires_orthanc, running_orthanc
+from tests.orthanc import requires_orthanc, running_orthanc
+from tests.ports import free_port
 from wetread.deliver import send_documents, verify_documents
 from wetread.deliver.cstore import MAXIMUM_CONTEXTS, Item, _batches
 from wetread.deliver.destination import Destination, DestinationKind, Verify, parse_destination

@@ -15,8 +15,8 @@ import pytest
 
 from tests.hostile.build import Object, series_of
 from tests.hostile.wire import Association, echo
-from tests.orthanc import free_port
 from tests.path.service import Service, await_true
+from tests.ports import free_port
 from wetread.domain.progress import StudyState
 from wetread.domain.study import study_key
 

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from joserfc import jwk, jwt
 
-from tests.orthanc import free_port
+from tests.ports import free_port
 
 HERE = Path(__file__).parent / "oidc"
 NPM, NODE = shutil.which("npm"), shutil.which("node")

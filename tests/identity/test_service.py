@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.identity.conftest import OTHER_PASSWORD, PASSWORD
-from tests.orthanc import free_port
 from tests.path.service import Service, await_true
+from tests.ports import free_port
 from wetread.app import check_users
 from wetread.cli import app
 from wetread.config import Config, DicomSettings, WebSettings, check_config

@@ -16,8 +16,8 @@ import pytest
 from pynetdicom import AE, StoragePresentationContexts, evt
 from sqlalchemy import select
 
-from tests.orthanc import free_port
 from tests.path.service import Service, await_true
+from tests.ports import free_port
 from tests.upgrade.test_upgrade import PACKED
 from wetread.domain.progress import DeliveryState, StudyState
 from wetread.store import Store, schema

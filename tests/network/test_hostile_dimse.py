@@ -28,8 +28,8 @@ from tests.network.bytes_of import (
     talk,
     value,
 )
-from tests.orthanc import free_port
 from tests.path.service import Service, await_true
+from tests.ports import free_port
 from wetread.store.audit_rows import AuditRows
 
 ABORT, REJECT, ACCEPT = 0x07, 0x03, 0x02

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.orthanc import Orthanc, free_port, running_orthanc
+from tests.orthanc import Orthanc, running_orthanc
 from tests.path.service import Service
+from tests.ports import free_port
 from wetread.phantom import demo_options, write_phantom
 
 

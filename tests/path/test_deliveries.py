@@ -5,9 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.deliver.test_cstore import free_port
 from tests.path.service import await_true
 from tests.path.test_path import requires_storescu, scan, uid_of
+from tests.ports import free_port
 from wetread.domain.progress import DeliveryState
 
 pytestmark = requires_storescu

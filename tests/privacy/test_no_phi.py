@@ -19,8 +19,8 @@ import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import AE, AllStoragePresentationContexts, build_context, evt
 
-from tests.orthanc import free_port
 from tests.path.service import Service, await_true
+from tests.ports import free_port
 from wetread.deliver.destination import Destination, DestinationKind
 from wetread.deliver.files import send_files
 from wetread.domain.progress import DeliveryState, StudyState

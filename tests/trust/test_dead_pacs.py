@@ -10,9 +10,10 @@ from pathlib import Path
 
 from pynetdicom.dsutils import split_dataset
 
-from tests.orthanc import free_port, requires_orthanc, running_orthanc
+from tests.orthanc import requires_orthanc, running_orthanc
 from tests.path.conftest import make_service
 from tests.path.service import Service, await_true
+from tests.ports import free_port
 from tests.trust.chaos import Chaos, Mode
 from tests.trust.quick import configure_quick, study_uid, write_quick_model, write_quick_study
 from tests.trust.sender import Sender

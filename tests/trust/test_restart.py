@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydicom.data import get_testdata_file
 
-from tests.orthanc import free_port
 from tests.path.service import Service, await_true
+from tests.ports import free_port
 from tests.stores import open_store
 from tests.trust.ledger import Images
 from tests.trust.sender import Sender, echo

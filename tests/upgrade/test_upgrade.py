@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from pynetdicom import AE, StoragePresentationContexts, evt
 
-from tests.orthanc import free_port
 from tests.path.service import Service
+from tests.ports import free_port
 from wetread.domain.progress import DeliveryState, StudyState
 from wetread.errors import ConfigError
 from wetread.store import open_store

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.orthanc import free_port
 from tests.path.service import await_true
+from tests.ports import free_port
 from tests.postgres import Cluster
 from wetread.store import Store, open_store
 from wetread.store.settings import StoreSettings, read_database_url
