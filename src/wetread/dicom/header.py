@@ -16,8 +16,9 @@ from typing import BinaryIO
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 
 from wetread.dicom.functional_groups import KEPT, MAX_FRAMES, SHARED_AND_PER_FRAME, flatten_groups
+from wetread.dicom.json_model import LONGEST_VALUE_BYTES, JsonModel
 from wetread.dicom.part10 import DataSetFile, open_data_set
-from wetread.dicom.scan import UNDEFINED_LENGTH, Element, Scan
+from wetread.dicom.scan import LIMITS, UNDEFINED_LENGTH, Element, Scan
 from wetread.dicom.values import MAX_VALUE_BYTES, Encoding, Plain, plain_value, python_encodings
 from wetread.domain.study import Instance, Opener, open_plain
 from wetread.errors import MissingAttribute, UnreadableInstance
@@ -53,7 +54,7 @@ _PARSER_ERRORS = (
 )
 
 
-def read_instance(path: Path, opener: Opener = open_plain) -> Instance:
+def read_instance(path: Path, opener: Opener = open_plain, model: JsonModel | None = None) -> Instance:
     """Read the header of a file.
 
     Parameters
@@ -63,6 +64,8 @@ def read_instance(path: Path, opener: Opener = open_plain) -> Instance:
         and names its SOP class and instance.
     opener
         How it, and later the instance, is opened.
+    model
+        A new one: it gets the whole header as DICOM JSON, from the same pass over the file.
 
     Returns
     -------
@@ -84,18 +87,18 @@ def read_instance(path: Path, opener: Opener = open_plain) -> Instance:
     PS3.10 section 7; PS3.5 sections 6.2, 7 and A.4.
     """
     with opener(path) as file:
-        return replace(_read(file, path), opener=opener)
+        return replace(_read(file, path, model), opener=opener)
 
 
-def read_instance_bytes(data: bytes, path: Path) -> Instance:
-    """Read the header of a file held in memory; ``path`` is where it lies or will lie.
+def read_instance_bytes(data: bytes, path: Path, model: JsonModel | None = None) -> Instance:
+    """Read the header of a file held in memory; ``path`` is where it lies or will lie, ``model`` as above.
 
     Raises
     ------
     UnreadableInstance, MissingAttribute
         As ``read_instance``.
     """
-    return _read(io.BytesIO(data), path)
+    return _read(io.BytesIO(data), path, model)
 
 
 def is_uid(text: str) -> bool:
@@ -103,10 +106,10 @@ def is_uid(text: str) -> bool:
     return len(text) <= MAX_UID_LENGTH and UID_PATTERN.fullmatch(text) is not None
 
 
-def _read(file: BinaryIO, path: Path) -> Instance:
+def _read(file: BinaryIO, path: Path, model: JsonModel | None = None) -> Instance:
     try:
         source = open_data_set(file)
-        header = _read_header(source)
+        header = _read_header(source, model)
     except _PARSER_ERRORS as error:
         raise UnreadableInstance(
             "Not a readable DICOM object: check the file and send it again",
@@ -125,17 +128,25 @@ def _read(file: BinaryIO, path: Path) -> Instance:
     )
 
 
-def _read_header(source: DataSetFile) -> dict[str, Plain]:
+def _read_header(source: DataSetFile, model: JsonModel | None) -> dict[str, Plain]:
     scan = Scan(
         cursor=source.cursor,
         is_implicit=source.is_implicit,
         is_little_endian=source.is_little_endian,
-        longest=MAX_VALUE_BYTES,
+        longest=MAX_VALUE_BYTES if model is None else LONGEST_VALUE_BYTES,
+        deepest=2 if model is None else LIMITS.depth,
+        tells_sequences=model is not None,
     )
     header = _Header(is_little_endian=source.is_little_endian)
+    if model is not None:
+        model.begin(is_little_endian=source.is_little_endian)
     for element in scan:
         header.take(element)
+        if model is not None:
+            model.take(element)
     _check_pixels(source, scan)
+    if model is not None and scan.pixels is not None:
+        model.take_pixels(scan.pixel_tag, is_encapsulated=scan.pixels == UNDEFINED_LENGTH)
     return header.finish()
 
 
@@ -179,7 +190,7 @@ class _Header:
         return self.values
 
     def _take_top(self, element: Element) -> None:
-        if element.value is None and element.vr == "UI":
+        if element.vr == "UI" and (element.value is None or len(element.value) > MAX_VALUE_BYTES):
             # Too long for any UID: the meta header's must not stand in for it.
             raise MissingAttribute("A UID is far too long: the sender must correct it")
         keyword, value = self._plain(element)

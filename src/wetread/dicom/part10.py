@@ -18,7 +18,7 @@ from pydicom.filereader import ENCODED_VR
 from wetread.dicom.scan import Cursor, Scan, cut_short
 from wetread.errors import UnreadableInstance
 
-_IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
+IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 TRANSFER_SYNTAX = 0x00020010
 _LONGEST_UID = 128
@@ -139,7 +139,7 @@ def _begins_like_dicom(head: bytes) -> bool:
 
 def _guess(first: bytes, *, is_implicit: bool) -> str:
     if is_implicit:
-        return _IMPLICIT
+        return IMPLICIT
     return BIG_ENDIAN if first[:1] == b"\0" else EXPLICIT
 
 

@@ -146,10 +146,14 @@ class Scan:
     #: Elements deeper than this are checked but not told.
     deepest: int = 2
     limits: ScanLimits = LIMITS
+    #: Whether the beginning of each sequence is told, as an element without a value: an empty one has no items.
+    tells_sequences: bool = False
     #: Group that ends the scan where another begins; None: pixel data does.
     only_group: int | None = None
     #: After the scan: length of the pixel data, the cursor at its value; None where there is none.
     pixels: int | None = None
+    #: Which of ``PIXEL_TAGS`` it was.
+    pixel_tag: int = 0
     #: After a scan of one group: where the next one begins.
     end: int = 0
     _levels: list[_Level] = field(default_factory=list)
@@ -218,7 +222,7 @@ class Scan:
         if not level.path:
             self._count_top()
             if tag in PIXEL_TAGS:
-                self.pixels = length
+                self.pixels, self.pixel_tag = length, tag
                 self._levels.clear()
                 return None
         return self._value(tag, vr, length, is_implicit, level)
@@ -226,7 +230,8 @@ class Scan:
     def _value(self, tag: int, vr: str, length: int, is_implicit: bool, level: _Level) -> Element | None:
         if self._is_sequence(tag, vr, length):
             self._begin_sequence(tag, vr, length, is_implicit, level)
-            return None
+            is_told = self.tells_sequences and len(level.path) <= self.deepest
+            return Element(tag, "SQ", b"", level.path) if is_told else None
         if length == UNDEFINED_LENGTH:
             self.skip_fragments()
             return None

@@ -22,7 +22,7 @@ Plain = Scalar | tuple[Scalar, ...]
 MAX_VALUE_BYTES = 4096
 
 # PS3.5 section 6.2: binary numbers by struct code
-_BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
+BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
 # PS3.5 section 6.1.2.2: the VRs that Specific Character Set applies to
 _CHARSET_TEXT = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 # One value, in which a backslash is an ordinary character
@@ -71,17 +71,17 @@ def plain_value(vr: str, value: bytes, encoding: Encoding) -> Plain | None:
     if len(value) > MAX_VALUE_BYTES or (not value and vr not in _TEXT):
         return None
     if vr == "DS":
-        return _join([_number(part) for part in _split(value)])
+        return _join([decimal_of(part) for part in split_numbers(value)])
     if vr == "IS":
-        return _join([_integer(part) for part in _split(value)])
+        return _join([integer_of(part) for part in split_numbers(value)])
     if vr in _TEXT:
-        return _text(vr, value, encoding)
+        return decode_text(vr, value, encoding)
     if " or " in vr:
         vr = ("SS" if encoding.is_signed else "US") if vr.startswith("US or SS") else ""
     if vr == "AT":
-        return _join([f"({a:04X},{b:04X})" for a, b in _unpack("HH", value, encoding)])
-    if vr in _BINARY:
-        return _join([finite(one) for (one,) in _unpack(_BINARY[vr], value, encoding)])
+        return _join([f"({a:04X},{b:04X})" for a, b in unpack("HH", value, encoding)])
+    if vr in BINARY:
+        return _join([finite(one) for (one,) in unpack(BINARY[vr], value, encoding)])
     return None
 
 
@@ -95,7 +95,7 @@ def finite(number: float) -> Scalar:
 def to_float(value: object) -> float:
     """Return a header value as a number; NaN for text, nothing, or several values."""
     if isinstance(value, int | float):
-        # Integers that no float holds are text by now (``_integer``).
+        # Integers that no float holds are text by now (``integer_of``).
         return float(value)
     return math.nan
 
@@ -106,28 +106,32 @@ def _join(values: list[Scalar]) -> Plain:
     return values[0] if len(values) == 1 else tuple(values)
 
 
-def _split(value: bytes) -> list[str]:
+def split_numbers(value: bytes) -> list[str]:
+    """Return the parts of a decimal or integer string, none for an empty one."""
     text = value.decode("ascii", "replace").strip("\0 ")
     return [part.strip("\0 ").replace("\0", " ") for part in text.split("\\")] if text else []
 
 
-def _number(text: str) -> Scalar:
+def decimal_of(text: str) -> Scalar:
+    """Return a decimal string as a number, or the text where it is none."""
     try:
         return finite(float(text))
     except ValueError:
         return text
 
 
-def _integer(text: str) -> Scalar:
+def integer_of(text: str) -> Scalar:
+    """Return an integer string as a number, or the text where it is none or larger than 64 bits."""
     try:
         number = int(text)
     except ValueError:
-        return _number(text)
+        return decimal_of(text)
     # Larger ones fit neither a float nor a database; no counter is that large (PS3.5 6.2: 32 bits).
     return number if abs(number) < _INTEGER_LIMIT else text
 
 
-def _text(vr: str, value: bytes, encoding: Encoding) -> Plain:
+def decode_text(vr: str, value: bytes, encoding: Encoding) -> str | tuple[str, ...]:
+    """Return a text, a tuple where it has several values; padding is dropped."""
     if (vr in _CHARSET_TEXT and not value.isascii()) or b"\x1b" in value:
         text = decode_bytes(value, list(encoding.charsets), _DELIMITERS)
     else:
@@ -139,7 +143,8 @@ def _text(vr: str, value: bytes, encoding: Encoding) -> Plain:
     return tuple(part.strip("\0 ") for part in text.split("\\"))
 
 
-def _unpack(code: str, value: bytes, encoding: Encoding) -> list[tuple[float, ...]]:
+def unpack(code: str, value: bytes, encoding: Encoding) -> list[tuple[float, ...]]:
+    """Return whole groups of binary numbers of one struct code; a cut last one is left out."""
     form = struct.Struct(("<" if encoding.is_little_endian else ">") + code)
     whole = len(value) - len(value) % form.size
     return list(form.iter_unpack(value[:whole]))

@@ -32,6 +32,7 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from wetread.dicom.header import is_uid, read_instance
+from wetread.dicom.json_model import JsonModel
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import Acceptance
 from wetread.domain.study import Instance, header_text
@@ -251,7 +252,8 @@ class _StorageScp:
         return StoreAnswer(status=SUCCESS)
 
     def _take(self, request: StoreRequest, sender: Sender) -> tuple[Acceptance, Instance]:
-        instance = _read(request)
+        model = JsonModel()
+        instance = _read(request, model)
         self._begin(request, sender, instance)
         arrived = Arrived(
             instance=instance,
@@ -259,6 +261,7 @@ class _StorageScp:
             size=request.spool.size,
             received_at=datetime.now(UTC),
             source=sender.aet,
+            metadata=model.encode(),
         )
         acceptance = _accept(self.store, arrived)
         if acceptance is Acceptance.CONFLICT:
@@ -311,7 +314,7 @@ def _sender(assoc: Any) -> Sender:
     return Sender(aet=_printable(assoc.requestor.ae_title), address=address_of(assoc))
 
 
-def _read(request: StoreRequest) -> Instance:
+def _read(request: StoreRequest, model: JsonModel) -> Instance:
     spool = request.spool
     if spool.error is not None and spool.error.errno == errno.EFBIG:
         message = "The instance is larger than dicom.maximum_instance_mb allows."
@@ -324,7 +327,7 @@ def _read(request: StoreRequest) -> Instance:
     if not spool.size:
         raise _unreadable(UnreadableInstance("The C-STORE request has no data set."))
     try:
-        instance = read_instance(spool.path, spool.opener)
+        instance = read_instance(spool.path, spool.opener, model)
     except InputError as error:
         raise _unreadable(error) from error
     named = (request.sop_instance_uid, request.sop_class_uid)

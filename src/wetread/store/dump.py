@@ -18,6 +18,8 @@ from wetread.store import schema
 
 #: What holds for this machine and moment only.
 _LEFT_OUT = {"session", "worker", "doomed"}
+#: Columns that are made again from the files (``Catalogue.describe_missing``).
+_REMADE = {"metadata"}
 _ROWS = 500
 
 
@@ -39,7 +41,8 @@ def dumped_tables() -> list[Table]:
 def dump_table(connection: Connection, table: Table, file: BinaryIO, see: Callable[[Any], None]) -> int:
     """Write a table's rows, and show each to ``see``; returns how many there are."""
     count = 0
-    result = connection.execution_options(yield_per=_ROWS).execute(select(table))
+    columns = [column for column in table.columns if column.name not in _REMADE]
+    result = connection.execution_options(yield_per=_ROWS).execute(select(*columns))
     for row in result.mappings():
         file.write(json.dumps(dict(row), separators=(",", ":"), allow_nan=False).encode() + b"\n")
         see(row)
@@ -74,7 +77,7 @@ def load_tables(connection: Connection, tables: Iterable[tuple[str, BinaryIO]]) 
 
 
 def _read_rows(table: Table, file: BinaryIO) -> Iterator[list[dict[str, Any]]]:
-    names = set(table.columns.keys())
+    names = set(table.columns.keys()) - _REMADE
     rows: list[dict[str, Any]] = []
     for line in file:
         try:

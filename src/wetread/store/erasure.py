@@ -26,7 +26,10 @@ from wetread.store.intake import forgotten_digest
 from wetread.store.store import Store
 
 #: Rows that belong to a study, in an order that foreign keys allow. ``document`` hangs on ``reading``.
-_TABLES = (schema.delivery, schema.reading, schema.revision, schema.conflict, schema.instance, schema.event)
+_TABLES = (
+    *(schema.delivery, schema.series, schema.reading, schema.revision),
+    *(schema.conflict, schema.instance, schema.event),
+)
 #: Files that go in one transaction: the index is locked so long.
 _BATCH = 200
 

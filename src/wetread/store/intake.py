@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
-    Column,
     Connection,
     Engine,
     bindparam,
@@ -27,8 +26,8 @@ from sqlalchemy import (
     exists,
     func,
     insert,
-    or_,
     select,
+    text,
     update,
 )
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -39,6 +38,7 @@ from wetread.errors import IndexUnavailable, StorageError
 from wetread.imaging.same import is_same_object
 from wetread.store import schema
 from wetread.store.blobs import Blobs, sync_file, sync_folder
+from wetread.store.catalogued import column_text, pack_metadata, series_values, study_values, to_integer
 from wetread.store.space import Space
 from wetread.store.text import clean_text
 
@@ -46,31 +46,35 @@ from wetread.store.text import clean_text
 _STRIPES = 16
 #: How long an image waits for other processes that write: a sender is to hear "no" within a second.
 PATIENCE_S = 0.8
-#: Of a name or description on the list; DICOM's own limits are 64 a group and 64.
-_LONGEST_TEXT = 256
 
 # Built once: building a statement for every image costs more than running it.
 _FIND_DIGEST = select(schema.instance.c.content_digest).where(
     schema.instance.c.sop_instance_uid == bindparam("uid")
 )
-_IS_RESULT = select(
-    or_(
-        exists().where(schema.document.c.sop_instance_uid == bindparam("uid")),
-        # Its study was deleted here, the result came back all the same.
-        exists().where(schema.forgotten.c.digest == bindparam("digest")),
-    ).label("is_result")
+#: Whether it is a result of ours that came back, and whether it is held as a document anyway.
+_ORIGIN = select(
+    exists().where(schema.document.c.sop_instance_uid == bindparam("uid")).label("is_document"),
+    # Its study was deleted here, the result came back all the same.
+    exists().where(schema.forgotten.c.digest == bindparam("digest")).label("is_forgotten"),
 )
-_FIND_STUDY = select(
-    schema.study.c.modalities,
-    schema.study.c.expected_instances,
-    _IS_RESULT.scalar_subquery().label("is_result"),
-).where(schema.study.c.study_instance_uid == bindparam("study"))
+_FIND_STUDY = select(schema.study.c.modalities, schema.study.c.expected_instances).where(
+    schema.study.c.study_instance_uid == bindparam("study")
+)
 # Seeds keep the locks of instances and of studies apart, also where a sender gives both one UID.
 _LOCK_INSTANCE, _LOCK_STUDY = (
     select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("uid"), seed))) for seed in (1, 2)
 )
 _INSERT_STUDY = insert(schema.study)
 _INSERT_INSTANCE = insert(schema.instance)
+# SQLite and PostgreSQL say it alike, SQLAlchemy does not.
+_COUNT_SERIES = text("""
+INSERT INTO series (study_instance_uid, series_instance_uid, modality, series_number, performed_date,
+                    performed_time, scheduled_step_id, requested_procedure_id, instance_count, head)
+VALUES (:study, :series, :modality, :series_number, :performed_date,
+        :performed_time, :scheduled_step_id, :requested_procedure_id, 1, :head)
+ON CONFLICT (study_instance_uid, series_instance_uid)
+DO UPDATE SET instance_count = series.instance_count + 1
+""")
 _GROW_STUDY = (
     update(schema.study)
     .where(schema.study.c.study_instance_uid == bindparam("study"))
@@ -89,6 +93,18 @@ _GROW_STUDY = (
     .returning(schema.study.c.instance_count)
 )
 
+#: What a list shows of a study, by column.
+_SHOWN = {
+    "patient_id": "PatientID",
+    "patient_name": "PatientName",
+    "patient_birth_date": "PatientBirthDate",
+    "patient_sex": "PatientSex",
+    "accession_number": "AccessionNumber",
+    "study_date": "StudyDate",
+    "study_time": "StudyTime",
+    "study_description": "StudyDescription",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived:
@@ -101,6 +117,8 @@ class Arrived:
     received_at: datetime
     #: AE title, ``folder`` or ``stow``.
     source: str
+    #: Its header in the DICOM JSON Model; None where it is too large for the index.
+    metadata: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,13 +236,15 @@ class Intake:
             connection.execute(delete(schema.doomed).where(schema.doomed.c.path == name))
 
     def _index(self, arrived: Arrived, check: Callable[[Connection], None] = lambda _: None) -> None:
+        # Before others have to wait for us.
+        packed = _instance_row(arrived)
         with self.engine.begin() as connection:
             if self._is_shared:
                 # The images of one study are counted one after another; SQLite has begun with IMMEDIATE.
                 connection.execute(_LOCK_STUDY, {"uid": arrived.instance.study_instance_uid})
             arrival = _count(connection, arrived)
             place = {"arrival": arrival, "is_result": arrival == 0}
-            connection.execute(_INSERT_INSTANCE, _instance_row(arrived) | place)
+            connection.execute(_INSERT_INSTANCE, packed | place)
             check(connection)
 
     def _restore(self, arrived: Arrived) -> Acceptance:
@@ -290,6 +310,8 @@ def _instance_row(arrived: Arrived) -> dict[str, Any]:
         "header": dict(one.header),
         "received_at": arrived.received_at.timestamp(),
         "source": arrived.source,
+        "instance_number": to_integer(one.header, "InstanceNumber"),
+        "metadata": pack_metadata(arrived.metadata),
     }
 
 
@@ -298,22 +320,28 @@ def _moved(instance: Instance, path: Path) -> Instance:
 
 
 def _count(connection: Connection, arrived: Arrived) -> int:
-    """Count an image for its study; returns its number there, 0 for a result of ours that came back."""
+    """Count an image; returns its number in the study, 0 for a result of ours that came back."""
+    one = arrived.instance
+    keys = {"uid": one.sop_instance_uid, "digest": forgotten_digest(one.sop_instance_uid)}
+    origin = connection.execute(_ORIGIN, keys).one()
+    is_result = bool(origin.is_document or origin.is_forgotten)
+    arrival = _count_for_study(connection, arrived, is_result=is_result)
+    if not origin.is_document:
+        # A document's series is there already.
+        connection.execute(_COUNT_SERIES, _series_row(one))
+    return arrival
+
+
+def _count_for_study(connection: Connection, arrived: Arrived, *, is_result: bool) -> int:
     one = arrived.instance
     now = arrived.received_at.timestamp()
-    keys = {
-        "study": one.study_instance_uid,
-        "uid": one.sop_instance_uid,
-        "digest": forgotten_digest(one.sop_instance_uid),
-    }
-    row = connection.execute(_FIND_STUDY, keys).first()
+    row = connection.execute(_FIND_STUDY, {"study": one.study_instance_uid}).first()
     if row is None:
-        is_result = bool(connection.execute(_IS_RESULT, keys).scalar_one())
         new = _new_study(one.study_instance_uid, one.header, now) | {"source": arrived.source}
         arrival = 0 if is_result else 1
         connection.execute(_INSERT_STUDY, new | {"instance_count": arrival})
         return arrival
-    if row.is_result:
+    if is_result:
         return 0
     values = {
         "study": one.study_instance_uid,
@@ -324,18 +352,20 @@ def _count(connection: Connection, arrived: Arrived) -> int:
     return int(connection.execute(_GROW_STUDY, values).scalar_one())
 
 
+def _series_row(one: Instance) -> dict[str, Any]:
+    return {
+        "study": one.study_instance_uid,
+        "series": one.series_instance_uid,
+        "head": one.sop_instance_uid,
+    } | series_values(one.header)
+
+
 def _new_study(uid: str, header: Header, now: float) -> dict[str, Any]:
     return {
+        **{name: column_text(header, keyword, schema.study.c[name]) for name, keyword in _SHOWN.items()},
+        **study_values(header),
         "study_instance_uid": uid,
         "key": study_key(uid),
-        "patient_id": _column_text(header, "PatientID", schema.study.c.patient_id),
-        "patient_name": _column_text(header, "PatientName", schema.study.c.patient_name),
-        "patient_birth_date": _column_text(header, "PatientBirthDate", schema.study.c.patient_birth_date),
-        "patient_sex": _column_text(header, "PatientSex", schema.study.c.patient_sex),
-        "accession_number": _column_text(header, "AccessionNumber", schema.study.c.accession_number),
-        "study_date": _column_text(header, "StudyDate", schema.study.c.study_date),
-        "study_time": _column_text(header, "StudyTime", schema.study.c.study_time),
-        "study_description": _column_text(header, "StudyDescription", schema.study.c.study_description),
         "modalities": _modalities(header),
         "expected_instances": _expected_instances(header),
         "instance_count": 1,
@@ -345,12 +375,6 @@ def _new_study(uid: str, header: Header, now: float) -> dict[str, Any]:
         "covered_count": 0,
         "state": StudyState.ARRIVING.value,
     }
-
-
-def _column_text(header: Header, keyword: str, column: Column[Any]) -> str:
-    """Return a value as its column can show it; the whole value stays in the instance's header."""
-    length = getattr(column.type, "length", None)
-    return clean_text(header_text(header, keyword))[: length or _LONGEST_TEXT]
 
 
 def _modalities(header: Header) -> list[str]:

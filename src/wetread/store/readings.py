@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, select, update
@@ -20,6 +20,7 @@ from wetread.domain.reading import Outcome, Priority, Reading, digest
 from wetread.errors import StudyDeleted
 from wetread.store import schema
 from wetread.store.blobs import Blobs
+from wetread.store.listing import Listing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,9 @@ class DocumentRow:
     series_instance_uid: str
     title: str
     content_digest: str
+
+
+_DOCUMENT = [schema.document.c[one.name] for one in fields(DocumentRow)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +168,12 @@ class Readings:
 
     def save_documents(self, reading_id: int, documents: tuple[Document, ...]) -> None:
         """Keep the documents of a Reading; composing twice gives the same, so this may repeat."""
-        rows = []
+        study = self.get(reading_id).study_instance_uid
+        rows, series = [], Listing(study, reading_id)
         for one in documents:
             content_digest = hashlib.sha256(one.data).hexdigest()
             self.documents.write(content_digest, one.data)
-            rows.append(_document_row(reading_id, one, content_digest))
+            rows.append(_document_row(reading_id, one, content_digest) | series.add(one))
         table = schema.document
         with self.engine.begin() as connection:
             known = connection.execute(
@@ -178,6 +183,7 @@ class Readings:
             fresh = [row for row in rows if (row["kind"], row["ordinal"]) not in held]
             if fresh:
                 connection.execute(insert(table), fresh)
+                series.replace(connection)
         for one, row in zip(documents, rows, strict=True):
             # Another study with the same picture or text may have been deleted just now, with its file.
             if not self.documents.path(row["content_digest"]).exists():
@@ -224,7 +230,7 @@ class Readings:
         ]
 
     def _documents(self, where: Any) -> list[DocumentRow]:
-        query = select(schema.document).where(where).order_by(schema.document.c.id)
+        query = select(*_DOCUMENT).where(where).order_by(schema.document.c.id)
         with self.engine.connect().execution_options(read_only=True) as connection:
             rows = connection.execute(query).mappings().all()
         return [DocumentRow(**{**row, "kind": DocumentKind(row["kind"])}) for row in rows]

@@ -26,6 +26,7 @@ from sqlalchemy.exc import NoResultFound
 
 from wetread.dicom.digest import digest_data_set
 from wetread.dicom.header import read_instance
+from wetread.dicom.json_model import JsonModel
 from wetread.domain.problem import ProblemCode
 from wetread.domain.study import Instance
 from wetread.errors import InputError, StorageError, StudyDeleted
@@ -109,7 +110,8 @@ def _put_right(store: Store, name: str) -> _Fate:
     if is_doomed(store, path):
         return _Fate.LEFT
     before = _identity(path)
-    instance = _read(store, path)
+    model = JsonModel()
+    instance = _read(store, path, model)
     if before is None or _identity(path) != before:
         # Removed or replaced since: whoever did that knows what it is.
         return _Fate.LEFT
@@ -121,10 +123,10 @@ def _put_right(store: Store, name: str) -> _Fate:
         is_known = store.intake.find_digest(instance.sop_instance_uid) is not None
         if is_known or is_doomed(store, path) or _identity(path) != before:
             return _Fate.LEFT
-        return _index(store, instance)
+        return _index(store, instance, model)
 
 
-def _index(store: Store, instance: Instance) -> _Fate:
+def _index(store: Store, instance: Instance, model: JsonModel) -> _Fate:
     path = instance.path
     arrived_at = path.stat().st_mtime
 
@@ -133,7 +135,7 @@ def _index(store: Store, instance: Instance) -> _Fate:
             raise StudyDeleted
 
     try:
-        store.intake.adopt(_arrived(store, instance), refuse_deleted)
+        store.intake.adopt(_arrived(store, instance, model), refuse_deleted)
     except StudyDeleted:
         # The deletion could not know of it; nobody was told that we have it.
         remove_file(path)
@@ -154,7 +156,7 @@ def _index(store: Store, instance: Instance) -> _Fate:
     return _Fate.INDEXED
 
 
-def _arrived(store: Store, instance: Instance) -> Arrived:
+def _arrived(store: Store, instance: Instance, model: JsonModel) -> Arrived:
     content_digest, size = digest_data_set(instance.path, store.vault.open)
     return Arrived(
         instance=instance,
@@ -162,6 +164,7 @@ def _arrived(store: Store, instance: Instance) -> Arrived:
         size=size,
         received_at=datetime.now(UTC),
         source="recovered",
+        metadata=model.encode(),
     )
 
 
@@ -174,9 +177,9 @@ def _identity(path: Path) -> tuple[int, int, int] | None:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _read(store: Store, path: Path) -> Instance | None:
+def _read(store: Store, path: Path, model: JsonModel) -> Instance | None:
     try:
-        return read_instance(path, store.vault.open)
+        return read_instance(path, store.vault.open, model)
     except (InputError, SealError, FileNotFoundError):
         return None
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -57,6 +58,36 @@ study = Table(
     Column("reported_at", Float, index=True),
     # Who handed in its first image (``instance.source``): what an account may see can hang on it.
     Column("source", String(64), nullable=False, default="", server_default="", index=True),
+    # Of its first image, to be found by: PS3.18 table 10.6.1-5.
+    Column("study_id", String(64), nullable=False, default="", server_default=""),
+    Column("referring_physician_key", Text, nullable=False, default="", server_default=""),
+    # ``store.names``: how the patient's name is compared.
+    Column("patient_key", Text, nullable=False, default="", server_default=""),
+    Index("study_by_date", "study_date", "study_time", "study_instance_uid"),
+    Index("study_by_patient_key", "patient_key"),
+)
+
+#: One row per series, of images that arrived and of results of ours.
+series = Table(
+    "series",
+    metadata,
+    Column("study_instance_uid", ForeignKey("study.study_instance_uid"), primary_key=True),
+    # Not by itself: two studies with one series UID are a sender's fault, and must not become one.
+    Column("series_instance_uid", String(64), primary_key=True),
+    Column("modality", String(16), nullable=False, default=""),
+    Column("series_number", Integer),
+    Column("performed_date", String(8), nullable=False, default=""),
+    Column("performed_time", String(16), nullable=False, default=""),
+    # Of its first request.
+    Column("scheduled_step_id", String(64), nullable=False, default=""),
+    Column("requested_procedure_id", String(64), nullable=False, default=""),
+    Column("instance_count", Integer, nullable=False),
+    # SOP Instance UID of the object whose header speaks for the series.
+    Column("head", String(64), nullable=False),
+    # The Reading that its objects were made from; NULL: images that arrived.
+    Column("reading_id", ForeignKey("reading.id"), index=True),
+    Index("series_by_uid", "series_instance_uid"),
+    Index("series_by_modality", "modality", "study_instance_uid"),
 )
 
 #: One row per stored SOP instance.
@@ -81,6 +112,10 @@ instance = Table(
     # A result of ours that came back (a PACS may send everything on): stored beside the images,
     # never read again.
     Column("is_result", Boolean, nullable=False, default=False),
+    Column("instance_number", Integer),
+    # Its header in the DICOM JSON Model, packed (``store.catalogue``). NULL: not made yet (an earlier version
+    # took it in), or too large; then the file is asked.
+    Column("metadata", LargeBinary),
     Index("instance_by_study", "study_instance_uid", "arrival"),
 )
 
@@ -146,6 +181,8 @@ document = Table(
     Column("series_instance_uid", String(64), nullable=False),
     Column("title", Text, nullable=False),
     Column("content_digest", String(64), nullable=False),
+    # As of an instance; NULL too where it is no DICOM object.
+    Column("metadata", LargeBinary),
     UniqueConstraint("reading_id", "kind", "ordinal"),
 )
 

@@ -18,6 +18,7 @@ from wetread.errors import ConfigError, StorageError
 from wetread.store.accounts import Accounts
 from wetread.store.audit import Audit
 from wetread.store.blobs import Blobs, storage_error, sync_folder
+from wetread.store.catalogue import Catalogue
 from wetread.store.cipher import Vault
 from wetread.store.database import open_database
 from wetread.store.deliveries import Deliveries
@@ -41,6 +42,7 @@ class Store:
     intake: Intake
     studies: Studies
     readings: Readings
+    catalogue: Catalogue
     deliveries: Deliveries
     history: History
     accounts: Accounts
@@ -139,6 +141,7 @@ def open_store(
         raise StorageError("The index cannot be opened or written.", reason=str(error.orig)) from error
     audit = Audit(engine, audit_key or data / "audit.key", data / "audit.head")
     instances = Blobs(data / "instances", vault, ".dcm")
+    documents = Blobs(data / "documents", vault)
     return Store(
         data=data,
         engine=engine,
@@ -150,7 +153,8 @@ def open_store(
             Space(data, reserve_mb),
         ),
         studies=Studies(engine, instances),
-        readings=Readings(engine, Blobs(data / "readings", vault, ".zip"), Blobs(data / "documents", vault)),
+        readings=Readings(engine, Blobs(data / "readings", vault, ".zip"), documents),
+        catalogue=Catalogue(engine, instances, documents),
         deliveries=Deliveries(engine),
         history=History(engine),
         accounts=Accounts(engine),

@@ -6,7 +6,7 @@ In: UIDs.  Out: domain values and rows for pages.  Never: a revision begun twice
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -68,6 +68,11 @@ class RevisionRow:
     finished_at: float | None
     #: What ``match`` decided, plain JSON; None before.
     match: Mapping[str, Any] | None
+
+
+#: What rows are made from, and nothing that only queries compare.
+_STUDY = [schema.study.c[one.name] for one in fields(StudyRow)]
+_INSTANCE = [one for one in schema.instance.c if one.name != "metadata"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +159,7 @@ class Studies:
         """
         table = schema.instance
         query = (
-            select(table)
+            select(*_INSTANCE)
             .where(table.c.study_instance_uid == study_instance_uid, ~table.c.is_result)
             .order_by(table.c.arrival)
             .limit(limit)
@@ -172,7 +177,7 @@ class Studies:
             .where(table.c.study_instance_uid == study_instance_uid, ~table.c.is_result)
             .group_by(table.c.series_instance_uid)
         )
-        query = select(table).where(table.c.sop_instance_uid.in_(heads))
+        query = select(*_INSTANCE).where(table.c.sop_instance_uid.in_(heads))
         with self._reading() as connection:
             rows = connection.execute(query).mappings().all()
         studies = group_instances([self._instance(dict(row)) for row in rows])
@@ -280,9 +285,7 @@ class Studies:
         return self.engine.connect().execution_options(read_only=True)
 
     def _rows(self, *where: ColumnElement[bool], limit: int | None = None) -> list[StudyRow]:
-        query = (
-            select(schema.study).where(*where).order_by(schema.study.c.last_received_at.desc()).limit(limit)
-        )
+        query = select(*_STUDY).where(*where).order_by(schema.study.c.last_received_at.desc()).limit(limit)
         with self._reading() as connection:
             rows = connection.execute(query).mappings().all()
         return [

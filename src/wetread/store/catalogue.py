@@ -1,0 +1,354 @@
+"""What the archive holds, for those who ask: found by attributes, answered from the index.
+
+In: a ``Query``, or UIDs.  Out: headers in the DICOM JSON Model, and where the objects lie.
+Never: a file opened for a header that the index has; a result that was superseded; a study from a sender
+that the asker may not see.
+
+Images that arrived and documents that were made from them are found alike. A result of ours that came back
+is the document; its file beside the images is not shown twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Select,
+    Table,
+    and_,
+    func,
+    select,
+    update,
+)
+
+from wetread.dicom.header import read_instance
+from wetread.dicom.json_model import ON_DEMAND, JsonHeader, JsonModel
+from wetread.domain.query import Level, Query
+from wetread.errors import InputError
+from wetread.store import schema
+from wetread.store.blobs import Blobs
+from wetread.store.catalogued import pack_metadata, unpack_metadata
+from wetread.store.matching import series_stands, where_series, where_study
+from wetread.store.objects import Place, matching_objects, objects_at
+
+#: Rows that are read at a time.
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What a study holds."""
+
+    series: int
+    instances: int
+    modalities: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One answer to a query: a study, a series or an instance."""
+
+    level: Level
+    study_instance_uid: str
+    #: ``""`` above the level.
+    series_instance_uid: str = ""
+    sop_instance_uid: str = ""
+    #: Header of the object that speaks for it.
+    header: JsonHeader
+    #: Of the study; None at the level IMAGE.
+    counts: Counts | None = None
+    #: Of the series; None at other levels.
+    instance_count: int | None = None
+    #: AE title, ``folder`` or ``stow``: who handed in the study's first image.
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """An object that can be handed out."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    #: ``""``: of a document; Explicit VR Little Endian.
+    transfer_syntax_uid: str
+    #: The Part 10 file; it may be encrypted, so open it by ``Catalogue.open``.
+    path: Path
+    #: Row number of a document of ours, None for what arrived.
+    document_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Questions about what can be handed out."""
+
+    engine: Engine
+    instances: Blobs
+    documents: Blobs
+
+    def search(self, query: Query) -> list[Found]:
+        """Return what matches, in a lasting order: newest study first, then by number and UID."""
+        if query.level is Level.STUDY:
+            return self._search_studies(query)
+        if query.level is Level.SERIES:
+            return self._search_series(query)
+        return self._search_instances(query)
+
+    def list_held(
+        self, study_instance_uid: str, series_instance_uid: str = "", sop_instance_uid: str = ""
+    ) -> list[Held]:
+        """Return the objects of a study, of one of its series, or one of them; none where there are none."""
+        where = Place(study_instance_uid, series_instance_uid, sop_instance_uid)
+        with self._reading() as connection:
+            rows = connection.execute(objects_at(where, with_metadata=False)).mappings().all()
+        return [self._held(row) for row in rows]
+
+    def find_held(self, sop_instance_uid: str) -> Held | None:
+        """Return an object by its UID alone, None where there is none."""
+        with self._reading() as connection:
+            query = objects_at(Place(sop_instance_uid=sop_instance_uid), with_metadata=False)
+            row = connection.execute(query).mappings().first()
+        return None if row is None else self._held(row)
+
+    def open(self, held: Held) -> BinaryIO:
+        """Open an object's Part 10 file for reading, wherever in it; raises OSError where it is gone."""
+        blobs = self.instances if held.document_id is None else self.documents
+        return blobs.vault.open(held.path)
+
+    def iter_metadata(
+        self, study_instance_uid: str, series_instance_uid: str = "", sop_instance_uid: str = ""
+    ) -> Iterator[tuple[Held, bytes]]:
+        """Yield each object's header as DICOM JSON; addresses of bulk data are relative to the instance."""
+        where = Place(study_instance_uid, series_instance_uid, sop_instance_uid)
+        with self._reading() as connection:
+            rows = connection.execute(
+                objects_at(where, with_metadata=True).execution_options(yield_per=_BATCH)
+            )
+            for row in rows.mappings():
+                held = self._held(row)
+                yield held, self._metadata(held, row["metadata"])
+
+    def describe_missing(self, limit: int = _BATCH) -> int:
+        """Make headers that an earlier version did not keep; returns how many, 0 where none is missing."""
+        count = 0
+        for table in (schema.instance, schema.document):
+            # A document without a class is no DICOM object.
+            missing = and_(table.c.metadata.is_(None), table.c.sop_class_uid != "")
+            with self._reading() as connection:
+                uids = (
+                    connection.execute(select(table.c.sop_instance_uid).where(missing).limit(limit))
+                    .scalars()
+                    .all()
+                )
+            for uid in uids:
+                held = self.find_held(uid)
+                if held is None:
+                    self._keep(table, uid, b"")
+                else:
+                    self._metadata(held, None)
+                count += 1
+        return count
+
+    def _search_studies(self, query: Query) -> list[Found]:
+        table = schema.study
+        statement = (
+            select(table.c.study_instance_uid, table.c.source)
+            .where(*where_study(query))
+            .order_by(table.c.study_date.desc(), table.c.study_time.desc(), table.c.study_instance_uid)
+        )
+        with self._reading() as connection:
+            rows = connection.execute(_page(statement, query)).all()
+            uids = [row.study_instance_uid for row in rows]
+            counts = {
+                uid: counts for some in _batches(uids) for uid, counts in _count(connection, some).items()
+            }
+            heads = {
+                uid: head
+                for some in _batches(uids)
+                for uid, head in _heads_of_studies(connection, some).items()
+            }
+        headers = self._headers(heads.values())
+        empty = Counts(series=0, instances=0, modalities=())
+        return [
+            Found(
+                level=Level.STUDY,
+                study_instance_uid=row.study_instance_uid,
+                header=headers.get(heads.get(row.study_instance_uid, ""), {}),
+                counts=counts.get(row.study_instance_uid, empty),
+                source=row.source,
+            )
+            for row in rows
+        ]
+
+    def _search_series(self, query: Query) -> list[Found]:
+        study, series = schema.study.c, schema.series.c
+        statement = (
+            select(
+                series.study_instance_uid,
+                series.series_instance_uid,
+                series.instance_count,
+                series.head,
+                study.source,
+            )
+            .join(schema.study, study.study_instance_uid == series.study_instance_uid)
+            .where(series_stands(), *where_study(query), *where_series(query))
+            .order_by(
+                study.study_date.desc(),
+                study.study_time.desc(),
+                study.study_instance_uid,
+                series.series_number,
+                series.series_instance_uid,
+            )
+        )
+        with self._reading() as connection:
+            rows = connection.execute(_page(statement, query)).all()
+            uids = list(dict.fromkeys(row.study_instance_uid for row in rows))
+            counts = {
+                uid: counts for some in _batches(uids) for uid, counts in _count(connection, some).items()
+            }
+        headers = self._headers(row.head for row in rows)
+        return [
+            Found(
+                level=Level.SERIES,
+                study_instance_uid=row.study_instance_uid,
+                series_instance_uid=row.series_instance_uid,
+                header=headers.get(row.head, {}),
+                counts=counts[row.study_instance_uid],
+                instance_count=row.instance_count,
+                source=row.source,
+            )
+            for row in rows
+        ]
+
+    def _search_instances(self, query: Query) -> list[Found]:
+        with self._reading() as connection:
+            rows = connection.execute(_page(matching_objects(query), query)).mappings().all()
+        found = []
+        for row in rows:
+            held = self._held(row)
+            found.append(
+                Found(
+                    level=Level.IMAGE,
+                    study_instance_uid=held.study_instance_uid,
+                    series_instance_uid=held.series_instance_uid,
+                    sop_instance_uid=held.sop_instance_uid,
+                    header=orjson.loads(self._metadata(held, row["metadata"])),
+                    source=row["source"],
+                )
+            )
+        return found
+
+    def _headers(self, uids: Iterable[str]) -> dict[str, JsonHeader]:
+        """Return the headers of objects by UID."""
+        headers: dict[str, JsonHeader] = {}
+        for some in _batches(list(dict.fromkeys(uids))):
+            with self._reading() as connection:
+                query = objects_at(Place(sop_instance_uids=some), with_metadata=True)
+                rows = connection.execute(query).mappings().all()
+            for row in rows:
+                headers[row["sop_instance_uid"]] = orjson.loads(
+                    self._metadata(self._held(row), row["metadata"])
+                )
+        return headers
+
+    def _metadata(self, held: Held, packed: bytes | None) -> bytes:
+        if packed:
+            return unpack_metadata(packed)
+        # Too large for the index, or taken in by an earlier version: the file knows.
+        model = JsonModel(limits=ON_DEMAND)
+        try:
+            read_instance(held.path, self.instances.vault.open, model)
+        except (InputError, OSError):
+            # What is wrong with the file stands in the history (``reconcile``).
+            return orjson.dumps(_bare_header(held))
+        metadata = model.encode() or orjson.dumps(_bare_header(held))
+        if packed is None:
+            table = schema.instance if held.document_id is None else schema.document
+            self._keep(table, held.sop_instance_uid, pack_metadata(metadata if model.is_small else None))
+        return metadata
+
+    def _keep(self, table: Table, sop_instance_uid: str, packed: bytes) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(
+                update(table).where(table.c.sop_instance_uid == sop_instance_uid).values(metadata=packed)
+            )
+
+    def _held(self, row: Mapping[Any, Any]) -> Held:
+        document_id = row["document_id"]
+        path = (
+            self.instances.path(row["sop_instance_uid"])
+            if document_id is None
+            else self.documents.path(row["content_digest"])
+        )
+        return Held(
+            study_instance_uid=row["study_instance_uid"],
+            series_instance_uid=row["series_instance_uid"],
+            sop_instance_uid=row["sop_instance_uid"],
+            sop_class_uid=row["sop_class_uid"],
+            transfer_syntax_uid=row["transfer_syntax_uid"],
+            path=path,
+            document_id=document_id,
+        )
+
+    def _reading(self) -> Connection:
+        return self.engine.connect().execution_options(read_only=True)
+
+
+def _page(statement: Select[Any], query: Query) -> Select[Any]:
+    return statement.limit(query.limit).offset(query.offset or None)
+
+
+def _count(connection: Connection, uids: Collection[str]) -> dict[str, Counts]:
+    """Return what studies hold."""
+    series = schema.series.c
+    query = (
+        select(series.study_instance_uid, series.modality, func.count(), func.sum(series.instance_count))
+        .where(series.study_instance_uid.in_(uids), series_stands())
+        .group_by(series.study_instance_uid, series.modality)
+        .order_by(series.modality)
+    )
+    by_study: dict[str, list[tuple[str, int, int]]] = {}
+    for uid, modality, count, instances in connection.execute(query):
+        by_study.setdefault(uid, []).append((modality, int(count), int(instances)))
+    return {
+        uid: Counts(
+            series=sum(count for _, count, _ in rows),
+            instances=sum(instances for _, _, instances in rows),
+            modalities=tuple(modality for modality, _, _ in rows if modality),
+        )
+        for uid, rows in by_study.items()
+    }
+
+
+def _heads_of_studies(connection: Connection, uids: Collection[str]) -> dict[str, str]:
+    """Return the object that speaks for each study: of its lowest series of images, or of a result."""
+    series = schema.series.c
+    query = (
+        select(series.study_instance_uid, series.head)
+        .where(series.study_instance_uid.in_(uids), series_stands())
+        # What comes last is kept: images before results.
+        .order_by(series.reading_id.is_(None), series.series_instance_uid.desc())
+    )
+    return {row.study_instance_uid: row.head for row in connection.execute(query)}
+
+
+def _batches(uids: list[str]) -> Iterator[tuple[str, ...]]:
+    for start in range(0, len(uids), _BATCH):
+        yield tuple(uids[start : start + _BATCH])
+
+
+def _bare_header(held: Held) -> JsonHeader:
+    uids = {
+        "00080016": held.sop_class_uid,
+        "00080018": held.sop_instance_uid,
+        "0020000D": held.study_instance_uid,
+        "0020000E": held.series_instance_uid,
+    }
+    return {tag: {"vr": "UI", "Value": [uid]} for tag, uid in uids.items()}

@@ -1,0 +1,164 @@
+"""Attributes that can be asked for, and how each is compared.
+
+In: a ``Query``.  Out: conditions on the tables of the index.  Never: a value pasted into SQL; a match on what
+the index does not keep (``MATCHABLE`` says what it does).
+
+References
+----------
+PS3.4 C.2.2.2 and C.6.2.1; PS3.18 table 10.6.1-5 (the least that must be matched).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, exists, false, or_, select
+
+from wetread.domain.query import Level, Match, MatchKind, Query
+from wetread.store import schema
+from wetread.store.names import name_pattern, word_patterns
+
+_study, _series, _instance = schema.study.c, schema.series.c, schema.instance.c
+
+
+class _Kind(Enum):
+    TEXT = auto()
+    UID = auto()
+    NAME = auto()
+    DATE = auto()
+    TIME = auto()
+    NUMBER = auto()
+    #: Of any series of the study.
+    MODALITY = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Matchable:
+    """A column that can be asked for."""
+
+    column: ColumnElement[Any]
+    kind: _Kind = _Kind.TEXT
+
+
+#: Keyword -> column, by the level that it belongs to.
+MATCHABLE: dict[Level, dict[str, Matchable]] = {
+    Level.STUDY: {
+        "StudyInstanceUID": Matchable(_study.study_instance_uid, _Kind.UID),
+        "StudyDate": Matchable(_study.study_date, _Kind.DATE),
+        "StudyTime": Matchable(_study.study_time, _Kind.TIME),
+        "AccessionNumber": Matchable(_study.accession_number),
+        "ModalitiesInStudy": Matchable(_series.modality, _Kind.MODALITY),
+        "ReferringPhysicianName": Matchable(_study.referring_physician_key, _Kind.NAME),
+        "PatientName": Matchable(_study.patient_key, _Kind.NAME),
+        "PatientID": Matchable(_study.patient_id),
+        "PatientBirthDate": Matchable(_study.patient_birth_date, _Kind.DATE),
+        "PatientSex": Matchable(_study.patient_sex),
+        "StudyID": Matchable(_study.study_id),
+        "StudyDescription": Matchable(_study.study_description),
+    },
+    Level.SERIES: {
+        "SeriesInstanceUID": Matchable(_series.series_instance_uid, _Kind.UID),
+        "Modality": Matchable(_series.modality),
+        "SeriesNumber": Matchable(_series.series_number, _Kind.NUMBER),
+        "PerformedProcedureStepStartDate": Matchable(_series.performed_date, _Kind.DATE),
+        "PerformedProcedureStepStartTime": Matchable(_series.performed_time, _Kind.TIME),
+        "RequestAttributesSequence.ScheduledProcedureStepID": Matchable(_series.scheduled_step_id),
+        "RequestAttributesSequence.RequestedProcedureID": Matchable(_series.requested_procedure_id),
+    },
+    Level.IMAGE: {
+        "SOPInstanceUID": Matchable(_instance.sop_instance_uid, _Kind.UID),
+        "SOPClassUID": Matchable(_instance.sop_class_uid, _Kind.UID),
+        "InstanceNumber": Matchable(_instance.instance_number, _Kind.NUMBER),
+    },
+}
+
+
+def where_study(query: Query) -> list[ColumnElement[bool]]:
+    """Return the conditions on the study."""
+    conditions = _conditions(query, Level.STUDY)
+    if query.sources is not None:
+        conditions.append(_study.source.in_(tuple(query.sources)))
+    return conditions
+
+
+def where_series(query: Query) -> list[ColumnElement[bool]]:
+    """Return the conditions on the series."""
+    return _conditions(query, Level.SERIES)
+
+
+def where_instance(query: Query, columns: Any) -> list[ColumnElement[bool]]:
+    """Return the conditions on the instance, for columns named like those of ``schema.instance``."""
+    named = {
+        keyword: Matchable(getattr(columns, str(one.column.key)), one.kind)
+        for keyword, one in MATCHABLE[Level.IMAGE].items()
+    }
+    return [_compare(match, named[match.keyword], query) for match in query.matches if match.keyword in named]
+
+
+def series_stands() -> ColumnElement[bool]:
+    """Return the condition that a series is of images, or of a Reading that was not superseded."""
+    reading = schema.reading.c
+    return _series.reading_id.is_(None) | exists(
+        select(reading.id).where(reading.id == _series.reading_id, ~reading.superseded)
+    )
+
+
+def _conditions(query: Query, level: Level) -> list[ColumnElement[bool]]:
+    known = MATCHABLE[level]
+    return [
+        _condition(match, known[match.keyword], query) for match in query.matches if match.keyword in known
+    ]
+
+
+def _condition(match: Match, one: Matchable, query: Query) -> ColumnElement[bool]:
+    if one.kind is _Kind.MODALITY:
+        inside = _compare(match, Matchable(one.column), query)
+        return exists().where(
+            _series.study_instance_uid == _study.study_instance_uid, inside, series_stands()
+        )
+    return _compare(match, one, query)
+
+
+def _compare(match: Match, one: Matchable, query: Query) -> ColumnElement[bool]:
+    if match.kind is MatchKind.RANGE:
+        return _between(match, one)
+    if one.kind is _Kind.NAME:
+        return or_(*(_is_named(one.column, value, is_fuzzy=query.is_fuzzy) for value in match.values))
+    if one.kind is _Kind.NUMBER:
+        return one.column.in_(
+            [int(value) for value in match.values if value.strip("+-").isdecimal() and len(value) < 10]
+        )
+    if one.kind is _Kind.TIME:
+        # 1015 means each moment of that minute.
+        return or_(*(one.column.startswith(value, autoescape=True) for value in match.values))
+    if match.kind is MatchKind.WILDCARD:
+        return or_(*(one.column.like(_pattern(value), escape="\\") for value in match.values))
+    return one.column == match.values[0] if len(match.values) == 1 else one.column.in_(match.values)
+
+
+def _between(match: Match, one: Matchable) -> ColumnElement[bool]:
+    low, high = match.values
+    if one.kind not in (_Kind.DATE, _Kind.TIME):
+        return false()
+    conditions = [one.column != ""]
+    if low:
+        conditions.append(one.column >= low)
+    if high:
+        # A time without seconds includes them.
+        conditions.append(one.column <= (high if one.kind is _Kind.DATE else f"{high}~"))
+    return and_(*conditions)
+
+
+def _is_named(column: ColumnElement[Any], value: str, *, is_fuzzy: bool) -> ColumnElement[bool]:
+    if is_fuzzy:
+        return and_(*(column.like(pattern, escape="\\") for pattern in word_patterns(value)))
+    return column.like(name_pattern(value), escape="\\")
+
+
+_LIKE = {"*": "%", "?": "_", "%": "\\%", "_": "\\_", "\\": "\\\\"}
+
+
+def _pattern(value: str) -> str:
+    return "".join(_LIKE.get(letter, letter) for letter in value)
