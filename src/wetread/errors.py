@@ -32,7 +32,10 @@ In: facts as keyword arguments.  Out: a sentence that says what to do.  Never: p
     │  ├─ SignInRefused
     │  ├─ TooManyTries
     │  ├─ WeakPassword
-    │  └─ ProviderRefused
+    │  ├─ ProviderRefused
+    │  ├─ InvalidQuery
+    │  ├─ NotAcceptable
+    │  └─ NotHeld
     └─ StorageError          our operator: disk, permissions
        ├─ DamagedFile
        └─ IndexUnavailable
@@ -226,6 +229,24 @@ class ProviderRefused(AccessError):
     """Single sign-on did not work: try again, or ask an administrator."""
 
     code = "provider-refused"
+
+
+class InvalidQuery(AccessError):
+    """The query cannot be understood: correct it."""
+
+    code = "invalid-query"
+
+
+class NotAcceptable(AccessError):
+    """It cannot be had in any of the accepted media types: accept another one."""
+
+    code = "not-acceptable"
+
+
+class NotHeld(AccessError):
+    """There is no such object, frame or value here."""
+
+    code = "not-held"
 
 
 class StorageError(WetreadError):

@@ -146,10 +146,14 @@ class Scan:
     #: Elements deeper than this are checked but not told.
     deepest: int = 2
     limits: ScanLimits = LIMITS
-    #: Whether the beginning of each sequence is told, as an element without a value: an empty one has no items.
+    #: Whether the beginning of each sequence is told, as an element without a value.
     tells_sequences: bool = False
     #: Group that ends the scan where another begins; None: pixel data does.
     only_group: int | None = None
+    #: Path and tag of the value at which the scan ends, the cursor there; None: no such.
+    stop_at: tuple[Path, int] | None = None
+    #: After a scan that ended there: its length.
+    stopped: int | None = None
     #: After the scan: length of the pixel data, the cursor at its value; None where there is none.
     pixels: int | None = None
     #: Which of ``PIXEL_TAGS`` it was.
@@ -232,6 +236,10 @@ class Scan:
             self._begin_sequence(tag, vr, length, is_implicit, level)
             is_told = self.tells_sequences and len(level.path) <= self.deepest
             return Element(tag, "SQ", b"", level.path) if is_told else None
+        if self.stop_at == (level.path, tag):
+            self.stopped = length
+            self._levels.clear()
+            return None
         if length == UNDEFINED_LENGTH:
             self.skip_fragments()
             return None

@@ -18,7 +18,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from wetread.domain.model import Model
-from wetread.errors import StorageError
+from wetread.errors import AccessError, InvalidQuery, NotAcceptable, NotHeld, StorageError
 from wetread.identity import Identity, make_identity
 from wetread.identity.principal import Obligation
 from wetread.store import Store
@@ -41,6 +41,8 @@ POLL_S = 0.5
 
 #: Our forms have a handful of fields; whatever brings more says so itself.
 LARGEST_BODY = 64 * 1024
+#: Whoever asked can put it right.
+_STATUS = {InvalidQuery: 400, NotAcceptable: 406, NotHeld: 404}
 
 
 def _utc_now() -> datetime:
@@ -120,10 +122,10 @@ def _add_error_pages(app: FastAPI, site: Site) -> None:
     # Starlette answers a bug outside of all middleware: the headers must come from here.
     headers = SECURITY_HEADERS | {"Cache-Control": NO_STORE}
 
-    def answer(request: Request, status: int, **more: str) -> Response:
+    def answer(request: Request, status: int, told: str = "", **more: str) -> Response:
         phrase = HTTPStatus(status).phrase
         if _is_for_programs(request):
-            return JSONResponse({"error": phrase}, status, headers=headers | more)
+            return JSONResponse({"error": told or phrase}, status, headers=headers | more)
         who = getattr(request.state, "principal", None)
         page = site.render("error.html", who, status=status, phrase=phrase)
         return HTMLResponse(page, status, headers=headers | more)
@@ -146,8 +148,10 @@ def _add_error_pages(app: FastAPI, site: Site) -> None:
         return answer(request, 403)
 
     def answered(status: int) -> Callable[[Request, Exception], Response]:
-        return lambda request, _: answer(request, status)
+        return lambda request, error: answer(request, status, told=_told(error))
 
+    for kind, status in _STATUS.items():
+        app.add_exception_handler(kind, answered(status))
     # An address that cannot be one of ours is not found, whatever is wrong with it.
     app.add_exception_handler(RequestValidationError, answered(404))
     # Neither shown nor changed: what cannot be recorded does not happen.
@@ -155,8 +159,13 @@ def _add_error_pages(app: FastAPI, site: Site) -> None:
     app.add_exception_handler(Exception, answered(500))
 
 
+def _told(error: Exception) -> str:
+    """Return what whoever asked can put right, ``""`` where it is nothing of theirs."""
+    return str(error) if isinstance(error, AccessError) else ""
+
+
 def _is_for_programs(request: Request) -> bool:
-    return request.url.path.startswith(("/api/", "/health"))
+    return request.url.path.startswith(("/api/", "/health", "/dicom-web/", "/wado"))
 
 
 def _is_navigation(request: Request) -> bool:
@@ -164,7 +173,7 @@ def _is_navigation(request: Request) -> bool:
     path = request.url.path
     if path.startswith("/documents/"):
         return "text/html" in request.headers.get("accept", "")
-    is_page = not path.startswith(("/api/", "/fragments/", "/events"))
+    is_page = not path.startswith(("/api/", "/fragments/", "/events", "/dicom-web/", "/wado"))
     return is_page and "authorization" not in request.headers
 
 

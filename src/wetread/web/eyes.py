@@ -6,7 +6,7 @@ Never: a study from a sender that is not theirs; a patient's name for whom it is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import Depends, HTTPException, Request
@@ -53,6 +53,22 @@ class Eyes:
         """
         row = self.site.store.studies.find_by_key(key)
         return self._require(row)
+
+    def find_study_by_uid(self, study_instance_uid: str) -> StudyRow:
+        """Return a study's row by its UID; raises like ``find_study``."""
+        return self._require(self.site.store.studies.find(study_instance_uid))
+
+    def note_query(self, what: str) -> None:
+        """Record that somebody searched."""
+        self.site.trail.listed(self.visitor, what)
+
+    def note_opened(self, study: StudyRow, what: str) -> None:
+        """Record that somebody looks into a study; once for the many requests of one viewer."""
+        self.site.trail.opened(replace(self.visitor, is_background=True), study, what)
+
+    def note_retrieved(self, study: StudyRow, count: int) -> None:
+        """Record that somebody takes objects away."""
+        self.site.trail.retrieved(self.visitor, study, count)
 
     def view_study(self, key: str) -> StudyView:
         """Return everything that is shown of a study; raises like ``find_study``."""

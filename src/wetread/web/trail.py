@@ -57,6 +57,11 @@ class WebTrail:
             self._record(visitor, kind, AuditAction.READ, f"Opened: {what}.", study)
             self._remember(visitor, uid)
 
+    def retrieved(self, visitor: Visitor, study: StudyRow, count: int) -> None:
+        """Somebody takes objects of a study away."""
+        kind = AuditEventType.INSTANCES_TRANSFERRED
+        self._record(visitor, kind, AuditAction.READ, f"{count} objects by DICOMweb.", study)
+
     def changes(self, visitor: Visitor, study: StudyRow, what: str) -> None:
         """Somebody is about to change something of a study; recorded before it is done."""
         self.audit.record(self.change(visitor, study, what))

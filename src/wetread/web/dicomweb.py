@@ -1,0 +1,186 @@
+"""DICOMweb: QIDO-RS and WADO-RS under ``/dicom-web``, WADO-URI under ``/wado``.
+
+In: requests.  Out: what ``share`` answers, for who may see it.
+Never: an answer that is not in the audit trail; a study of a sender that is not theirs.
+
+References
+----------
+PS3.18 sections 9 (URI), 10.4 (Retrieve), 10.6 (Search).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.exceptions import HTTPException
+
+from wetread.dicom.header import is_uid
+from wetread.domain.query import Level
+from wetread.identity import Permission
+from wetread.share.accept import JSON, XML, MediaType, choose, read_accept
+from wetread.share.multipart import Multipart, Part
+from wetread.share.qido import Search, read_search, write_answer
+from wetread.share.wado import Payload, Wado, read_frame_list
+from wetread.share.xml_model import encode_xml
+from wetread.store.catalogue import Held
+from wetread.web.access import needs
+from wetread.web.eyes import Eyes, Look
+from wetread.web.site import Site
+
+PREFIX = "/dicom-web"
+#: Images and headers name the patient.
+_ASKED = needs(Permission.STUDIES, Permission.IDENTITY)
+_STUDY = "/studies/{study}"
+_SERIES = f"{_STUDY}/series/{{series}}"
+_INSTANCE = f"{_SERIES}/instances/{{instance}}"
+
+
+def make_dicomweb(site: Site) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(prefix=PREFIX, tags=["DICOMweb"])
+    _add_search(router, site)
+    _add_retrieve(router, site)
+    return router
+
+
+def _add_search(router: APIRouter, site: Site) -> None:
+    for path, level in (
+        ("/studies", Level.STUDY),
+        ("/series", Level.SERIES),
+        ("/instances", Level.IMAGE),
+        (f"{_STUDY}/series", Level.SERIES),
+        (f"{_STUDY}/instances", Level.IMAGE),
+        (f"{_SERIES}/instances", Level.IMAGE),
+    ):
+        router.get(path, name=f"search {path}")(_ASKED(_searching(site, level)))
+
+
+def _searching(site: Site, level: Level) -> Callable[..., Response]:
+    def search(request: Request, eyes: Look) -> Response:
+        """Search by attributes (QIDO-RS)."""
+        named = {"study": "StudyInstanceUID", "series": "SeriesInstanceUID"}
+        path = {named[name]: value for name, value in request.path_params.items()}
+        parameters = [(name, value) for name, value in request.query_params.multi_items() if name != "accept"]
+        asked = read_search(level, path, parameters, eyes.principal.sources)
+        chosen = choose(_accepted(request), _SEARCH_OFFERED)
+        eyes.note_query(f"DICOMweb query for {level.value.lower()}")
+        found = site.store.catalogue.search(asked.query)
+        body = write_answer(asked, found, base_url(request))
+        warnings = _warnings(asked, len(found))
+        return _written(body, chosen, {"Warning": warnings} if warnings else {})
+
+    return search
+
+
+_SEARCH_OFFERED = (
+    MediaType(name=JSON),
+    MediaType(name="application/json"),
+    MediaType(name=XML, is_multipart=True),
+)
+
+
+def _written(body: bytes, chosen: MediaType, headers: dict[str, str]) -> Response:
+    if not chosen.is_multipart:
+        return Response(body, media_type=JSON, headers=headers)
+    parts = (Part(media_type=XML, pieces=[encode_xml(one)]) for one in orjson.loads(body))
+    multipart = Multipart(XML, parts)
+    return Response(b"".join(multipart), media_type=multipart.media_type, headers=headers)
+
+
+def _warnings(asked: Search, count: int) -> str:
+    texts = list(asked.warnings)
+    if count > asked.limit:
+        texts.append("There are additional results that can be requested")
+    return ", ".join(f'299 wetread: "{text}"' for text in texts)
+
+
+def _add_retrieve(router: APIRouter, site: Site) -> None:
+    for path in (_STUDY, _SERIES, _INSTANCE):
+        router.get(path, name=f"retrieve {path}")(_ASKED(_retrieving(site)))
+        router.get(f"{path}/metadata", name=f"metadata {path}")(_ASKED(_describing(site)))
+    router.get(f"{_INSTANCE}/frames/{{frames}}", name="frames")(_ASKED(_framing(site)))
+    router.get(f"{_INSTANCE}/bulkdata/{{place:path}}", name="bulk data")(_ASKED(_bulk(site)))
+
+
+def _retrieving(site: Site) -> Callable[..., Response]:
+    def retrieve(request: Request, eyes: Look) -> Response:
+        """Retrieve objects (WADO-RS)."""
+        held = _held(site, eyes, request)
+        eyes.note_retrieved(eyes.find_study_by_uid(held[0].study_instance_uid), len(held))
+        return _stream(_wado(site, request).retrieve(held, _accepted(request)))
+
+    return retrieve
+
+
+def _describing(site: Site) -> Callable[..., Response]:
+    def metadata(request: Request, eyes: Look) -> Response:
+        """Retrieve headers (WADO-RS)."""
+        place = _place(request)
+        row = eyes.find_study_by_uid(place[0])
+        eyes.note_opened(row, "headers of the study")
+        payload = _wado(site, request).metadata(place, _accepted(request))
+        body = b"".join(payload.pieces)
+        if body == b"[]":
+            raise HTTPException(404)
+        return Response(body, media_type=payload.media_type)
+
+    return metadata
+
+
+def _framing(site: Site) -> Callable[..., Response]:
+    def frames(request: Request, eyes: Look, frames: str) -> Response:
+        """Retrieve frames (WADO-RS)."""
+        [held] = _held(site, eyes, request)
+        eyes.note_opened(eyes.find_study_by_uid(held.study_instance_uid), "frames of the study")
+        return _stream(_wado(site, request).frames(held, read_frame_list(frames), _accepted(request)))
+
+    return frames
+
+
+def _bulk(site: Site) -> Callable[..., Response]:
+    def bulk_data(request: Request, eyes: Look, place: str) -> Response:
+        """Retrieve a long value (WADO-RS)."""
+        [held] = _held(site, eyes, request)
+        eyes.note_opened(eyes.find_study_by_uid(held.study_instance_uid), "a value of the study")
+        return _stream(_wado(site, request).bulk_data(held, place, _accepted(request)))
+
+    return bulk_data
+
+
+def base_url(request: Request) -> str:
+    """Return the address of the DICOMweb service, as whoever asks knows it."""
+    return f"{str(request.base_url).rstrip('/')}{PREFIX}"
+
+
+def _wado(site: Site, request: Request) -> Wado:
+    return Wado(site.store.catalogue, base_url(request))
+
+
+def _accepted(request: Request) -> list[MediaType]:
+    return read_accept(request.headers.getlist("accept"), request.query_params.get("accept", ""))
+
+
+def _place(request: Request) -> tuple[str, ...]:
+    """Return the UIDs of the address: study, series, instance, as far as it names them."""
+    named = [
+        request.path_params[name] for name in ("study", "series", "instance") if name in request.path_params
+    ]
+    if not all(is_uid(uid) for uid in named):
+        raise HTTPException(404)
+    return tuple(named)
+
+
+def _held(site: Site, eyes: Eyes, request: Request) -> Sequence[Held]:
+    place = _place(request)
+    eyes.find_study_by_uid(place[0])
+    held = site.store.catalogue.list_held(*place)
+    if not held:
+        raise HTTPException(404)
+    return held
+
+
+def _stream(payload: Payload) -> StreamingResponse:
+    return StreamingResponse(iter(payload.pieces), media_type=payload.media_type)
