@@ -8,6 +8,8 @@ In: facts as keyword arguments.  Out: a sentence that says what to do.  Never: p
     ├─ InputError            the sender of the images
     │  ├─ UnreadableInstance
     │  ├─ MissingAttribute
+    │  ├─ NoPixels
+    │  ├─ UndecodablePixels
     │  ├─ GeometryError
     │  ├─ ContentConflict
     │  └─ StudyDeleted
@@ -36,6 +38,7 @@ In: facts as keyword arguments.  Out: a sentence that says what to do.  Never: p
     │  ├─ InvalidQuery
     │  ├─ NotAcceptable
     │  └─ NotHeld
+    │     └─ NoSuchFrame
     └─ StorageError          our operator: disk, permissions
        ├─ DamagedFile
        └─ IndexUnavailable
@@ -79,6 +82,18 @@ class MissingAttribute(InputError):
     """A required attribute is missing: the sender must fill it in."""
 
     code = "missing-attribute"
+
+
+class NoPixels(InputError):
+    """The object holds no pixel data: it has no frames and no picture."""
+
+    code = "missing-pixels"
+
+
+class UndecodablePixels(InputError):
+    """The pixel data cannot be decoded or shown: send it again, uncompressed."""
+
+    code = "undecodable-pixels"
 
 
 class GeometryError(InputError):
@@ -247,6 +262,12 @@ class NotHeld(AccessError):
     """There is no such object, frame or value here."""
 
     code = "not-held"
+
+
+class NoSuchFrame(NotHeld):
+    """The object has no frame of this number."""
+
+    code = "no-such-frame"
 
 
 class StorageError(WetreadError):
