@@ -189,7 +189,7 @@ class _Said:
             descriptor,
             item[_DATA][1],
             is_little_endian=self.layout.is_little_endian,
-            is_signed=is_signed and vr != "US" or vr == "SS",
+            is_signed=(is_signed and vr != "US") or vr == "SS",
         )
 
     def palette(self) -> tuple[Lut, Lut, Lut] | None:

@@ -40,7 +40,7 @@ def to_grey(stored: Array, display: Display, *, is_inverted: bool = False) -> Ar
         first, last = int(stored.min()), int(stored.max())
         if last - first < _MOST_TABLE:
             table = shade(np.arange(first, last + 1, dtype=np.float64))
-            return _banded(stored, lambda band: table[band.astype(np.int32) - first])
+            return _banded(stored, lambda band: table[band.astype(np.int64) - first])
     return _banded(stored, lambda band: shade(band.astype(np.float64)))
 
 
@@ -69,12 +69,17 @@ class _Shade:
     def __init__(self, display: Display, low: float, high: float, *, is_inverted: bool) -> None:
         self._display = display
         self._is_inverted = is_inverted
-        span = self._modality(np.array([low, high]))
-        if display.modality_lut is not None:
-            span = self._modality(np.arange(low, min(high, low + _MOST_TABLE) + 1))
+        ends = np.array([low, high])
+        is_table = display.modality_lut is not None
+        span = self._modality(np.arange(low, min(high, low + _MOST_TABLE) + 1) if is_table else ends)
         self._span = float(span.min()), float(span.max())
 
     def __call__(self, values: Array) -> Array:
+        # Headers may hold any number; what is none in the end is black.
+        with np.errstate(all="ignore"):
+            return self._shade(values)
+
+    def _shade(self, values: Array) -> Array:
         display = self._display
         values = self._modality(values)
         if display.window is not None:
@@ -88,22 +93,25 @@ class _Shade:
         share = np.clip(np.nan_to_num(share, nan=0.0), 0.0, 1.0)
         if self._is_inverted:
             share = 1.0 - share
-        return (share * 255.0 + 0.5).astype(np.uint8)
+        grey: Array = (share * 255.0 + 0.5).astype(np.uint8)
+        return grey
 
     def _modality(self, values: Array) -> Array:
         display = self._display
         if display.modality_lut is not None:
             return display.modality_lut.look_up(values).astype(np.float64)
-        return values * display.slope + display.intercept
+        rescaled: Array = values * display.slope + display.intercept
+        return rescaled
 
 
 def _windowed(values: Array, window: Window) -> Array:
     """Return which share of white each value is, not yet between 0 and 1."""
     center, width = window.center, window.width
+    share: Array
     if window.shape is Shape.SIGMOID:
-        return 1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - center) / width, -700.0, 700.0)))
+        share = 1.0 / (1.0 + np.exp(-4.0 * (values - center) / width))
+        return share
     if window.shape is Shape.LINEAR:
         center, width = center - 0.5, width - 1.0
-    if width == 0:
-        return (values > center).astype(np.float64)
-    return (values - center) / width + 0.5
+    share = (values > center).astype(np.float64) if width == 0 else (values - center) / width + 0.5
+    return share
