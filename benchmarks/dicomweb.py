@@ -88,7 +88,8 @@ def uids_of(base: str) -> list[str]:
 
 def compare(ours: str, theirs: str, rounds: int) -> dict[str, list[tuple[float, float]]]:
     uids = uids_of(theirs)
-    assert sorted(uids) == sorted(uids_of(ours)) and len(uids) == COUNT
+    assert sorted(uids) == sorted(uids_of(ours))
+    assert len(uids) == COUNT
     pairs: dict[str, list[tuple[float, float]]] = {}
     for number in range(rounds + 1):
         order = [ours, theirs] if number % 2 else [theirs, ours]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom.dataset import Dataset
 from sqlalchemy import update
 
 from tests.dicom.small_ct import SmallCt, make_slice
@@ -34,13 +35,17 @@ class Archive:
 
     def add(self, study: str, series: str, **attributes: Any) -> str:
         """Take in one image; returns its UID."""
-        self.count += 1
         source = attributes.pop("source", "CT1")
         ds = make_slice(SmallCt(shape=(1, 8, 10), study_uid=study, series_uid=series), 0)
-        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"1.9.{self.count}"
-        ds.InstanceNumber = 100 - self.count
+        ds.SOPInstanceUID, ds.InstanceNumber = f"1.9.{self.count + 1}", 99 - self.count
         for keyword, value in attributes.items():
             setattr(ds, keyword, value)
+        return self.add_data_set(ds, source)
+
+    def add_data_set(self, ds: Dataset, source: str = "CT1") -> str:
+        """Take in an object; returns its UID."""
+        self.count += 1
+        ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
         path = self.store.intake.incoming / f"{self.count}.part"
         ds.save_as(path, enforce_file_format=True)
         model = JsonModel()

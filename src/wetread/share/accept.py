@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 from wetread.dicom.header import is_uid
 from wetread.dicom.part10 import EXPLICIT
@@ -67,23 +68,24 @@ def read_accept(headers: Sequence[str], parameter: str = "") -> list[MediaType]:
 
 
 def choose(accepted: Iterable[MediaType], offered: Sequence[MediaType]) -> MediaType:
-    """Return the first accepted representation that is offered, with what was asked of its transfer syntax.
+    """Return the best of what is accepted and offered, with what was asked of its transfer syntax.
 
     Parameters
     ----------
     offered
-        In our order of preference, for who accepts several.
+        In our order of preference: it decides between what is accepted alike.
 
     Raises
     ------
     NotAcceptable
         If there is none.
     """
-    for one in accepted:
+    for _, alike in groupby(accepted, key=lambda one: one.quality):
+        candidates = list(alike)
         for other in offered:
-            if one.is_multipart == other.is_multipart and one.covers(other.name):
-                syntax = one.transfer_syntax_uid or other.transfer_syntax_uid
-                return MediaType(name=other.name, is_multipart=other.is_multipart, transfer_syntax_uid=syntax)
+            for one in candidates:
+                if one.is_multipart == other.is_multipart and one.covers(other.name):
+                    return replace(other, transfer_syntax_uid=one.transfer_syntax_uid)
     names = ", ".join(dict.fromkeys(other.name for other in offered))
     raise NotAcceptable(offered=names)
 

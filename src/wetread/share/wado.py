@@ -113,7 +113,7 @@ class Wado:
         chosen = choose(accepted, offered)
         syntax = _frame_syntax(chosen, stored)
         name = stored_type if syntax == stored else OCTETS
-        pieces = self._frames(held, numbers, is_decoded=syntax != stored and stored not in _NATIVE)
+        pieces = self._frames(held, numbers, is_decoded=syntax != stored)
         # The first one is had before anything is sent: that it does not exist must still be an answer.
         first = next(pieces)
         if not chosen.is_multipart:

@@ -117,6 +117,12 @@ class Catalogue:
             row = connection.execute(query).mappings().first()
         return None if row is None else self._held(row)
 
+    def list_matching(self, query: Query) -> list[Held]:
+        """Return the objects that match a query at the level IMAGE."""
+        with self._reading() as connection:
+            rows = connection.execute(_page(matching_objects(query), query)).mappings().all()
+        return [self._held(row) for row in rows]
+
     def open(self, held: Held) -> BinaryIO:
         """Open an object's Part 10 file for reading, wherever in it; raises OSError where it is gone."""
         blobs = self.instances if held.document_id is None else self.documents

@@ -20,14 +20,17 @@ from starlette.exceptions import HTTPException
 from wetread.dicom.header import is_uid
 from wetread.domain.query import Level
 from wetread.identity import Permission
+from wetread.imaging.render import RenderOptions, render, thumbnail
 from wetread.share.accept import JSON, XML, MediaType, choose, read_accept
 from wetread.share.multipart import Multipart, Part
 from wetread.share.qido import Search, read_search, write_answer
+from wetread.share.rendered import read_rendering
 from wetread.share.wado import Payload, Wado, read_frame_list
 from wetread.share.xml_model import encode_xml
 from wetread.store.catalogue import Held
 from wetread.web.access import needs
 from wetread.web.eyes import Eyes, Look
+from wetread.web.guard import LOOPBACK_HOSTS
 from wetread.web.site import Site
 
 PREFIX = "/dicom-web"
@@ -101,7 +104,10 @@ def _add_retrieve(router: APIRouter, site: Site) -> None:
     for path in (_STUDY, _SERIES, _INSTANCE):
         router.get(path, name=f"retrieve {path}")(_ASKED(_retrieving(site)))
         router.get(f"{path}/metadata", name=f"metadata {path}")(_ASKED(_describing(site)))
+        router.get(f"{path}/thumbnail", name=f"thumbnail {path}")(_ASKED(_thumbnail(site)))
     router.get(f"{_INSTANCE}/frames/{{frames}}", name="frames")(_ASKED(_framing(site)))
+    router.get(f"{_INSTANCE}/rendered", name="rendered")(_ASKED(_rendering(site)))
+    router.get(f"{_INSTANCE}/frames/{{frame}}/rendered", name="rendered frame")(_ASKED(_rendering(site)))
     router.get(f"{_INSTANCE}/bulkdata/{{place:path}}", name="bulk data")(_ASKED(_bulk(site)))
 
 
@@ -150,9 +156,45 @@ def _bulk(site: Site) -> Callable[..., Response]:
     return bulk_data
 
 
+def _rendering(site: Site) -> Callable[..., Response]:
+    def rendered(request: Request, eyes: Look) -> Response:
+        """Retrieve a picture of a frame (WADO-RS)."""
+        [held] = _held(site, eyes, request)
+        eyes.note_opened(eyes.find_study_by_uid(held.study_instance_uid), "pictures of the study")
+        [number, *_] = read_frame_list(request.path_params.get("frame", "1"))
+        options = read_rendering(request.query_params, _accepted(request))
+        return picture(site, held, number, options)
+
+    return rendered
+
+
+def _thumbnail(site: Site) -> Callable[..., Response]:
+    def small(request: Request, eyes: Look) -> Response:
+        """Retrieve a small picture (WADO-RS)."""
+        held = _held(site, eyes, request)
+        eyes.note_opened(eyes.find_study_by_uid(held[0].study_instance_uid), "pictures of the study")
+        options = read_rendering({}, _accepted(request))
+        # Of a series or study, what lies in the middle: it shows most.
+        with site.store.catalogue.open(held[len(held) // 2]) as file:
+            return Response(thumbnail(file, media_type=options.media_type), media_type=options.media_type)
+
+    return small
+
+
+def picture(site: Site, held: Held, number: int, options: RenderOptions) -> Response:
+    """Return a frame as a picture."""
+    with site.store.catalogue.open(held) as file:
+        return Response(render(file, number, options), media_type=options.media_type)
+
+
 def base_url(request: Request) -> str:
     """Return the address of the DICOMweb service, as whoever asks knows it."""
-    return f"{str(request.base_url).rstrip('/')}{PREFIX}"
+    url = request.base_url
+    server = request.scope.get("server")
+    if url.port is None and url.hostname in LOOPBACK_HOSTS and server:
+        # Some clients leave the port out of Host. On this machine there is no proxy that would know better.
+        url = url.replace(port=server[1])
+    return f"{str(url).rstrip('/')}{PREFIX}"
 
 
 def _wado(site: Site, request: Request) -> Wado:

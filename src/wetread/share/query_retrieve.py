@@ -1,0 +1,243 @@
+"""Query/Retrieve SCP (Study Root): C-FIND, C-GET and C-MOVE for peers that the port let in.
+
+In: requests.  Out: responses; objects to those who asked, or to systems that the configuration names.
+Never: an object sent to an address that a request chose; a whole study in memory.
+
+Statuses (PS3.4 tables C.4-1, C.4-2, C.4-3):
+
+====== ==========================================================================================
+0x0000 done
+0xFE00 cancelled by who asked
+0xFF00 one match, or objects are still to come
+0xFF01 one match; some keys were not matched
+0xA700 more than is answered at once: narrow the query
+0xA801 the move destination is not configured
+0xA900 the identifier is none
+0xC001 a bug of ours, or the index does not answer
+====== ==========================================================================================
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pynetdicom import build_context, evt
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+)
+
+from wetread.dicom.part10 import EXPLICIT
+from wetread.domain.query import Level, Query
+from wetread.errors import InvalidQuery, StorageError, WetreadError
+from wetread.imaging.transcode import to_explicit_little_endian
+from wetread.share.cfind import Asked, read_identifier, read_uids, write_identifier
+from wetread.store.catalogue import Catalogue, Held
+
+logger = logging.getLogger(__name__)
+
+SUCCESS, CANCEL, PENDING, PENDING_UNMATCHED = 0x0000, 0xFE00, 0xFF00, 0xFF01
+OUT_OF_RESOURCES, UNKNOWN_DESTINATION, NO_IDENTIFIER, UNABLE = 0xA700, 0xA801, 0xA900, 0xC001
+_FIND_RQ, _GET_RQ, _MOVE_RQ, _STORE_RSP, _CANCEL_RQ = 0x0020, 0x0010, 0x0021, 0x8001, 0x0FFF
+
+#: Read from the index at a time.
+_PAGE = 200
+MOST_MATCHES = 20_000
+_MOST_CONTEXTS = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveDestination:
+    """A system that takes what somebody asks us to send there."""
+
+    aet: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """What somebody did, for the audit trail."""
+
+    aet: str
+    address: str
+    #: In words.
+    what: str
+    study_instance_uid: str = ""
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryRetrieve:
+    """Answers to all peers."""
+
+    catalogue: Catalogue
+    aet: str
+    destinations: Mapping[str, MoveDestination]
+    #: Called before anything is answered; what cannot be recorded is refused.
+    record: Callable[[Access], None]
+
+    @property
+    def contexts(self) -> tuple[PresentationContext, ...]:
+        """What may be asked for."""
+        models = (
+            StudyRootQueryRetrieveInformationModelFind,
+            StudyRootQueryRetrieveInformationModelGet,
+            StudyRootQueryRetrieveInformationModelMove,
+        )
+        return tuple(build_context(model) for model in models)
+
+    @property
+    def handlers(self) -> tuple[tuple[Any, Callable[..., Any]], ...]:
+        """Who answers."""
+        return (
+            (evt.EVT_C_FIND, self.find),
+            (evt.EVT_C_GET, self.get),
+            (evt.EVT_C_MOVE, self.move),
+        )
+
+    @property
+    def commands(self) -> frozenset[int]:
+        """Command Fields that peers may send for them."""
+        return frozenset({_FIND_RQ, _GET_RQ, _MOVE_RQ, _STORE_RSP, _CANCEL_RQ})
+
+    def find(self, event: Any) -> Iterator[tuple[Any, Dataset | None]]:
+        """Answer C-FIND."""
+        try:
+            asked = read_identifier(_identifier(event))
+            self.record(_access(event, f"C-FIND, level {asked.query.level.value}"))
+            yield from self._iter_matches(event, asked)
+        except InvalidQuery as error:
+            yield _status(NO_IDENTIFIER, str(error)), None
+        except StorageError as error:
+            yield _status(UNABLE, error.message), None
+
+    def _iter_matches(self, event: Any, asked: Asked) -> Iterator[tuple[Any, Dataset | None]]:
+        pending = PENDING if asked.is_matched else PENDING_UNMATCHED
+        for offset in range(0, MOST_MATCHES, _PAGE):
+            page = self.catalogue.search(replace(asked.query, limit=_PAGE, offset=offset))
+            for found in page:
+                if event.is_cancelled:
+                    yield CANCEL, None
+                    return
+                yield pending, write_identifier(asked, found, self.aet)
+            if len(page) < _PAGE:
+                return
+        yield _status(OUT_OF_RESOURCES, "More matches than are answered at once: narrow the query."), None
+
+    def get(self, event: Any) -> Iterator[Any]:
+        """Answer C-GET: send the objects on the association of who asked."""
+        try:
+            held = self._named(event)
+            self._record_retrieval(event, "C-GET", held)
+        except InvalidQuery as error:
+            yield 0
+            yield _status(NO_IDENTIFIER, str(error)), None
+            return
+        yield len(held)
+        accepted = {
+            (context.abstract_syntax, context.transfer_syntax[0]) for context in event.assoc.accepted_contexts
+        }
+        yield from self._iter_objects(event, held, accepted)
+
+    def move(self, event: Any) -> Iterator[Any]:
+        """Answer C-MOVE: send the objects to a system that the configuration names."""
+        aet = str(event.move_destination).strip()
+        destination = self.destinations.get(aet)
+        if destination is None:
+            # What it is called is told by nobody but who asked; where it is nobody may choose.
+            self.record(_access(event, f"C-MOVE to {aet!r} refused: no such destination"))
+            yield None, None
+            return
+        try:
+            held = self._named(event)
+            self._record_retrieval(event, f"C-MOVE to {destination.aet}", held)
+        except InvalidQuery as error:
+            yield destination.host, destination.port, {"contexts": [build_context("1.2.840.10008.1.1")]}
+            yield 0
+            yield _status(NO_IDENTIFIER, str(error)), None
+            return
+        contexts = _contexts(held)
+        yield destination.host, destination.port, {"contexts": contexts, "ae_title": destination.aet}
+        yield len(held)
+        yield from self._iter_objects(event, held, None)
+
+    def _named(self, event: Any) -> list[Held]:
+        query = Query(level=Level.IMAGE, matches=read_uids(_identifier(event)))
+        return self.catalogue.list_matching(query)
+
+    def _record_retrieval(self, event: Any, how: str, held: list[Held]) -> None:
+        counts: dict[str, int] = {}
+        for one in held:
+            counts[one.study_instance_uid] = counts.get(one.study_instance_uid, 0) + 1
+        for study, count in counts.items():
+            self.record(_access(event, how, study, count))
+
+    def _iter_objects(
+        self, event: Any, held: list[Held], accepted: set[tuple[str, str]] | None
+    ) -> Iterator[tuple[int, Dataset | None]]:
+        for one in held:
+            if event.is_cancelled:
+                yield CANCEL, None
+                return
+            as_stored = accepted is None or (one.sop_class_uid, one.transfer_syntax_uid) in accepted
+            try:
+                yield PENDING, self._load(one, as_stored=as_stored)
+            except (WetreadError, OSError) as error:
+                # Counted as failed by its UID; the others go on.
+                logger.warning("An object could not be sent: %s", type(error).__name__)
+                yield PENDING, _unsendable(one)
+
+    def _load(self, one: Held, *, as_stored: bool) -> Dataset:
+        with self.catalogue.open(one) as file:
+            if as_stored or one.transfer_syntax_uid == EXPLICIT:
+                return dcmread(file)
+            return dcmread(io.BytesIO(b"".join(to_explicit_little_endian(file))))
+
+
+def _identifier(event: Any) -> Dataset:
+    try:
+        ds: Dataset = event.identifier
+        list(ds)
+    except Exception as error:
+        raise InvalidQuery("The identifier cannot be read.") from error
+    return ds
+
+
+def _access(event: Any, what: str, study: str = "", count: int = 0) -> Access:
+    requestor = event.assoc.requestor
+    return Access(
+        aet=str(requestor.ae_title).strip(),
+        address=str(requestor.address or ""),
+        what=what,
+        study_instance_uid=study,
+        count=count,
+    )
+
+
+def _contexts(held: list[Held]) -> list[PresentationContext]:
+    """Return what must be proposed: each class as it is stored, and in the default transfer syntax."""
+    pairs = {(one.sop_class_uid, one.transfer_syntax_uid) for one in held}
+    pairs |= {(one.sop_class_uid, EXPLICIT) for one in held}
+    return [build_context(abstract, [syntax]) for abstract, syntax in sorted(pairs)[:_MOST_CONTEXTS]]
+
+
+def _status(code: int, comment: str) -> Dataset:
+    ds = Dataset()
+    ds.Status = code
+    ds.ErrorComment = comment[:64]
+    return ds
+
+
+def _unsendable(one: Held) -> Dataset:
+    ds = Dataset()
+    ds.SOPClassUID, ds.SOPInstanceUID = one.sop_class_uid, one.sop_instance_uid
+    return ds

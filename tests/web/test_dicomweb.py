@@ -1,0 +1,205 @@
+"""DICOMweb on a real server, asked by a real client."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email import message_from_bytes
+from email.policy import HTTP
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pydicom
+import pytest
+import uvicorn
+from dicomweb_client.api import DICOMwebClient
+from lxml import etree
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
+
+from tests.dicom.small_ct import SmallCt, make_slice
+from tests.ports import free_port
+from tests.store.test_catalogue import Archive
+from tests.stores import open_store
+from wetread.store.audit_rows import AuditRows
+from wetread.web import create_web
+
+NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+STUDY, SERIES = "1.1", "1.1.1"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+    store = open_store(tmp_path_factory.mktemp("archive") / "data")
+    one = Archive(store)
+    for number in range(3):
+        one.add(
+            STUDY, SERIES, PatientName="Müller^Jürgen", PatientID="P1", StudyDescription=f"<b>{number}</b>"
+        )
+    one.add("1.2", "1.2.1", PatientName="Doe^Jane", StudyDate="20200101")
+    yield one
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def base(archive: Archive) -> Iterator[str]:
+    app = create_web(archive.store, {}, now=lambda: NOW)
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", server_header=False))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}/dicom-web"
+    app.state.pulse.stop()
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture
+def client(base: str) -> DICOMwebClient:
+    return DICOMwebClient(base)
+
+
+def parts_of(answer: httpx.Response) -> list[bytes]:
+    head = f"Content-Type: {answer.headers['content-type']}\r\n\r\n".encode()
+    message = message_from_bytes(head + answer.content, policy=HTTP)
+    return [part.get_payload(decode=True) for part in message.iter_parts()]  # type: ignore[misc]
+
+
+def stored(archive: Archive, number: int = 1) -> bytes:
+    held = archive.store.catalogue.find_held(f"1.9.{number}")
+    assert held is not None
+    with archive.store.catalogue.open(held) as file:
+        return file.read()
+
+
+def test_search_at_each_level(client: DICOMwebClient) -> None:
+    studies = client.search_for_studies(search_filters={"PatientName": "muller*"})
+    assert [one["0020000D"]["Value"] for one in studies] == [[STUDY]]
+    series = client.search_for_series(STUDY)
+    assert [one["0020000E"]["Value"] for one in series] == [[SERIES]]
+    instances = client.search_for_instances(STUDY, SERIES, fields=["ImagePositionPatient"])
+    assert len(instances) == 3
+    assert all("00200032" in one for one in instances)
+    assert client.search_for_studies(search_filters={"PatientID": "nobody"}) == []
+
+
+def test_more_than_the_limit_is_told(base: str) -> None:
+    answer = httpx.get(f"{base}/studies", params={"limit": 1, "InstitutionName": "x"})
+    assert len(answer.json()) == 1
+    assert "additional results" in answer.headers["warning"]
+    assert "InstitutionName is not matched" in answer.headers["warning"]
+    assert "warning" not in httpx.get(f"{base}/studies").headers
+
+
+def test_headers_with_addresses_that_lead_to_the_values(client: DICOMwebClient, archive: Archive) -> None:
+    headers = client.retrieve_series_metadata(STUDY, SERIES)
+    assert len(headers) == 3
+    uri = headers[0]["7FE00010"]["BulkDataURI"]
+    uid = headers[0]["00080018"]["Value"][0]
+    assert uri.endswith(f"/studies/{STUDY}/series/{SERIES}/instances/{uid}/bulkdata/7FE00010")
+    [value] = client.retrieve_bulkdata(uri)
+    held = archive.store.catalogue.find_held(uid)
+    assert held is not None
+    assert value == pydicom.dcmread(held.path).PixelData
+
+
+def test_objects_as_they_are_stored(client: DICOMwebClient, archive: Archive, base: str) -> None:
+    got = client.retrieve_series(STUDY, SERIES)
+    assert {ds.SOPInstanceUID for ds in got} == {"1.9.1", "1.9.2", "1.9.3"}
+    single = httpx.get(
+        f"{base}/studies/{STUDY}/series/{SERIES}/instances/1.9.1", headers={"Accept": "application/dicom"}
+    )
+    assert single.content == stored(archive)
+    assert single.headers["content-type"] == "application/dicom"
+    several = httpx.get(f"{base}/studies/{STUDY}")
+    assert set(parts_of(several)) == {stored(archive, number) for number in (1, 2, 3)}
+
+
+def test_frames(client: DICOMwebClient, archive: Archive, base: str) -> None:
+    pixels = pydicom.dcmread(io.BytesIO(stored(archive))).PixelData
+    [frame] = client.retrieve_instance_frames(
+        STUDY, SERIES, "1.9.1", [1], media_types=(("application/octet-stream", "*"),)
+    )
+    assert frame == pixels
+    url = f"{base}/studies/{STUDY}/series/{SERIES}/instances/1.9.1/frames"
+    assert httpx.get(f"{url}/1", headers={"Accept": "application/octet-stream"}).content == pixels
+    for missing in ("2", "0", "1,2", "x", "999999999999"):
+        assert httpx.get(f"{url}/{missing}").status_code == 404, missing
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, JPEGLSLossless])
+def test_another_transfer_syntax_becomes_the_default_one(
+    archive: Archive, base: str, tmp_path: Path, syntax: str
+) -> None:
+    ds = make_slice(SmallCt(shape=(1, 8, 10), study_uid="1.4", series_uid="1.4.1"), 0)
+    plain = ds.pixel_array.copy()
+    ds.SOPInstanceUID = f"1.9.4.{len(syntax)}"
+    if syntax == JPEGLSLossless:
+        ds.compress(JPEGLSLossless, generate_instance_uid=False)
+    else:
+        ds.file_meta.TransferSyntaxUID = syntax
+        ds.set_original_encoding(True, True, "latin-1")
+    uid = archive.add_data_set(ds)
+    url = f"{base}/studies/1.4/series/1.4.1/instances/{uid}"
+    default = pydicom.dcmread(io.BytesIO(httpx.get(url, headers={"Accept": "application/dicom"}).content))
+    assert default.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert np.array_equal(default.pixel_array, plain)
+    as_stored = httpx.get(url, headers={"Accept": "application/dicom; transfer-syntax=*"})
+    assert pydicom.dcmread(io.BytesIO(as_stored.content)).file_meta.TransferSyntaxUID == syntax
+    [frame] = parts_of(httpx.get(f"{url}/frames/1"))
+    assert frame == plain.astype("<i2" if ds.PixelRepresentation else "<u2").tobytes()
+
+
+def test_xml_where_it_is_accepted(base: str) -> None:
+    accept = {"Accept": 'multipart/related; type="application/dicom+xml"'}
+    documents = parts_of(httpx.get(f"{base}/studies/{STUDY}/metadata", headers=accept))
+    root = etree.fromstring(documents[0])
+    space = {"n": "http://dicom.nema.org/PS3.19/models/NativeDICOM"}
+    assert root.findtext("n:DicomAttribute[@tag='00081030']/n:Value", namespaces=space) == "<b>2</b>"
+    name = "n:DicomAttribute[@tag='00100010']/n:PersonName/n:Alphabetic/n:FamilyName"
+    assert root.findtext(name, namespaces=space) == "Müller"
+    assert len(parts_of(httpx.get(f"{base}/studies", headers=accept))) >= 2
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("studies/9.9", 404),
+        ("studies/9.9/metadata", 404),
+        (f"studies/{STUDY}/series/9.9", 404),
+        (f"studies/{STUDY}/series/{SERIES}/instances/9/bulkdata/7FE00010", 404),
+        (f"studies/{STUDY}/series/{SERIES}/instances/1.9.1/bulkdata/00091001", 404),
+        (f"studies/{STUDY}/series/{SERIES}/instances/1.9.1/bulkdata/..%2f..%2fetc", 404),
+        ("studies/..%2f..%2fetc/metadata", 404),
+        ("studies/%2e%2e/metadata", 404),
+        ("studies?StudyDate=x", 400),
+        ("studies?limit=-1", 400),
+        ("studies?NoSuch=1", 400),
+        ("studies/x/series", 400),
+    ],
+)
+def test_what_is_not_there_or_makes_no_sense(base: str, path: str, status: int) -> None:
+    answer = httpx.get(f"{base}/{path}")
+    assert answer.status_code == status
+    assert answer.json()["error"]
+
+
+@pytest.mark.parametrize("path", ["studies", f"studies/{STUDY}", f"studies/{STUDY}/metadata"])
+def test_what_nobody_can_serve(base: str, path: str) -> None:
+    assert httpx.get(f"{base}/{path}", headers={"Accept": "text/html"}).status_code == 406
+
+
+def test_everything_is_in_the_audit_trail(base: str, archive: Archive) -> None:
+    httpx.get(f"{base}/studies/{STUDY}")
+    httpx.get(f"{base}/studies/1.2/metadata")
+    for _ in range(3):
+        httpx.get(f"{base}/studies/1.2/metadata")
+    rows = AuditRows(archive.store.engine)
+    messages = [entry.message for entry in rows.list_last(50, study="1.2")]
+    assert any("3 objects by DICOMweb" in entry.message for entry in rows.list_last(50, study=STUDY))
+    assert sum("headers of the study" in message for message in messages) == 1
