@@ -37,6 +37,10 @@ class _Died(Exception):
     """The process ended or had to be ended."""
 
 
+class _Hung(_Died):
+    """It had its time."""
+
+
 @dataclass(slots=True)
 class _Worker:
     """One process."""
@@ -53,6 +57,8 @@ class _Worker:
         try:
             send(self.channel, header, data, deadline)
             answer = receive(self.channel, deadline)
+        except TimeoutError as error:
+            raise _Hung from error
         except (OSError, ValueError) as error:
             raise _Died from error
         if answer is None:
@@ -127,9 +133,9 @@ class DecoderPool:
             was_used = worker.count > 0
             try:
                 return self._ask_one(worker, header, data)
-            except _Died:
+            except _Died as error:
                 # An earlier frame may have left it ill: this one dies of its own only in a fresh process.
-                if not was_used:
+                if not was_used or isinstance(error, _Hung):
                     raise
             return self._ask_one(self._start(), header, data)
 
