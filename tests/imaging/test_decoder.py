@@ -55,7 +55,7 @@ class Decoding(threading.Thread):
     def run(self) -> None:
         try:
             decode(self.pool)
-        except WetreadError as error:
+        except (AssertionError, WetreadError) as error:
             self.error = error
 
 

@@ -75,7 +75,6 @@ class _Shade:
         self._span = float(span.min()), float(span.max())
 
     def __call__(self, values: Array) -> Array:
-        # Headers may hold any number; what is none in the end is black.
         with np.errstate(all="ignore"):
             return self._shade(values)
 
@@ -100,7 +99,9 @@ class _Shade:
         display = self._display
         if display.modality_lut is not None:
             return display.modality_lut.look_up(values).astype(np.float64)
-        rescaled: Array = values * display.slope + display.intercept
+        # Headers may hold any number; what is none in the end is black.
+        with np.errstate(all="ignore"):
+            rescaled: Array = values * display.slope + display.intercept
         return rescaled
 
 
