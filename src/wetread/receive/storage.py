@@ -178,7 +178,7 @@ class StorageScp:
         try:
             self.trail.begin(received.transfer, received.sender, study, patient_id)
         except StorageError as error:
-            raise _disk_refusal(error, study) from error
+            raise disk_refusal(error, study) from error
 
     def on_begin(self, calling_aet: str, address: str) -> None:
         """Record who comes for the first time."""
@@ -209,7 +209,7 @@ def _read(received: Received, model: JsonModel) -> Instance:
         message = "The instance is larger than dicom.maximum_instance_mb allows."
         raise Refusal(status=OUT_OF_RESOURCES, code=ProblemCode.UNREADABLE_INSTANCE, message=message)
     if spool.error is not None:
-        raise _disk_refusal(storage_error(spool.error))
+        raise disk_refusal(storage_error(spool.error))
     if not is_uid(received.sop_instance_uid):
         message = "The SOP Instance UID is not a UID."
         raise Refusal(status=INVALID_INSTANCE_UID, code=ProblemCode.UNREADABLE_INSTANCE, message=message)
@@ -230,14 +230,15 @@ def _accept(store: Store, arrived: Arrived) -> Acceptance:
     try:
         return store.intake.accept(arrived)
     except StorageError as error:
-        raise _disk_refusal(error, arrived.instance.study_instance_uid) from error
+        raise disk_refusal(error, arrived.instance.study_instance_uid) from error
 
 
 def _unreadable(error: InputError) -> Refusal:
     return Refusal(status=CANNOT_UNDERSTAND, code=error.code, message=error.message)
 
 
-def _disk_refusal(error: StorageError, study_instance_uid: str = "") -> Refusal:
+def disk_refusal(error: StorageError, study_instance_uid: str = "") -> Refusal:
+    """Return the refusal of what disk or index do not take."""
     return Refusal(
         status=OUT_OF_RESOURCES,
         code=ProblemCode.STORAGE_ERROR,

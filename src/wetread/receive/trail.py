@@ -34,6 +34,8 @@ class Sender:
 
     aet: str
     address: str = ""
+    #: Account or token, where that is known and not the title.
+    user: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -277,7 +279,7 @@ class ReceiveTrail:
 
 def _actor(sender: Sender) -> Actor:
     return Actor(
-        user_id=sender.aet or "unknown",
+        user_id=sender.user or sender.aet or "unknown",
         ae_title=sender.aet,
         address=sender.address,
         is_requestor=True,
