@@ -26,6 +26,8 @@ from wetread.network import client_context, renewing_context, server_context
 from wetread.receive.cstore import Receiver, ReceiverOptions, start_receiver
 from wetread.receive.mllp import Listener, MllpOptions, start_mllp_listener
 from wetread.receive.notes import Notes
+from wetread.receive.storage import OnStored
+from wetread.receive.stow import Stow, StowOptions, start_stow
 from wetread.receive.trail import ReceiveTrail
 from wetread.registry import read_models
 from wetread.store import Store
@@ -46,6 +48,7 @@ class RunningApp:
     store: Store
     work: Work
     receiver: Receiver
+    stow: Stow
     listener: Listener | None
     #: What the HL7 listener refused.
     trail: ReceiveTrail
@@ -64,6 +67,7 @@ class RunningApp:
     def stop(self) -> None:
         """Stop taking in first, then working, then showing."""
         self.receiver.stop()
+        self.stow.stop()
         if self.listener is not None:
             self.listener.stop()
         self.inventory.stop()
@@ -72,6 +76,7 @@ class RunningApp:
         self.web.state.pulse.stop()
         self.server.should_exit = True
         self.server_thread.join()
+        self.stow.close()
         self.trail.close()
         with contextlib.suppress(StorageError):
             # A full disk must not keep us running.
@@ -101,9 +106,11 @@ def start_app(config: Config) -> RunningApp:
     check_users(config, identity)
     models = read_models(config.models, config.registry.trusted_keys)
     work = start_work(config, store, worker_id, models)
-    receiver = _start_receiver(config, store, work.dispatcher)
+    on_stored = _waking(work.dispatcher)
+    receiver = _start_receiver(config, store, on_stored)
+    stow = _start_stow(config, store, on_stored)
     trail = ReceiveTrail(store.audit.record, config.dicom.aet)
-    web = _make_web(config, store, models, work.dispatcher, identity, forwarder)
+    web = _make_web(config, store, models, work.dispatcher, identity, forwarder, stow)
     server, thread, url = _serve_web(config, web)
     # Last: it takes as long as there are files, and nobody need wait for it.
     inventory = Inventory(store, now)
@@ -112,6 +119,7 @@ def start_app(config: Config) -> RunningApp:
         store=store,
         work=work,
         receiver=receiver,
+        stow=stow,
         listener=_start_listener(config, store, trail),
         trail=trail,
         forwarder=forwarder,
@@ -175,11 +183,24 @@ def _start_forwarder(config: Config, store: Store) -> Forwarder | None:
     return forwarder
 
 
-def _start_receiver(config: Config, store: Store, dispatcher: Dispatcher) -> Receiver:
+def _waking(dispatcher: Dispatcher) -> OnStored:
     def on_stored(_study_instance_uid: str, acceptance: Acceptance) -> None:
         if acceptance is Acceptance.ACCEPTED:
             dispatcher.wake()
 
+    return on_stored
+
+
+def _start_stow(config: Config, store: Store, on_stored: OnStored) -> Stow:
+    options = StowOptions(
+        aet=config.dicom.aet,
+        instance_limit=config.dicom.maximum_instance_mb << 20,
+        maximum_requests=config.dicom.maximum_associations,
+    )
+    return start_stow(options, store, on_stored)
+
+
+def _start_receiver(config: Config, store: Store, on_stored: OnStored) -> Receiver:
     options = ReceiverOptions(
         aet=config.dicom.aet,
         host=config.dicom.host,
@@ -233,6 +254,7 @@ def _make_web(
     dispatcher: Dispatcher,
     identity: Identity,
     forwarder: Forwarder | None,
+    stow: Stow,
 ) -> FastAPI:
     return create_web(
         store,
@@ -240,6 +262,7 @@ def _make_web(
         identity=identity,
         on_retry=lambda: dispatcher.wake(sweep=True),
         audit_backlog=forwarder.backlog if forwarder else None,
+        stow=stow,
         allowed_hosts=config.web.allowed_hosts,
         needs_https=config.web.is_exposed or config.web.tls is not None,
         now=now,

@@ -27,6 +27,7 @@ class Permission(StrEnum):
     IDENTITY = "see who the patient is"
     REPORT = "mark a study as reported, put it back"
     RETRY = "send a refused document again"
+    SEND = "hand in images"
 
 
 _P = Permission
@@ -34,10 +35,10 @@ _P = Permission
 #: An administrator keeps the service going and needs no names for that; whoever needs both has two accounts.
 PERMISSIONS = MappingProxyType(
     {
-        Role.RADIOLOGIST: frozenset({_P.PAGES, _P.STUDIES, _P.IDENTITY, _P.REPORT}),
-        Role.LEAD: frozenset({_P.PAGES, _P.STUDIES, _P.IDENTITY, _P.REPORT, _P.RETRY}),
+        Role.RADIOLOGIST: frozenset({_P.PAGES, _P.STUDIES, _P.IDENTITY, _P.REPORT, _P.SEND}),
+        Role.LEAD: frozenset({_P.PAGES, _P.STUDIES, _P.IDENTITY, _P.REPORT, _P.RETRY, _P.SEND}),
         Role.ADMINISTRATOR: frozenset({_P.PAGES, _P.STUDIES, _P.RETRY}),
         Role.DATA_SCIENTIST: frozenset({_P.PAGES, _P.STUDIES}),
-        Role.SERVICE: frozenset({_P.STUDIES, _P.IDENTITY}),
+        Role.SERVICE: frozenset({_P.STUDIES, _P.IDENTITY, _P.SEND}),
     }
 )

@@ -21,17 +21,20 @@ from wetread.domain.model import Model
 from wetread.errors import AccessError, InvalidQuery, NotAcceptable, NotHeld, StorageError
 from wetread.identity import Identity, make_identity
 from wetread.identity.principal import Obligation
+from wetread.receive.stow import Stow
 from wetread.store import Store
 from wetread.web.access import Doorkeeper, DutyFirst, SignInNeeded
 from wetread.web.account import make_account
 from wetread.web.api import make_api
 from wetread.web.deliveries import make_deliveries
+from wetread.web.dicomweb import make_dicomweb
 from wetread.web.documents import make_documents
 from wetread.web.guard import LOOPBACK_HOSTS, NO_STORE, SECURITY_HEADERS, Guard
 from wetread.web.live import Pulse
 from wetread.web.login import make_login
 from wetread.web.pages import make_pages
 from wetread.web.site import Site, load_templates
+from wetread.web.stow import make_stow
 from wetread.web.study import StudyViews
 from wetread.web.trail import WebTrail
 
@@ -56,6 +59,7 @@ def create_web(
     identity: Identity | None = None,
     on_retry: Callable[[], None] | None = None,
     audit_backlog: Callable[[], tuple[int, str]] | None = None,
+    stow: Stow | None = None,
     allowed_hosts: Iterable[str] = (),
     needs_https: bool = False,
     poll_s: float = POLL_S,
@@ -74,6 +78,8 @@ def create_web(
         None: no such button.
     audit_backlog
         Asked how many entries of the audit trail wait for their collector, and why; None: there is none.
+    stow
+        Takes what is handed in by STOW-RS; None: nothing is.
     allowed_hosts
         Host names beside loopback under which the pages may be asked for.
     needs_https
@@ -96,6 +102,7 @@ def create_web(
         now=now,
         on_retry=on_retry,
         audit_backlog=audit_backlog,
+        stow=stow,
     )
     # FastAPI's own documentation pages load scripts from elsewhere.
     app = FastAPI(
@@ -108,7 +115,10 @@ def create_web(
     )
     app.state.pulse = site.pulse
     app.state.site = site
-    makers = (make_pages, make_deliveries, make_documents, make_api, make_login, make_account)
+    makers = (
+        *(make_pages, make_deliveries, make_documents, make_api, make_dicomweb, make_stow),
+        *(make_login, make_account),
+    )
     for router in (make(site) for make in makers):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")

@@ -35,6 +35,8 @@ NO_STORE = "no-store"
 STRICT_TRANSPORT = "max-age=31536000"
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+#: No form can send these, and a script of another page only after a question that is never answered (CORS).
+_PROGRAMS_TYPES = ("multipart/related", "application/dicom")
 
 
 class Guard:
@@ -90,8 +92,15 @@ def _is_own_origin(origin: str, host: str) -> bool:
 
 
 def _is_program(headers: Headers) -> bool:
-    """Tell whether a program asks: no page of another site can make a browser send a token of ours."""
-    return "origin" not in headers and headers.get("authorization", "").lower().startswith("bearer ")
+    """Tell whether a program asks: no page of another site can make a browser send this."""
+    # A browser says where a change comes from, and has our cookie: a program has neither.
+    if any(name in headers for name in ("origin", "cookie", "sec-fetch-site")):
+        return "origin" not in headers and _has_token(headers)
+    return _has_token(headers) or headers.get("content-type", "").lower().startswith(_PROGRAMS_TYPES)
+
+
+def _has_token(headers: Headers) -> bool:
+    return headers.get("authorization", "").lower().startswith("bearer ")
 
 
 def host_name(host: str) -> str:

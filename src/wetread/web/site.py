@@ -12,6 +12,7 @@ from datetime import datetime
 import jinja2
 
 from wetread.identity import Identity, Permission, Principal, PrincipalKind
+from wetread.receive.stow import Stow
 from wetread.store import Store
 from wetread.web.live import Pulse
 from wetread.web.study import StudyViews
@@ -33,6 +34,8 @@ class Site:
     on_retry: Callable[[], None] | None
     #: How many entries of the audit trail wait for their collector, and why; None: there is none.
     audit_backlog: Callable[[], tuple[int, str]] | None = None
+    #: Takes what is handed in by STOW-RS; None: nothing is.
+    stow: Stow | None = None
 
     def render(self, template: str, who: Principal | None = None, **values: object) -> str:
         """Return a page for somebody; everything in it is escaped."""
