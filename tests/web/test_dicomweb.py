@@ -105,7 +105,7 @@ def test_headers_with_addresses_that_lead_to_the_values(client: DICOMwebClient, 
     [value] = client.retrieve_bulkdata(uri)
     held = archive.store.catalogue.find_held(uid)
     assert held is not None
-    assert value == pydicom.dcmread(held.path).PixelData
+    assert value == pydicom.dcmread(archive.store.catalogue.path_of(held)).PixelData
 
 
 def test_objects_as_they_are_stored(client: DICOMwebClient, archive: Archive, base: str) -> None:

@@ -109,7 +109,33 @@ def write_answer(search: Search, found: Iterable[Found], base_url: str) -> bytes
     base_url
         Of the DICOMweb service, without a slash at the end.
     """
-    return orjson.dumps([_answer(search, one, base_url) for one in list(found)[: search.limit]])
+    shape = _Shape.of(search)
+    answers = [_answer(shape, one, base_url) for one in list(found)[: search.limit]]
+    return orjson.dumps(answers, option=orjson.OPT_SORT_KEYS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """What every answer of a search has; worked out once."""
+
+    #: None: whatever the header has.
+    wanted: frozenset[Tag] | None
+    #: What every answer must have is there, empty where it is not known.
+    empty: dict[Tag, Any]
+    has_study: bool
+
+    @classmethod
+    def of(cls, search: Search) -> _Shape:
+        level = search.query.level
+        returned = frozenset[Tag]().union(*(RETURNED[one] for one in search.levels))
+        belonging = frozenset[Tag]().union(*(BELONGING.get(one, ()) for one in (*ABOVE[level], level)))
+        included = search.included if level is Level.IMAGE else search.included & belonging
+        takes_all = search.includes_all and level is Level.IMAGE
+        return cls(
+            wanted=None if takes_all else returned | (belonging if search.includes_all else included),
+            empty={tag: {"vr": dictionary_VR(int(tag, 16))} for tag in returned - {attributes.CHARACTER_SET}},
+            has_study=Level.STUDY in search.levels,
+        )
 
 
 class _Reader:
@@ -211,34 +237,22 @@ def _truth(name: str, value: str) -> bool:
     return value == "true"
 
 
-def _answer(search: Search, one: Found, base_url: str) -> dict[Tag, Any]:
-    answer = {tag: value for tag, value in one.header.items() if _is_wanted(search, tag, value)}
-    for level in search.levels:
-        for tag in RETURNED[level] - {attributes.CHARACTER_SET}:
-            # What every answer must have is there, empty where it is not known.
-            answer.setdefault(tag, {"vr": dictionary_VR(int(tag, 16))})
-    answer.update(_computed(one, search))
-    url = address_of(one, base_url)
-    answer[attributes.RETRIEVE_URL] = {"vr": "UR", "Value": [url]}
+def _answer(shape: _Shape, one: Found, base_url: str) -> dict[Tag, Any]:
+    header = one.header
+    tags = header.keys() if shape.wanted is None else shape.wanted & header.keys()
+    answer = dict(shape.empty)
+    answer.update((tag, header[tag]) for tag in tags if "BulkDataURI" not in header[tag])
+    answer.update(_computed(one, has_study=shape.has_study))
+    answer[attributes.RETRIEVE_URL] = {"vr": "UR", "Value": [address_of(one, base_url)]}
     answer[attributes.AVAILABILITY] = {"vr": "CS", "Value": ["ONLINE"]}
-    return dict(sorted(answer.items()))
+    return answer
 
 
-def _is_wanted(search: Search, tag: Tag, value: Any) -> bool:
-    if any(tag in RETURNED[level] for level in search.levels):
-        return True
-    if "BulkDataURI" in value:
-        return False
-    level = search.query.level
-    belongs = level is Level.IMAGE or any(tag in BELONGING[one] for one in (*ABOVE[level], level))
-    return belongs and (search.includes_all or tag in search.included)
-
-
-def _computed(one: Found, search: Search) -> dict[Tag, Any]:
+def _computed(one: Found, *, has_study: bool) -> dict[Tag, Any]:
     answer: dict[Tag, Any] = {attributes.STUDY_UID: _uid(one.study_instance_uid)}
     if one.series_instance_uid:
         answer[attributes.SERIES_UID] = _uid(one.series_instance_uid)
-    if one.counts is not None and Level.STUDY in search.levels:
+    if one.counts is not None and has_study:
         modalities = list(one.counts.modalities)
         answer[attributes.MODALITIES_IN_STUDY] = (
             {"vr": "CS", "Value": modalities} if modalities else {"vr": "CS"}

@@ -79,8 +79,8 @@ class Held:
     sop_class_uid: str
     #: ``""``: of a document; Explicit VR Little Endian.
     transfer_syntax_uid: str
-    #: The Part 10 file; it may be encrypted, so open it by ``Catalogue.open``.
-    path: Path
+    #: sha256 over its data set; of a document, over its file.
+    content_digest: str
     #: Row number of a document of ours, None for what arrived.
     document_id: int | None = None
 
@@ -105,40 +105,46 @@ class Catalogue:
         self, study_instance_uid: str, series_instance_uid: str = "", sop_instance_uid: str = ""
     ) -> list[Held]:
         """Return the objects of a study, of one of its series, or one of them; none where there are none."""
-        where = Place(study_instance_uid, series_instance_uid, sop_instance_uid)
+        place = Place(study_instance_uid, series_instance_uid, sop_instance_uid)
         with self._reading() as connection:
-            rows = connection.execute(objects_at(where, with_metadata=False)).mappings().all()
-        return [self._held(row) for row in rows]
+            query = objects_at(place, with_metadata=False)
+            rows = connection.execute(query, place.values).mappings().all()
+        return [_held(row) for row in rows]
 
     def find_held(self, sop_instance_uid: str) -> Held | None:
         """Return an object by its UID alone, None where there is none."""
+        place = Place(sop_instance_uid=sop_instance_uid)
         with self._reading() as connection:
-            query = objects_at(Place(sop_instance_uid=sop_instance_uid), with_metadata=False)
-            row = connection.execute(query).mappings().first()
-        return None if row is None else self._held(row)
+            query = objects_at(place, with_metadata=False)
+            row = connection.execute(query, place.values).mappings().first()
+        return None if row is None else _held(row)
 
     def list_matching(self, query: Query) -> list[Held]:
         """Return the objects that match a query at the level IMAGE."""
         with self._reading() as connection:
             rows = connection.execute(_page(matching_objects(query), query)).mappings().all()
-        return [self._held(row) for row in rows]
+        return [_held(row) for row in rows]
 
     def open(self, held: Held) -> BinaryIO:
         """Open an object's Part 10 file for reading, wherever in it; raises OSError where it is gone."""
-        blobs = self.instances if held.document_id is None else self.documents
-        return blobs.vault.open(held.path)
+        return self.instances.vault.open(self.path_of(held))
+
+    def path_of(self, held: Held) -> Path:
+        """Return where an object's Part 10 file lies; it may be encrypted: ``open`` it."""
+        if held.document_id is None:
+            return self.instances.path(held.sop_instance_uid)
+        return self.documents.path(held.content_digest)
 
     def iter_metadata(
         self, study_instance_uid: str, series_instance_uid: str = "", sop_instance_uid: str = ""
     ) -> Iterator[tuple[Held, bytes]]:
         """Yield each object's header as DICOM JSON; addresses of bulk data are relative to the instance."""
-        where = Place(study_instance_uid, series_instance_uid, sop_instance_uid)
+        place = Place(study_instance_uid, series_instance_uid, sop_instance_uid)
+        query = objects_at(place, with_metadata=True)
         with self._reading() as connection:
-            rows = connection.execute(
-                objects_at(where, with_metadata=True).execution_options(yield_per=_BATCH)
-            )
+            rows = connection.execute(query, place.values, execution_options={"yield_per": _BATCH})
             for row in rows.mappings():
-                held = self._held(row)
+                held = _held(row)
                 yield held, self._metadata(held, row["metadata"])
 
     def describe_missing(self, limit: int = _BATCH) -> int:
@@ -238,7 +244,7 @@ class Catalogue:
             rows = connection.execute(_page(matching_objects(query), query)).mappings().all()
         found = []
         for row in rows:
-            held = self._held(row)
+            held = _held(row)
             found.append(
                 Found(
                     level=Level.IMAGE,
@@ -255,13 +261,12 @@ class Catalogue:
         """Return the headers of objects by UID."""
         headers: dict[str, JsonHeader] = {}
         for some in _batches(list(dict.fromkeys(uids))):
+            place = Place(sop_instance_uids=some)
             with self._reading() as connection:
-                query = objects_at(Place(sop_instance_uids=some), with_metadata=True)
-                rows = connection.execute(query).mappings().all()
+                query = objects_at(place, with_metadata=True)
+                rows = connection.execute(query, place.values).mappings().all()
             for row in rows:
-                headers[row["sop_instance_uid"]] = orjson.loads(
-                    self._metadata(self._held(row), row["metadata"])
-                )
+                headers[row["sop_instance_uid"]] = orjson.loads(self._metadata(_held(row), row["metadata"]))
         return headers
 
     def _metadata(self, held: Held, packed: bytes | None) -> bytes:
@@ -270,7 +275,7 @@ class Catalogue:
         # Too large for the index, or taken in by an earlier version: the file knows.
         model = JsonModel(limits=ON_DEMAND)
         try:
-            read_instance(held.path, self.instances.vault.open, model)
+            read_instance(self.path_of(held), self.instances.vault.open, model)
         except (InputError, OSError):
             # What is wrong with the file stands in the history (``reconcile``).
             return orjson.dumps(_bare_header(held))
@@ -286,25 +291,20 @@ class Catalogue:
                 update(table).where(table.c.sop_instance_uid == sop_instance_uid).values(metadata=packed)
             )
 
-    def _held(self, row: Mapping[Any, Any]) -> Held:
-        document_id = row["document_id"]
-        path = (
-            self.instances.path(row["sop_instance_uid"])
-            if document_id is None
-            else self.documents.path(row["content_digest"])
-        )
-        return Held(
-            study_instance_uid=row["study_instance_uid"],
-            series_instance_uid=row["series_instance_uid"],
-            sop_instance_uid=row["sop_instance_uid"],
-            sop_class_uid=row["sop_class_uid"],
-            transfer_syntax_uid=row["transfer_syntax_uid"],
-            path=path,
-            document_id=document_id,
-        )
-
     def _reading(self) -> Connection:
         return self.engine.connect().execution_options(read_only=True)
+
+
+def _held(row: Mapping[Any, Any]) -> Held:
+    return Held(
+        study_instance_uid=row["study_instance_uid"],
+        series_instance_uid=row["series_instance_uid"],
+        sop_instance_uid=row["sop_instance_uid"],
+        sop_class_uid=row["sop_class_uid"],
+        transfer_syntax_uid=row["transfer_syntax_uid"],
+        content_digest=row["content_digest"],
+        document_id=row["document_id"],
+    )
 
 
 def _page(statement: Select[Any], query: Query) -> Select[Any]:

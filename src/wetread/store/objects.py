@@ -5,10 +5,11 @@ In: a place, or a ``Query``.  Out: statements.  Never: a result that was superse
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, exists, literal, select, union_all
+from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, exists, literal, select, union_all
 
 from wetread.dicom.part10 import EXPLICIT
 from wetread.domain.query import Query
@@ -25,26 +26,26 @@ class Place:
     sop_instance_uid: str = ""
     sop_instance_uids: tuple[str, ...] = ()
 
-    def where(self, study: Any, series: Any, instance: Any) -> list[ColumnElement[bool]]:
-        """Return the conditions on these columns."""
-        conditions = [
-            column == uid
-            for column, uid in (
-                (study, self.study_instance_uid),
-                (series, self.series_instance_uid),
-                (instance, self.sop_instance_uid),
-            )
-            if uid
-        ]
-        return [*conditions, instance.in_(self.sop_instance_uids)] if self.sop_instance_uids else conditions
+    @property
+    def values(self) -> dict[str, Any]:
+        """What is given, by the names of parameters."""
+        given = {"study": self.study_instance_uid, "series": self.series_instance_uid}
+        given |= {"instance": self.sop_instance_uid, "instances": self.sop_instance_uids}  # type: ignore[dict-item]
+        return {name: value for name, value in given.items() if value}
 
 
 def objects_at(place: Place, *, with_metadata: bool) -> Select[Any]:
-    """Return the query for the objects at a place, ordered as they are looked at."""
+    """Return the query for the objects at a place, in order; it is run with the ``values`` of the place."""
+    return _objects(frozenset(place.values), with_metadata)
+
+
+# Building a statement costs more than running it.
+@functools.cache
+def _objects(given: frozenset[str], with_metadata: bool) -> Select[Any]:
     one, document, reading = schema.instance.c, schema.document.c, schema.reading.c
     arrived = select(*_columns_of_instance(with_metadata=with_metadata)).where(
         _is_no_document(),
-        *place.where(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid),
+        *_where(given, one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid),
     )
     made = (
         select(*_columns_of_document(with_metadata=with_metadata))
@@ -52,13 +53,23 @@ def objects_at(place: Place, *, with_metadata: bool) -> Select[Any]:
         .where(
             document.sop_class_uid != "",
             ~reading.superseded,
-            *place.where(reading.study_instance_uid, document.series_instance_uid, document.sop_instance_uid),
+            *_where(
+                given, reading.study_instance_uid, document.series_instance_uid, document.sop_instance_uid
+            ),
         )
     )
     both = union_all(arrived, made).subquery()
     return select(both).order_by(
         both.c.study_instance_uid, both.c.series_instance_uid, both.c.instance_number, both.c.sop_instance_uid
     )
+
+
+def _where(given: frozenset[str], study: Any, series: Any, instance: Any) -> list[ColumnElement[bool]]:
+    columns = {"study": study, "series": series, "instance": instance}
+    conditions = [columns[name] == bindparam(name) for name in sorted(given & set(columns))]
+    if "instances" in given:
+        conditions.append(instance.in_(bindparam("instances", expanding=True)))
+    return conditions
 
 
 def matching_objects(query: Query) -> Select[Any]:

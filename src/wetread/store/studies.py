@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, bindparam, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from wetread.domain.progress import StudyState
@@ -72,6 +72,8 @@ class RevisionRow:
 
 #: What rows are made from, and nothing that only queries compare.
 _STUDY = [schema.study.c[one.name] for one in fields(StudyRow)]
+# Built once: it is asked for every picture of a viewer.
+_FIND = select(*_STUDY).where(schema.study.c.study_instance_uid == bindparam("uid"))
 _INSTANCE = [one for one in schema.instance.c if one.name != "metadata"]
 
 
@@ -84,8 +86,9 @@ class Studies:
 
     def find(self, study_instance_uid: str) -> StudyRow | None:
         """Return a study's row, None where there is none."""
-        rows = self._rows(schema.study.c.study_instance_uid == study_instance_uid)
-        return rows[0] if rows else None
+        with self._reading() as connection:
+            row = connection.execute(_FIND, {"uid": study_instance_uid}).mappings().first()
+        return None if row is None else _study_row(row)
 
     def find_by_accession(self, accession_number: str) -> StudyRow | None:
         """Return the newest study of an accession number, None where there is none."""
@@ -288,17 +291,7 @@ class Studies:
         query = select(*_STUDY).where(*where).order_by(schema.study.c.last_received_at.desc()).limit(limit)
         with self._reading() as connection:
             rows = connection.execute(query).mappings().all()
-        return [
-            StudyRow(
-                **{
-                    **row,
-                    "modalities": tuple(row["modalities"]),
-                    "state": StudyState(row["state"]),
-                    "urgency": Priority(row["urgency"]),
-                }
-            )
-            for row in rows
-        ]
+        return [_study_row(row) for row in rows]
 
     def _revisions(self, where: ColumnElement[bool]) -> list[RevisionRow]:
         query = select(schema.revision).where(where).order_by(schema.revision.c.begun_at)
@@ -319,6 +312,17 @@ class Studies:
             path=self.instances.path(row["sop_instance_uid"]),
             opener=self.instances.vault.open,
         )
+
+
+def _study_row(row: Mapping[Any, Any]) -> StudyRow:
+    return StudyRow(
+        **{
+            **row,
+            "modalities": tuple(row["modalities"]),
+            "state": StudyState(row["state"]),
+            "urgency": Priority(row["urgency"]),
+        }
+    )
 
 
 def _from(sources: Collection[str] | None) -> list[ColumnElement[bool]]:

@@ -28,6 +28,7 @@ from wetread.share.rendered import read_rendering
 from wetread.share.wado import Payload, Wado, read_frame_list
 from wetread.share.xml_model import encode_xml
 from wetread.store.catalogue import Held
+from wetread.store.studies import StudyRow
 from wetread.web.access import needs
 from wetread.web.eyes import Eyes, Look
 from wetread.web.guard import LOOPBACK_HOSTS
@@ -114,8 +115,8 @@ def _add_retrieve(router: APIRouter, site: Site) -> None:
 def _retrieving(site: Site) -> Callable[..., Response]:
     def retrieve(request: Request, eyes: Look) -> Response:
         """Retrieve objects (WADO-RS)."""
-        held = _held(site, eyes, request)
-        eyes.note_retrieved(eyes.find_study_by_uid(held[0].study_instance_uid), len(held))
+        study, held = _held(site, eyes, request)
+        eyes.note_retrieved(study, len(held))
         return _stream(_wado(site, request).retrieve(held, _accepted(request)))
 
     return retrieve
@@ -139,8 +140,8 @@ def _describing(site: Site) -> Callable[..., Response]:
 def _framing(site: Site) -> Callable[..., Response]:
     def frames(request: Request, eyes: Look, frames: str) -> Response:
         """Retrieve frames (WADO-RS)."""
-        [held] = _held(site, eyes, request)
-        eyes.note_opened(eyes.find_study_by_uid(held.study_instance_uid), "frames of the study")
+        study, [held] = _held(site, eyes, request)
+        eyes.note_opened(study, "frames of the study")
         return _stream(_wado(site, request).frames(held, read_frame_list(frames), _accepted(request)))
 
     return frames
@@ -149,8 +150,8 @@ def _framing(site: Site) -> Callable[..., Response]:
 def _bulk(site: Site) -> Callable[..., Response]:
     def bulk_data(request: Request, eyes: Look, place: str) -> Response:
         """Retrieve a long value (WADO-RS)."""
-        [held] = _held(site, eyes, request)
-        eyes.note_opened(eyes.find_study_by_uid(held.study_instance_uid), "a value of the study")
+        study, [held] = _held(site, eyes, request)
+        eyes.note_opened(study, "a value of the study")
         return _stream(_wado(site, request).bulk_data(held, place, _accepted(request)))
 
     return bulk_data
@@ -159,8 +160,8 @@ def _bulk(site: Site) -> Callable[..., Response]:
 def _rendering(site: Site) -> Callable[..., Response]:
     def rendered(request: Request, eyes: Look) -> Response:
         """Retrieve a picture of a frame (WADO-RS)."""
-        [held] = _held(site, eyes, request)
-        eyes.note_opened(eyes.find_study_by_uid(held.study_instance_uid), "pictures of the study")
+        study, [held] = _held(site, eyes, request)
+        eyes.note_opened(study, "pictures of the study")
         [number, *_] = read_frame_list(request.path_params.get("frame", "1"))
         options = read_rendering(request.query_params, _accepted(request))
         return picture(site, held, number, options)
@@ -171,8 +172,8 @@ def _rendering(site: Site) -> Callable[..., Response]:
 def _thumbnail(site: Site) -> Callable[..., Response]:
     def small(request: Request, eyes: Look) -> Response:
         """Retrieve a small picture (WADO-RS)."""
-        held = _held(site, eyes, request)
-        eyes.note_opened(eyes.find_study_by_uid(held[0].study_instance_uid), "pictures of the study")
+        study, held = _held(site, eyes, request)
+        eyes.note_opened(study, "pictures of the study")
         options = read_rendering({}, _accepted(request))
         # Of a series or study, what lies in the middle: it shows most.
         with site.store.catalogue.open(held[len(held) // 2]) as file:
@@ -215,13 +216,13 @@ def _place(request: Request) -> tuple[str, ...]:
     return tuple(named)
 
 
-def _held(site: Site, eyes: Eyes, request: Request) -> Sequence[Held]:
+def _held(site: Site, eyes: Eyes, request: Request) -> tuple[StudyRow, Sequence[Held]]:
     place = _place(request)
-    eyes.find_study_by_uid(place[0])
+    study = eyes.find_study_by_uid(place[0])
     held = site.store.catalogue.list_held(*place)
     if not held:
         raise HTTPException(404)
-    return held
+    return study, held
 
 
 def _stream(payload: Payload) -> StreamingResponse:
