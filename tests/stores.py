@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.postgres import database_name, shared_cluster
 from wetread.store import Store
 from wetread.store import open_store as open_any_store
+from wetread.store.keys import EncryptionSettings
 from wetread.store.settings import StoreSettings, read_database_url
 
 ON_POSTGRESQL = os.environ.get("WETREAD_TEST_DATABASE") == "postgresql"
@@ -23,8 +24,8 @@ def database_url(data: Path) -> str:
     return read_database_url(StoreSettings(database=shared_cluster().create(database_name(data))))
 
 
-def open_store(data: Path) -> Store:
-    return open_any_store(data, database_url(data))
+def open_store(data: Path, encryption: EncryptionSettings | None = None) -> Store:
+    return open_any_store(data, database_url(data), encryption=encryption)
 
 
 def store_table(data: Path) -> str:
