@@ -44,6 +44,8 @@ class Service:
     config: str
     #: More lines of the table [dicom].
     dicom: str = ""
+    #: Beside that of the test.
+    environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -63,7 +65,9 @@ class Service:
         )
         command = [str(Path(sys.executable).parent / "wetread"), "serve", "--config", str(path)]
         with (self.folder / "serve.log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ.copy())
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, env=os.environ | self.environment
+            )
 
     @property
     def log(self) -> str:
