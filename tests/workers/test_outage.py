@@ -5,8 +5,12 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import psycopg
 import pytest
+from dbos._sys_db import SystemDatabase
+from sqlalchemy.exc import OperationalError
 
 from tests.orthanc import Orthanc, requires_orthanc
 from tests.path.service import PAUSE
@@ -15,6 +19,7 @@ from tests.trust.ledger import Images
 from tests.trust.sender import Sender
 from tests.workers.pool import Pool
 from tests.workers.ward import Ward
+from wetread.engine import LONGEST_BACKOFF_S
 from wetread.store.workers import TIME_TO_LIVE_S
 
 requires_storescu = pytest.mark.skipif(
@@ -77,3 +82,27 @@ def test_everything_goes_on_by_itself(make_pool, orthanc: Orthanc, cluster: Clus
     assert sorted(pool.workers()) == sorted(workers)
     assert pool.ask("SELECT message FROM event WHERE stage = 'work'") == []
     ward.check_whole(pool)
+
+
+class Asked(Exception):
+    """Often enough."""
+
+
+def test_the_engine_asks_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the database was away: DBOS would wait for 90 s at last, and nothing would go on."""
+    waits: list[float] = []
+
+    def sleep(wait_s: float) -> None:
+        waits.append(wait_s)
+        if len(waits) == 20:
+            raise Asked
+
+    def begin() -> None:
+        raise OperationalError("", {}, psycopg.OperationalError("connection failed"))
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    with pytest.raises(Asked):
+        SystemDatabase.reenqueue_for_recovery(
+            SimpleNamespace(engine=SimpleNamespace(begin=begin)), "", ["a"], ""
+        )
+    assert max(waits) <= 1.5 * LONGEST_BACKOFF_S
