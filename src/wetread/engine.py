@@ -44,6 +44,8 @@ ALONE = "local"
 _POOL_SIZE = 10
 #: Where its database is away, the engine asks again after this time at most (half as much more by chance).
 LONGEST_BACKOFF_S = 5.0
+#: Types of what a workflow ends with where a disk is full or a database away: it is to be begun anew.
+_PASSING_ERRORS = ("OperationalError", "IndexUnavailable", "StorageError")
 #: States of a job that waits or runs.
 OPEN_STATES = ["ENQUEUED", "PENDING", "DELAYED"]
 _DONE_STATES = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
@@ -239,6 +241,16 @@ class Engine:
         again = [key for key in sorted(missing) if self._missing.seen_s(key, None) > 3 * LONGEST_BACKOFF_S]
         system = dbos._dbos._get_dbos_instance()._sys_db
         return sum(system.reenqueue_for_recovery(key, [self._worker_id], "") for key in again)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other process works on these jobs: then nobody else gives back what was lost."""
+        return self._worker_id == ALONE
+
+    def is_broken_by_disk(self, key: str) -> bool:
+        """Tell whether a job ended because a database refused, the engine's own or the index."""
+        found = DBOS.list_workflows(workflow_ids=[key], load_input=False)
+        return bool(found) and str(found[0].error) in _PASSING_ERRORS
 
     def list_open(self, prefix: str = "") -> dict[str, str]:
         """Return key -> state of all jobs that wait or run."""
