@@ -24,7 +24,7 @@ from wetread.store.intake import Arrived
 
 pytestmark = requires_postgresql
 
-STUDIES = 12
+STUDIES = 8
 RACERS = 2
 
 
