@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from tests.keeping.test_backup import rows
 from tests.keeping.ward import NOW, files, make_study, policy, send
@@ -258,15 +258,21 @@ def test_retention_leaves_nothing_behind(open_any, key, tmp_path: Path) -> None:
     assert reconcile(store) == Reconciliation()
 
 
-def test_a_key_that_is_gone_is_named_when_a_patient_is_erased(open_any, key, tmp_path: Path) -> None:
-    """Rows tell whose a study is; what was set aside must be opened, and one that does not open is told."""
+def test_what_was_set_aside_and_does_not_open_is_told_and_all_else_erased(
+    open_any, key, tmp_path: Path
+) -> None:
     store = open_any(tmp_path / "data", key)
     make_study(store, 1)
-    send(store, 1, 1, content=b"other")
+    make_study(store, 2, patient="P2")
+    send(store, 2, 1, content=b"other")
     (aside,) = store.intake.conflicts.iter_paths()
     aside.write_bytes(aside.read_bytes()[:-1])
     words = {"by": "t", "why": "", "clock": lambda: NOW, "forget_jobs": lambda _studies: None}
-    with store.engine.begin() as connection:
-        connection.execute(update(schema.conflict).values(study_instance_uid="1.2.9"))
-    with pytest.raises(StorageError):
+    with pytest.raises(StorageError, match="set aside") as caught:
         erase_patient(store, Patient(patient_id="P1"), **words)
+    assert (caught.value.facts["files"], caught.value.facts["kept_on_hold"]) == (1, 0)
+    assert aside.exists()
+    assert [row.study_instance_uid for row in store.studies.list_newest()] == ["1.2.2"]
+    with store.engine.connect() as connection:
+        told = connection.execute(select(schema.audit.c.message)).scalars().all()
+    assert "1 files set aside do not open" in told[-1]

@@ -115,6 +115,7 @@ def erase_patient(
             " are: configure their key and erase again, or delete them.",
             files=len(unopened),
             first=unopened[0].relative_to(store.data),
+            kept_on_hold=len(kept),
         )
     return kept
 
