@@ -62,6 +62,14 @@ def test_all_are_due_in_order_when_the_destination_answers_again() -> None:
     assert outbox.take_due(tried, {"pacs": 6, "other": 1}) == []
 
 
+def test_all_are_due_at_the_first_answer_that_a_destination_ever_gave() -> None:
+    outbox, clock = begun()
+    held = [parcel("a"), parcel("b")]
+    assert outbox.take_due(held, {}) == []
+    clock.now_s = 60.0
+    assert outbox.take_due(held, {"pacs": 1}) == held
+
+
 def test_a_document_that_is_not_wanted_now_is_not_tried_with_every_other() -> None:
     outbox, clock = begun()
     poison = [parcel("a", is_unanswered=False)]

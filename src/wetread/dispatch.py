@@ -107,6 +107,9 @@ class Dispatcher:
         for row in due:
             wait_s = min(wait_s, self._consider_safely(row))
         if sweep:
+            if self.engine.is_alone:
+                # A full disk ends the thread that works on a job, and keeps that from being noted.
+                self.engine.recover_missing()
             self.engine.prune((self.clock() - KEEP_JOBS).isoformat())
             self._resume_readings()
         if sweep or self._deliveries_rest_s() <= 0:
@@ -202,9 +205,11 @@ class Dispatcher:
         if state in OPEN_STATES or is_finished:
             # Begun, or done, since the list was made: here or in another process.
             return
-        if state in ("", "SUCCESS", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
-            # It was never begun, it ended to be tried again later and the later job is not there, or we
-            # were killed so often that the engine gave it up. Models run apart: no study can kill us.
+        is_passing = state in ("", "SUCCESS", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+        if is_passing or self.engine.is_broken_by_disk(f"read/{study}/{revision}/{number}"):
+            # It was never begun, it ended to be tried again later and the later job is not there, its disk
+            # was full, or we were killed so often that the engine gave it up. Models run apart: no study
+            # can kill us.
             if self.backoff.is_due((study, revision), number):
                 self.engine.enqueue(reading_job(study, revision, self.reading.urgency(study), number + 1))
         else:

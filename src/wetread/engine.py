@@ -23,11 +23,13 @@ from typing import Any
 import dbos
 import dbos._dbos
 import dbos._serialization
+import dbos._sys_db
 import sqlalchemy
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 from dbos._serialization import Serializer
 
 from wetread.store.database import connect_postgresql
+from wetread.waits import Waits
 
 #: ``step(name, function, *arguments)`` runs the function once and remembers its result.
 Step = Callable[..., Any]
@@ -40,6 +42,10 @@ _JOBS = "workflow_status"
 #: Name of a process that has the engine's database to itself; fixed, so that a restart takes up its own work.
 ALONE = "local"
 _POOL_SIZE = 10
+#: Where its database is away, the engine asks again after this time at most (half as much more by chance).
+LONGEST_BACKOFF_S = 5.0
+#: Types of what a workflow ends with where a disk is full or a database away: it is to be begun anew.
+_PASSING_ERRORS = ("OperationalError", "IndexUnavailable", "StorageError")
 #: States of a job that waits or runs.
 OPEN_STATES = ["ENQUEUED", "PENDING", "DELAYED"]
 _DONE_STATES = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
@@ -119,6 +125,18 @@ class RefusePickle(Serializer):
 dbos._serialization.DBOSDefaultSerializer = RefusePickle()
 
 
+def _limit_backoff(longest_s: float) -> None:
+    """Let the engine go on soon after its database is back: DBOS waits up to 90 s, and has no setting."""
+    dbos._sys_db.db_retry.__defaults__ = (1.0, longest_s)
+    for function in vars(dbos._sys_db.SystemDatabase).values():
+        free = getattr(getattr(function, "__code__", None), "co_freevars", ())
+        if "max_backoff" in free:
+            function.__closure__[free.index("max_backoff")].cell_contents = longest_s
+
+
+_limit_backoff(LONGEST_BACKOFF_S)
+
+
 class Engine:
     """The one engine of this process (DBOS allows no second)."""
 
@@ -149,7 +167,7 @@ class Engine:
         DBOS(config=config)
         self._worker_id = worker_id
         self._queues = queues
-        self._missing: set[str] = set()
+        self._missing = Waits()
         self._functions = {name: _register(name, body) for name, body in workflows.items()}
         self._lock = threading.Lock()
 
@@ -212,15 +230,27 @@ class Engine:
         return len(DBOS._recover_pending_workflows(sorted(worker_ids)))
 
     def recover_missing(self) -> int:
-        """Give back what stands as ours and does not run here, now and at the last call; returns how many.
+        """Give back what has stood as ours for a while and does not run here; returns how many jobs.
 
         The connection can break after the database noted that we took a job and before we heard of it.
         """
         ours = {one.workflow_id for one in _list_running(self._worker_id)}
         missing = ours - _active_keys()
-        again, self._missing = missing & self._missing, missing
+        self._missing.forget_others(set(missing))
+        # Longer than the engine waits before it asks again: it may be about to run the job.
+        again = [key for key in sorted(missing) if self._missing.seen_s(key, None) > 3 * LONGEST_BACKOFF_S]
         system = dbos._dbos._get_dbos_instance()._sys_db
-        return sum(system.reenqueue_for_recovery(key, [self._worker_id], "") for key in sorted(again))
+        return sum(system.reenqueue_for_recovery(key, [self._worker_id], "") for key in again)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other process works on these jobs: then nobody else gives back what was lost."""
+        return self._worker_id == ALONE
+
+    def is_broken_by_disk(self, key: str) -> bool:
+        """Tell whether a job ended because a database refused, the engine's own or the index."""
+        found = DBOS.list_workflows(workflow_ids=[key], load_input=False)
+        return bool(found) and str(found[0].error) in _PASSING_ERRORS
 
     def list_open(self, prefix: str = "") -> dict[str, str]:
         """Return key -> state of all jobs that wait or run."""

@@ -59,7 +59,8 @@ class Outbox:
         """
         now = self.waits.monotonic()
         for destination, count in answers.items():
-            if count > self._answers.get(destination, count):
+            # What was acknowledged before this process began is no answer now; the first one ever is.
+            if count > self._answers.get(destination, 0 if self._has_begun else count):
                 self._answered_at[destination] = now
         self._answers = dict(answers)
         due = [parcel for parcel in parcels if self._is_due(parcel, now) and not self._was_taken(parcel, now)]

@@ -29,6 +29,8 @@ DELIVER_QUEUE = Queue(name="deliver", concurrency=8, partitioned=True)
 URGENCY = {Priority.STAT: 10, Priority.URGENT: 20, Priority.ROUTINE: 30}
 #: What passes by itself: the study stays unfinished, and ``dispatch`` has it read again.
 PASSING = (StorageError.code, IndexUnavailable.code, ModelInterrupted.code)
+#: Of these, what somebody must be told of: a model that was interrupted goes on by itself.
+_TOLD = (StorageError.code, IndexUnavailable.code)
 
 
 class Stopped(Exception):
@@ -76,6 +78,9 @@ class StudyPath:
         except Stopped as stopped:
             if str(stopped) not in PASSING:
                 step("stop", self.delivery.stop, study, revision, destination, str(stopped))
+            elif str(stopped) in _TOLD:
+                # No step: what is in flight since an earlier version knows none here.
+                self.delivery.note_waiting(study, revision, destination, str(stopped))
         self.tried()
 
     def _compose(self, step: Step, study: str, revision: int, reading_id: int) -> None:
@@ -90,6 +95,9 @@ class StudyPath:
     def _stop(self, step: Step, study: str, revision: int, code: str) -> None:
         if code not in PASSING:
             step("stop", self.reading.stop, study, revision, code)
+        elif code in _TOLD:
+            # No step, as in ``deliver``.
+            self.reading.note_waiting(study, revision, code)
 
 
 def reading_job(study: str, revision: int, urgency: Priority, attempt: int = 1) -> Job:

@@ -146,7 +146,7 @@ class SealedReader(io.RawIOBase):
 class SealedWriter(io.RawIOBase):
     """Encrypts while it writes; what was not ``finish``-ed cannot be read."""
 
-    def __init__(self, file: io.FileIO, seal: Seal) -> None:
+    def __init__(self, file: io.FileIO | BinaryIO, seal: Seal) -> None:
         """Take over an open, empty file and write the header."""
         self._file = file
         self._cipher = AESGCM(bytes.fromhex(seal.key))

@@ -50,9 +50,12 @@ class Work:
     def stop(self) -> None:
         """Stop working; what is in flight goes on at the next start, or elsewhere."""
         self.dispatcher.stop()
+        if self.heartbeat is not None:
+            self.heartbeat.stop_watching()
         is_idle = self.engine.stop()
         if self.heartbeat is not None:
             self.heartbeat.stop()
+            self.heartbeat.workers.close()
             if is_idle:
                 # Otherwise a step still ends here: others wait until we are silent.
                 self.store.workers.leave(self.worker_id)
@@ -106,17 +109,20 @@ def start_work(config: Config, store: Store, worker_id: str, models: Mapping[str
         # A place for each, or as many that hang would keep the others waiting.
         replace(DELIVER_QUEUE, concurrency=max(DELIVER_QUEUE.concurrency, len(destinations))),
     )
+    heartbeat = None
     if url:
-        # Before the first job is taken: else it would look like that of a dead one.
+        # Before the first job is taken: else it would look like that of a dead one. And beating from the
+        # first moment on: an engine that begins may be busy for longer than the silent are taken for alive.
         store.workers.join(worker_id)
+        heartbeat = Heartbeat(store.workers.apart(), store.history, worker_id, _end_buried, now)
+        heartbeat.start()
         queues = tuple(replace(queue, polling_interval_s=_SHARED_POLLING_S) for queue in queues)
     engine = Engine(url or engine_url(config.data), path.workflows(), queues, worker_id)
     keeping = KeepingSteps(store=store, policy=retention_policy(config), clock=now)
     dispatcher = Dispatcher(store, reading, delivery, engine, now, keeping)
     engine.start()
-    heartbeat = Heartbeat(store, engine, worker_id, _end_buried, now) if url else None
     if heartbeat is not None:
-        heartbeat.start()
+        heartbeat.start_watching(engine)
     dispatcher.start()
     return Work(store=store, worker_id=worker_id, engine=engine, dispatcher=dispatcher, heartbeat=heartbeat)
 

@@ -15,13 +15,13 @@ from typer.testing import CliRunner
 from tests.identity.conftest import OTHER_PASSWORD, PASSWORD
 from tests.path.service import Service, await_true
 from tests.ports import free_port
+from tests.stores import open_store, store_table
 from wetread.app import check_users
 from wetread.cli import app
 from wetread.config import Config, DicomSettings, WebSettings, check_config
 from wetread.errors import ConfigError, UnsafeBinding, WetreadError
 from wetread.identity import make_identity
 from wetread.identity.settings import OidcRole, OidcSettings
-from wetread.store import open_store
 from wetread.store.audit_rows import AuditRows
 
 WETREAD = str(Path(sys.executable).parent / "wetread")
@@ -29,7 +29,9 @@ WETREAD = str(Path(sys.executable).parent / "wetread")
 
 def wetread(data: Path, *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
     """Run a command as `main` does, without the price of a new process."""
-    outcome = CliRunner().invoke(app, [*words, "--data", str(data)], input=typed)
+    config = data.with_name("commands.toml")
+    config.write_text(f'data = "{data}"\n{store_table(data)}')
+    outcome = CliRunner().invoke(app, [*words, "--config", str(config)], input=typed)
     assert outcome.exception is None or isinstance(outcome.exception, SystemExit | WetreadError), (
         outcome.exception
     )
@@ -146,7 +148,7 @@ def test_no_page_leaves_this_machine_before_somebody_may_sign_in(tmp_path: Path)
     port, dicom = free_port(), free_port()
     path.write_text(
         f'data = "data"\n[dicom]\nport = {dicom}\n[web]\nport = {port}\nbehind_proxy = true\n'
-        'allowed_hosts = ["wetread.example"]\n'
+        f'allowed_hosts = ["wetread.example"]\n{store_table(tmp_path / "data")}'
     )
     refused = subprocess.run(
         [WETREAD, "serve", "--config", str(path)], capture_output=True, text=True, timeout=120, check=False

@@ -3,8 +3,11 @@
 import threading
 
 import pytest
+from sqlalchemy import update
 
 from tests.identity.conftest import OTHER_PASSWORD, PASSWORD, House, attempt, code_at
+from tests.stores import open_store
+from tests.web.conftest import Ward
 from wetread.domain.audit import AuditEventType, AuditOutcome
 from wetread.errors import ConfigError, SignInRefused, TooManyTries, WeakPassword
 from wetread.identity import Role
@@ -13,6 +16,8 @@ from wetread.identity.people import check_name
 from wetread.identity.sign_in import SignIn
 from wetread.identity.throttle import WINDOW_S, Throttle
 from wetread.identity.totp import match_step, new_secret
+from wetread.store import schema
+from wetread.store.keys import EncryptionSettings, make_key_file
 
 WRONG = "not the right words"
 
@@ -203,3 +208,29 @@ def test_one_name_is_one_account_and_programs_get_none(house: House) -> None:
         house.add("robot", Role.SERVICE)
     with pytest.raises(ConfigError):
         house.identity.people.set_role("anna", Role.SERVICE, house.clock(), by="test")
+
+
+def test_a_sealed_secret_counts_and_a_copied_one_lets_nobody_in(tmp_path) -> None:
+    make_key_file(tmp_path / "key")
+    store = open_store(tmp_path / "data", EncryptionSettings(key_file=tmp_path / "key"))
+    house, secrets = House(Ward(store)), {}
+    for name in ("anna", "mallory"):
+        house.add(name)
+        secret = secrets[name] = new_secret()
+        typed = attempt(name)
+        house.identity.people.set_own_totp(typed, secret, code_at(secret, house.clock()), house.clock())
+    house.clock.pass_by(30)
+    assert not is_let_in(house)
+    assert is_let_in(house, code=code_at(secrets["anna"], house.clock()))
+    copied = house.identity.people.get("mallory").totp_secret
+    with store.engine.begin() as connection:
+        table = schema.account
+        connection.execute(update(table).where(table.c.name == "anna").values(totp_secret=copied))
+    house.clock.pass_by(30)
+    for secret in secrets.values():
+        assert not is_let_in(house, code=code_at(secret, house.clock()))
+    assert "does not open" in house.sentences()[-1]
+    assert house.identity.people.get("anna").failures == 2
+    house.identity.people.reset_totp("anna", house.clock(), by="test")
+    assert is_let_in(house), "without a second factor, once an administrator took it away"
+    store.close()

@@ -9,12 +9,14 @@ import pytest
 from sqlalchemy import select
 
 from tests.keeping.ward import NOW, OLD, files, make_study, policy, read, send
+from tests.stores import database_url, open_store
 from wetread.domain.audit import Actor, AuditAction, AuditEvent, AuditEventType
 from wetread.domain.progress import StudyState
 from wetread.errors import ConfigError, StorageError
-from wetread.store import Store, open_store, schema
+from wetread.store import Store, schema
 from wetread.store import backup as backup_module
 from wetread.store.backup import back_up, verify_backup
+from wetread.store.manifest import Manifest
 from wetread.store.reconcile import Reconciliation, reconcile
 from wetread.store.restore import restore
 from wetread.store.retention import run_retention
@@ -46,6 +48,11 @@ def ward(store: Store) -> Store:
     return store
 
 
+def bring_back(tmp_path: Path) -> Manifest:
+    data = tmp_path / "new"
+    return restore(tmp_path / "backup", data, NOW, by="tester", database_url=database_url(data))
+
+
 def rows(store: Store) -> dict[str, list[object]]:
     left_out = {"audit", "audit_head", "session", "worker"}
     with store.engine.connect() as connection:
@@ -58,7 +65,7 @@ def rows(store: Store) -> dict[str, list[object]]:
 
 def test_what_is_restored_is_what_was_backed_up(ward: Store, tmp_path: Path) -> None:
     back_up(ward, tmp_path / "backup", NOW)
-    restore(tmp_path / "backup", tmp_path / "new", NOW, by="tester")
+    bring_back(tmp_path)
     again = open_store(tmp_path / "new")
     assert rows(again) == rows(ward)
     assert files(again) == files(ward)
@@ -110,7 +117,7 @@ def test_a_study_deleted_while_it_is_copied_is_not_half_in_the_backup(
     monkeypatch.setattr(backup_module, "_copy_all", late)
     report = back_up(ward, tmp_path / "backup", NOW)
     assert report.missing == 0
-    restore(tmp_path / "backup", tmp_path / "new", NOW, by="tester")
+    bring_back(tmp_path)
     again = open_store(tmp_path / "new")
     assert [row.study_instance_uid for row in again.studies.list_newest()] == ["1.2.2"]
     assert reconcile(again) == Reconciliation()
@@ -120,14 +127,14 @@ def test_a_study_deleted_while_it_is_copied_is_not_half_in_the_backup(
 def test_a_file_that_was_lost_before_is_told_and_the_rest_is_kept(ward: Store, tmp_path: Path) -> None:
     ward.intake.instances.path("1.2.2.1").unlink()
     assert back_up(ward, tmp_path / "backup", NOW).missing == 1
-    done = restore(tmp_path / "backup", tmp_path / "new", NOW, by="tester")
+    done = bring_back(tmp_path)
     assert len(done.missing) == 1
 
 
 def test_what_was_being_read_is_due_again(ward: Store, tmp_path: Path) -> None:
     ward.studies.begin_revision("1.2.2", "quiet", OLD)
     back_up(ward, tmp_path / "backup", NOW)
-    restore(tmp_path / "backup", tmp_path / "new", NOW, by="tester")
+    bring_back(tmp_path)
     again = open_store(tmp_path / "new")
     assert [row.study_instance_uid for row in again.studies.list_unfinished_revisions()] == ["1.2.2"]
     assert again.studies.find("1.2.2").state is StudyState.READING
@@ -145,7 +152,7 @@ def test_a_damaged_backup_is_not_restored(ward: Store, tmp_path: Path, harm: str
         victim.write_bytes(b"X" * victim.stat().st_size if harm == "changed" else b"")
     assert len(verify_backup(out)) == 1
     with pytest.raises(StorageError, match="damaged"):
-        restore(out, tmp_path / "new", NOW, by="tester")
+        bring_back(tmp_path)
     assert not (tmp_path / "new").exists()
 
 
@@ -159,7 +166,7 @@ def test_a_name_that_leads_elsewhere_is_refused(ward: Store, tmp_path: Path, nam
     manifest["files"][name] = {"sha256": "0" * 64, "size": 0, "mtime_ns": 0}
     (out / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(StorageError, match="no place"):
-        restore(out, tmp_path / "new", NOW, by="tester")
+        bring_back(tmp_path)
     assert not (tmp_path / "new").exists()
 
 
@@ -179,7 +186,7 @@ def test_links_are_not_followed_into_or_out_of_a_backup(ward: Store, tmp_path: P
     victim.unlink()
     victim.symlink_to(secret)
     with pytest.raises(StorageError, match="link"):
-        restore(out, tmp_path / "new", NOW, by="tester")
+        bring_back(tmp_path)
 
 
 def test_nothing_is_overwritten(ward: Store, tmp_path: Path) -> None:
@@ -194,7 +201,7 @@ def test_a_backup_of_a_newer_version_is_refused(ward: Store, tmp_path: Path) -> 
     manifest = json.loads((out / "manifest.json").read_text())
     (out / "manifest.json").write_text(json.dumps(manifest | {"revision": "9999"}))
     with pytest.raises(ConfigError, match="newer"):
-        restore(out, tmp_path / "new", NOW, by="tester")
+        bring_back(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}', '{"format": 2}', "[" * 100_000])
@@ -202,13 +209,13 @@ def test_a_manifest_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "backup").mkdir()
     (tmp_path / "backup" / "manifest.json").write_text(text)
     with pytest.raises(StorageError):
-        restore(tmp_path / "backup", tmp_path / "new", NOW, by="tester")
+        bring_back(tmp_path)
 
 
 def test_a_read_study_is_not_read_again_after_it_was_restored(ward: Store, tmp_path: Path) -> None:
     read(ward, 2)
     back_up(ward, tmp_path / "backup", NOW)
-    restore(tmp_path / "backup", tmp_path / "new", NOW, by="tester")
+    bring_back(tmp_path)
     again = open_store(tmp_path / "new")
     assert again.studies.list_due() == []
     assert again.studies.list_unfinished_revisions() == []

@@ -10,11 +10,12 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.keeping.ward import NOW, OLD, deliver, files, make_study, policy, read, send
+from tests.stores import open_store
 from wetread.domain.audit import AuditAction, AuditEvent, AuditEventType
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import Acceptance, DeliveryState, StudyState
 from wetread.steps import KeepingSteps
-from wetread.store import Store, open_store, retention, schema
+from wetread.store import Store, retention, schema
 from wetread.store.erasure import delete_study, finish_deletions, remove_doomed
 from wetread.store.intake import forgotten_digest
 from wetread.store.reconcile import Reconciliation, reconcile

@@ -18,9 +18,11 @@ from sqlalchemy import select
 
 from tests.path.service import Service, await_true
 from tests.ports import free_port
+from tests.stores import store_table
 from tests.upgrade.test_upgrade import PACKED
 from wetread.domain.progress import DeliveryState, StudyState
 from wetread.store import Store, schema
+from wetread.store.keys import make_key_file
 
 pytestmark = pytest.mark.skipif(
     shutil.which("storescu") is None, reason="storescu is not installed (apt install dcmtk)."
@@ -61,11 +63,11 @@ def pacs() -> Iterator[tuple[int, Counter[str]]]:
 def make(tmp_path: Path) -> Iterator:
     made: list[Service] = []
 
-    def start(name: str, pacs_port: int, quiet_s: int) -> Service:
+    def start(name: str, pacs_port: int, quiet_s: int, more: str = "") -> Service:
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
         destination = f'[[destinations]]\nname = "pacs"\nto = "PACS@127.0.0.1:{pacs_port}"\nverify = "none"\n'
-        config = f"{destination}[study]\nquiet_s = {quiet_s}\n"
+        config = f"{destination}[study]\nquiet_s = {quiet_s}\n{more}"
         service = Service(folder=folder, dicom_port=free_port(), http_port=free_port(), config=config)
         made.append(service)
         service.start()
@@ -86,6 +88,18 @@ def wetread(*arguments: object, status: int = 0) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == status, done.stderr
     return done.stdout
+
+
+def config_of(service: Service) -> Path:
+    return service.folder / "wetread.toml"
+
+
+def bring_back(backup: Path, folder: Path, more: str = "", status: int = 0) -> None:
+    """Restore a backup for the service of a folder."""
+    folder.mkdir(exist_ok=True)
+    config = folder / "restore.toml"
+    config.write_text(store_table(folder / "data") + more)
+    wetread("restore", backup, "--data", folder / "data", "--config", config, status=status)
 
 
 def uid_of(paths: list[Path]) -> str:
@@ -112,12 +126,11 @@ def test_what_was_acknowledged_before_the_backup_comes_back_and_drains(
         before = known(store)
         (reading,) = store.readings.list_for_study(uid_of(first))
     backup = tmp_path / "backup"
-    wetread("backup", "--out", backup, "--data", source.data)
+    wetread("backup", "--out", backup, "--config", config_of(source))
     sender.join()
     source.stop()
     wetread("backup", "--verify", backup)
-    (tmp_path / "two").mkdir()
-    wetread("restore", backup, "--data", tmp_path / "two" / "data")
+    bring_back(backup, tmp_path / "two")
     # No engine database: what is due begins again from the index.
     assert not (tmp_path / "two" / "data" / "engine.sqlite").exists()
     target = make("two", port, 2)
@@ -136,27 +149,31 @@ def test_what_was_acknowledged_before_the_backup_comes_back_and_drains(
     assert set(got.values()) == {1}
 
 
-def test_a_folder_restored_from_before_a_delivery_sends_the_same_objects(
+def test_an_encrypted_folder_restored_from_before_a_delivery_sends_the_same_objects(
     make, scans, pacs, tmp_path: Path
 ) -> None:
     port, got = pacs
     paths = scans["OLD-waiting"]
-    dead = make("one", free_port(), 2)
+    make_key_file(tmp_path / "key")
+    table = f'[encryption]\nkey_file = "{tmp_path / "key"}"\nrefuse_plain = true\n'
+    dead = make("one", free_port(), 2, table)
     scan(paths, dead)
     dead.await_state(uid_of(paths), StudyState.READ)
-    wetread("backup", "--out", tmp_path / "backup", "--data", dead.data)
+    wetread("backup", "--out", tmp_path / "backup", "--config", config_of(dead))
+    assert not [one for one in (tmp_path / "backup").rglob("*.*") if b"Old^Waiting" in one.read_bytes()]
     dead.stop()
     # The PACS gets it, then the folder is lost and the older backup takes its place.
-    live = make("one", port, 2)
+    live = make("one", port, 2, table)
     live.await_delivered(uid_of(paths))
     live.stop()
     delivered = set(got)
-    (tmp_path / "two").mkdir()
-    wetread("restore", tmp_path / "backup", "--data", tmp_path / "two" / "data")
-    make("two", port, 2).await_delivered(uid_of(paths))
+    bring_back(tmp_path / "backup", tmp_path / "two", status=1)
+    bring_back(tmp_path / "backup", tmp_path / "two", table)
+    make("two", port, 2, table).await_delivered(uid_of(paths))
     assert set(got) == delivered
 
 
+@pytest.mark.sqlite  # the pages and the log of its file
 def test_an_erased_patient_is_nowhere_but_in_the_audit_trail(make, scans, pacs, tmp_path: Path) -> None:
     service = make("one", pacs[0], 1)
     erased, other = scans["OLD-killed"], scans["OLD-waiting"]
@@ -174,11 +191,11 @@ def test_an_erased_patient_is_nowhere_but_in_the_audit_trail(make, scans, pacs, 
         service.await_state(uid_of(paths), StudyState.NOT_READ)
     data = service.data
     assert b"Old^Killed" in (data / "index.sqlite").read_bytes() + (data / "index.sqlite-wal").read_bytes()
-    wetread("hold", uid_of(erased), "--why", "case 7", "--data", data)
-    held = wetread("erase", "--patient-id", "OLD-killed", "--yes", "--data", data, status=1)
-    assert "legal hold" in held
-    wetread("release", uid_of(erased), "--data", data)
-    shown = wetread("erase", "--patient-id", "OLD-killed", "--yes", "--data", data)
+    wetread("hold", uid_of(erased), "--why", "case 7", "--config", config_of(service))
+    erase = ("erase", "--patient-id", "OLD-killed", "--yes", "--config", config_of(service))
+    assert "legal hold" in wetread(*erase, status=1)
+    wetread("release", uid_of(erased), "--config", config_of(service))
+    shown = wetread(*erase)
     assert uid_of(erased) in shown
     with service.store() as store:
         assert store.studies.find(uid_of(erased)) is None
@@ -208,7 +225,7 @@ def test_a_study_erased_while_it_is_read_does_not_come_back(make, scans, pacs) -
     paths = scans["OLD-killed"]
     scan(paths, service)
     await_true(lambda: any(event.startswith("match:") for event in service.events(uid_of(paths))), 60)
-    wetread("erase", "--patient-id", "OLD-killed", "--yes", "--data", service.data)
+    wetread("erase", "--patient-id", "OLD-killed", "--yes", "--config", config_of(service))
     # A study that comes after it is read when the one before it has ended.
     other = scans["OLD-waiting"]
     scan(other, service)
@@ -218,7 +235,7 @@ def test_a_study_erased_while_it_is_read_does_not_come_back(make, scans, pacs) -
         assert store.readings.list_for_study(uid_of(paths)) == []
         assert {row.state for row in store.deliveries.list_for_study(uid_of(other))} == {DeliveryState.SENT}
     assert not list((service.data / "instances").rglob(f"{_name(paths)}*"))
-    assert not list((service.data / "scratch").rglob("*.npy"))
+    assert not list(service.data.rglob("*.npy"))
 
 
 def _name(paths: list[Path]) -> str:

@@ -11,6 +11,7 @@ from wetread.domain.document import Document, DocumentKind
 from wetread.domain.progress import Acceptance, DeliveryState, StudyState
 from wetread.domain.study import Instance
 from wetread.store import Store
+from wetread.store.blobs import write_file
 from wetread.store.intake import Arrived
 from wetread.store.retention import Policy, RetentionSettings
 
@@ -31,7 +32,7 @@ def send(
     """Hand in one image; it is no DICOM file, its header says what matters."""
     content = content or f"pixels {study} {number} {patient} Secret^Name".encode()
     path = store.intake.incoming / f"{study}-{number}.part"
-    path.write_bytes(content)
+    write_file(path, [content], store.vault.seal(path))
     header = {"Modality": "CT", "PatientID": patient, "PatientName": "Secret^Name", "StudyDate": "20260801"}
     instance = Instance(
         sop_instance_uid=f"1.2.{study}.{number}",

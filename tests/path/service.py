@@ -44,6 +44,10 @@ class Service:
     config: str
     #: More lines of the table [dicom].
     dicom: str = ""
+    #: Beside that of the test.
+    environment: dict[str, str] = field(default_factory=dict)
+    #: What stands before "serve".
+    program: tuple[str, ...] = (str(Path(sys.executable).parent / "wetread"),)
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -61,9 +65,11 @@ class Service:
             f'data = "data"\n{self.config}\n[dicom]\nport = {self.dicom_port}\n{self.dicom}\n'
             f"[web]\nport = {self.http_port}\n{store_table(self.data)}"
         )
-        command = [str(Path(sys.executable).parent / "wetread"), "serve", "--config", str(path)]
+        command = [*self.program, "serve", "--config", str(path)]
         with (self.folder / "serve.log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ.copy())
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, env=os.environ | self.environment
+            )
 
     @property
     def log(self) -> str:

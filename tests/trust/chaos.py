@@ -29,6 +29,8 @@ class Mode(StrEnum):
     REJECTS = "rejects"
     #: Never answers the first object.
     HANGS = "hangs"
+    #: Answers each object well, once it is told to be good.
+    SLOW = "slow"
     #: Takes one object and breaks off at the next.
     ABORTS = "aborts"
     OUT_OF_RESOURCES = "out-of-resources"
@@ -73,6 +75,12 @@ class Chaos:
         if self._server is None:
             self._serve()
 
+    def misbehave(self, mode: Mode) -> None:
+        """Go on listening, and answer otherwise from the next object on."""
+        self.mode = mode
+        self.is_good.clear()
+        self.is_tried.clear()
+
     def stop(self) -> None:
         self.is_good.set()
         if self._listening is not None:
@@ -99,8 +107,9 @@ class Chaos:
                 return OUT_OF_RESOURCES
             if self.mode is Mode.REFUSES:
                 return CANNOT_UNDERSTAND
-            if self.mode is Mode.HANGS:
+            if self.mode in (Mode.HANGS, Mode.SLOW):
                 self.is_good.wait(300)
+            if self.mode is Mode.HANGS:
                 return OUT_OF_RESOURCES
             if self.mode is Mode.ABORTS and self.got:
                 event.assoc.abort()

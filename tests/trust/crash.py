@@ -27,6 +27,8 @@ class Killing:
     seed: int = 1
     #: Of the services, killed before they receive: while they open, clear and reconcile.
     share_killed_early: float = 0.3
+    #: Of the others, killed when it has answered something: on a busy machine the rest die before that.
+    share_answering: float = 0.5
 
 
 def kill_again_and_again(killing: Killing, ledger: Ledger, doors: Doors) -> int:
@@ -45,7 +47,10 @@ def kill_again_and_again(killing: Killing, ledger: Ledger, doors: Doors) -> int:
             port = doors.port()
             assert port is not None
             timer = threading.Timer(dice.uniform(0.02, LONGEST_LIFE_S), doors.kill, (process,))
+            ledger.is_answered.clear()
             senders = ledger.send(port, killing.associations)
+            if dice.random() < killing.share_answering:
+                ledger.is_answered.wait(30)
             timer.start()
             for sender in senders:
                 sender.join(60)

@@ -12,6 +12,7 @@
 
    Faults. WETREAD_DISK_FAULT names a file of 512 bytes that is mapped: "ERRNO PASS PATH-PART". Calls that
    write to a path with this part fail with this errno, after PASS of them went through. ERRNO 0: none.
+   The last 8 of the 512 bytes count the calls that failed.
    WETREAD_DISK_IGNORE_SYNC=1 makes syncing do nothing: the control that shows that the picture is true. */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -61,7 +62,7 @@ static int refuse(const char *path) {
     char text[512], part[400] = "";
     int number = 0, pass = 0;
     memcpy(text, (const char *)fault, sizeof text);
-    text[511] = 0;
+    text[503] = 0;
     if (strcmp(text, last_fault) != 0) {
         strcpy(last_fault, text);
         passed = 0;
@@ -69,6 +70,7 @@ static int refuse(const char *path) {
     if (sscanf(text, "%d %d %399s", &number, &pass, part) < 2 || !number) return 0;
     if (!strstr(path, part)) return 0;
     if (__sync_fetch_and_add(&passed, 1) < pass) return 0;
+    __sync_fetch_and_add((volatile long long *)(fault + 504), 1);
     errno = number;
     return 1;
 }

@@ -9,6 +9,7 @@ import errno
 import random
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ requires_gcc = pytest.mark.skipif(
 )
 
 _FAULT_BYTES = 512
+#: Of these the last, which count what failed.
+_COUNT_BYTES = 8
 
 
 def build_disk(folder: Path) -> Path:
@@ -57,10 +60,14 @@ class Disk:
     def mend(self) -> None:
         self._tell(b"0")
 
+    def refusals(self) -> int:
+        """Return how many calls failed so far."""
+        return int.from_bytes(self.fault.read_bytes()[-_COUNT_BYTES:], sys.byteorder)
+
     def _tell(self, text: bytes) -> None:
         # In place: the process has this very file mapped.
         with self.fault.open("r+b") as file:
-            file.write(text.ljust(_FAULT_BYTES, b"\0"))
+            file.write(text.ljust(_FAULT_BYTES - _COUNT_BYTES, b"\0"))
 
     def after_power_cut(self, target: Path, dice: random.Random | None = None) -> None:
         """Build the folder as the power cut left it.

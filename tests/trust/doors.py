@@ -1,6 +1,6 @@
 """Services that can be killed and begun again in no time: everything is imported once, each is a fork.
 
-    python -m tests.trust.doors DATA
+    python -m tests.trust.doors DATA [DATABASE_URL]
 
 In: "start" on standard input, or "wait".  Out: "PID PORT" of a service that receives; what became of it.
 Reconciliation and receiving are those of the real service (`wetread.app`); nothing is read or delivered.
@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.stores import database_url, own_folder
+
 
 @dataclass
 class Doors:
@@ -28,7 +30,7 @@ class Doors:
 
     def __enter__(self) -> Doors:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.trust.doors", str(self.data)],
+            [sys.executable, "-m", "tests.trust.doors", str(self.data), database_url(self.data)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -72,12 +74,12 @@ def main() -> None:
     from wetread.store import open_store
     from wetread.store.erasure import finish_deletions
 
-    data = Path(sys.argv[1])
+    data, url = Path(sys.argv[1]), sys.argv[2]
     child, answer = 0, 0
 
     def serve(tell: int) -> None:
-        store = open_store(data)
-        store.own()
+        # The database's URL comes from our mother: she has the server.
+        store = own_folder(open_store(data, url))
         finish_deletions(store)
         receiver = start_receiver(ReceiverOptions(port=0), store)
         Inventory(store, lambda: datetime.now(UTC)).start()

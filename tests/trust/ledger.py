@@ -17,9 +17,11 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.uid import generate_uid
 
+from tests.stores import database_url, own_folder
 from tests.trust.sender import Sender
 from wetread.dicom.digest import digest_data_set
-from wetread.store import Store, open_store
+from wetread.store import Store
+from wetread.store import open_store as open_any_store
 from wetread.store.reconcile import reconcile
 
 
@@ -29,6 +31,8 @@ class Ledger:
 
     acknowledged: dict[str, tuple[str, str]] = field(default_factory=dict)
     answers: Counter[int] = field(default_factory=Counter)
+    #: Set by each answer.
+    is_answered: threading.Event = field(default_factory=threading.Event, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def send(self, port: int, associations: int, limit: int = 1_000_000) -> list[threading.Thread]:
@@ -57,15 +61,19 @@ class Ledger:
             self.answers[status] += 1
             if status == 0:
                 self.acknowledged[uid] = (hashlib.sha256(data_set).hexdigest(), study)
+        self.is_answered.set()
 
-    def check(self, data: Path) -> None:
-        """Open the data folder as the next start does and look for each acknowledged instance."""
-        store = open_store(data)
+    def check(self, data: Path, url: str = "") -> None:
+        """Open the data folder as the next start does and look for each acknowledged instance.
+
+        `url` is that of its database, where the folder was copied from another place.
+        """
+        store = open_any_store(data, url or database_url(data))
         try:
-            store.own()
+            store = own_folder(store)
             reconcile(store)
             check_whole(store, self)
-            assert list(store.intake.incoming.iterdir()) == []
+            assert [one for one in data.rglob("incoming/*") if one.is_file()] == []
         finally:
             store.close()
 

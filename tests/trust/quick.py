@@ -6,6 +6,7 @@ In: a folder.  Out: a model package, files of a study.  Never: a reading that de
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 from tests.dicom.small_ct import SmallCt, write_ct
@@ -30,12 +31,18 @@ memory_mb = 1024
 """
 
 _READER = """
+from pathlib import Path
+
 from wetread.domain.code import Code
 from wetread.domain.finding import Finding
 from wetread.domain.reading import Outcome, Reading
 
 
 def read(request):
+    gate = Path(__file__).parents[1] / "gate"
+    if gate.exists():
+        # A pipe: until somebody opens its other end, and until they have closed it.
+        gate.read_bytes()
     grid = request.volume.grid
     plane, row, column = (size // 2 for size in grid.shape)
     point = tuple(float(one) for one in grid.to_lps_mm((plane, row, column)))
@@ -67,6 +74,14 @@ def write_quick_model(folder: Path) -> None:
     package.mkdir(parents=True, exist_ok=True)
     (package / "model.toml").write_text(_TOML)
     (package / "quick_reader.py").write_text(_READER)
+
+
+def make_gate(folder: Path) -> Path:
+    """Have each reading wait at a pipe until the test has opened and closed it for writing."""
+    # Not in the package: its digest covers all that is there.
+    gate = folder / "gate"
+    os.mkfifo(gate)
+    return gate
 
 
 def configure_quick(folder: Path) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.stores import database_url
 from tests.trust.crash import Killing, kill_again_and_again
 from tests.trust.disk import Disk, requires_gcc
 from tests.trust.doors import Doors
@@ -30,10 +31,11 @@ def test_what_was_acknowledged_survives_a_power_cut(disk: Disk, tmp_path: Path, 
     ledger = Ledger()
     cut_power(disk, ledger, seed)
     disk.after_power_cut(tmp_path / "strict")
-    ledger.check(tmp_path / "strict" / "data")
+    url = database_url(disk.root / "data")
+    ledger.check(tmp_path / "strict" / "data", url)
     # The disk may have written more than it had to, in any order.
     disk.after_power_cut(tmp_path / "more", random.Random(seed))
-    ledger.check(tmp_path / "more" / "data")
+    ledger.check(tmp_path / "more" / "data", url)
 
 
 def test_a_service_that_does_not_sync_loses_images(disk: Disk, tmp_path: Path) -> None:
@@ -42,4 +44,4 @@ def test_a_service_that_does_not_sync_loses_images(disk: Disk, tmp_path: Path) -
     assert ledger.acknowledged
     disk.after_power_cut(tmp_path / "after")
     with pytest.raises(AssertionError, match="acknowledged instances are not indexed"):
-        ledger.check(tmp_path / "after" / "data")
+        ledger.check(tmp_path / "after" / "data", database_url(disk.root / "data"))

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.path.conftest import orthanc, visits
+from tests.path.conftest import orthanc
 from tests.postgres import Cluster, database_name, shared_cluster
 from tests.workers.pool import Pool
 
-__all__ = ["orthanc", "visits"]
+__all__ = ["orthanc"]
 
 
 @pytest.fixture

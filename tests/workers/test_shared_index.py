@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 
+from tests.path.service import await_true
 from tests.postgres import Cluster, database_name, requires_postgresql, shared_cluster
 from tests.store.test_store import arrive
 from wetread.domain.progress import Acceptance
@@ -141,21 +142,72 @@ class NoJobs:
         return 0
 
 
-def test_who_was_cut_off_judges_nobody(stores: list[Store]) -> None:
-    store = stores[0]
+@pytest.fixture
+def heartbeat(stores: list[Store]) -> Iterator[Heartbeat]:
+    """One of two workers; nobody has heard of the other for a minute."""
+    [store, _] = stores
     for name in ("me", "silent"):
         store.workers.join(name)
     with store.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE worker SET beat_at = beat_at - 60 WHERE id = 'silent'")
-    heartbeat = Heartbeat(store, NoJobs(), "me", pytest.fail, lambda: NOW)
-    # As after a minute without the database: the others had no time yet to beat again.
+    apart = store.workers.apart()
+    yield Heartbeat(apart, store.history, "me", pytest.fail, lambda: NOW, beat_s=0.05)
+    apart.close()
+
+
+def cut_off(heartbeat: Heartbeat) -> None:
+    """As after a minute without the database: the others had no time yet to beat again."""
     heartbeat._calm.last_beat -= 60
-    heartbeat.beat()
-    assert store.workers.list_dead() == {"silent"}
+
+
+def test_who_was_cut_off_judges_nobody(stores: list[Store], heartbeat: Heartbeat) -> None:
+    heartbeat.watch(NoJobs())
+    assert stores[0].workers.list_dead() == {"silent"}, "whoever has just begun knows too little"
     heartbeat._calm.since = 0.0
+    cut_off(heartbeat)
+    heartbeat.watch(NoJobs())
+    assert stores[0].workers.list_dead() == {"silent"}
+    heartbeat._calm.since = 0.0
+    heartbeat.watch(NoJobs())
+    assert stores[0].workers.list_dead() == set()
+    assert [event.code for event in stores[0].history.list_newest()] == ["worker-lost"]
+
+
+def test_a_gap_while_the_engine_waited_is_noticed(stores: list[Store], heartbeat: Heartbeat) -> None:
+    class Waiting(NoJobs):
+        def list_owners(self) -> set[str]:
+            cut_off(heartbeat)
+            return set()
+
     heartbeat.beat()
-    assert store.workers.list_dead() == set()
-    assert [event.code for event in store.history.list_newest()] == ["worker-lost"]
+    heartbeat._calm.since = 0.0
+    heartbeat.watch(Waiting())
+    assert stores[0].workers.list_dead() == {"silent"}
+
+
+def test_an_engine_that_waits_holds_up_no_beat(stores: list[Store], heartbeat: Heartbeat) -> None:
+    waits, goes_on = Event(), Event()
+
+    class Waiting(NoJobs):
+        def list_owners(self) -> set[str]:
+            waits.set()
+            goes_on.wait()
+            return set()
+
+    def beat_at() -> float:
+        with stores[0].engine.connect() as connection:
+            query = "SELECT beat_at FROM worker WHERE id = 'me'"
+            return float(connection.exec_driver_sql(query).scalar_one())
+
+    heartbeat.start()
+    heartbeat.start_watching(Waiting())
+    assert waits.wait(10)
+    before = beat_at()
+    try:
+        await_true(lambda: beat_at() > before, 10, "another beat")
+    finally:
+        goes_on.set()
+        heartbeat.stop()
 
 
 def test_broken_connections_are_made_anew(stores: list[Store], cluster: Cluster, tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def restore(
 ) -> None:
     """Make a data folder from a backup, of this version or an earlier one."""
     from wetread.config import Config, read_config
+    from wetread.store.keys import read_keyring
     from wetread.store.restore import restore as make_folder
     from wetread.store.settings import read_database_url
     from wetread.work import now
@@ -65,6 +66,7 @@ def restore(
         by=who_asks(),
         database_url=read_database_url(settings.store),
         audit_key=settings.audit.key_file,
+        keyring=read_keyring(settings.encryption),
     )
     console.print(f"Restored the backup of {done.made_at}.", markup=False)
     if done.missing:

@@ -6,14 +6,12 @@ In: a configuration.  Out: a key file, what is encrypted, progress.  Never: a ke
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from wetread.cli.console import console
-
-if TYPE_CHECKING:
-    from wetread.store.cipher import Vault
+from wetread.cli.place import open_settings
 
 keys_app = typer.Typer(no_args_is_help=True, help="The key that the data folder is encrypted with.")
 
@@ -34,16 +32,19 @@ def make_key(
 
 @keys_app.command("status")
 def show_status(config: ConfigFile) -> None:
-    """Count the files by the key that opens them."""
+    """Count the files, and the secrets of authenticator apps, by the key that opens them."""
+    from wetread.store.accounts import DAMAGED
     from wetread.store.rotation import count_keys
 
-    vault = _open(config)
-    census = count_keys(vault)
-    for key_id, count in sorted(census.keys.items()):
-        typer.echo(f"{key_id}  {count} files{'  (current key)' if key_id == vault.key_id else ''}")
-    typer.echo(f"not encrypted     {census.plain} files")
-    if census.damaged:
-        typer.echo(f"damaged           {census.damaged} files")
+    with open_settings(config, None) as (_settings, store):
+        census, current = count_keys(store.vault, store.accounts), store.vault.key_id
+    secrets = census.secrets
+    for key_id in sorted({*census.keys, *secrets} - {"", DAMAGED}):
+        is_current = "  (current key)" if key_id == current else ""
+        typer.echo(f"{key_id}  {_count(census.keys.get(key_id, 0), secrets.get(key_id, 0))}{is_current}")
+    typer.echo(f"not encrypted     {_count(census.plain, secrets.get('', 0))}")
+    if census.damaged or secrets.get(DAMAGED):
+        typer.echo(f"damaged           {_count(census.damaged, secrets.get(DAMAGED, 0))}")
 
 
 @keys_app.command("encrypt")
@@ -63,20 +64,22 @@ def _renew(config: Path) -> None:
 
     from wetread.store.rotation import rotate_keys
 
-    vault = _open(config)
-    with Progress(console=console, transient=True) as progress:
+    with (
+        open_settings(config, None) as (_settings, store),
+        Progress(console=console, transient=True) as progress,
+    ):
         task = progress.add_task("Files", total=None)
-        done = rotate_keys(vault, lambda count: progress.update(task, completed=count))
+        done = rotate_keys(store.vault, store.accounts, lambda count: progress.update(task, completed=count))
     console.print(f"{done.encrypted} files encrypted, {done.rewrapped} headers written anew.")
+    console.print(f"{done.secrets.sealed} secrets of authenticator apps sealed.")
     for place in done.failed:
         console.print(f"Not done, no key here opens it: {place}", markup=False, highlight=False)
-    if done.failed:
+    for name in done.secrets.failed:
+        told = f"Not done, no key here opens the secret of {name}: wetread users reset-totp {name}"
+        console.print(told, markup=False, highlight=False)
+    if done.failed or done.secrets.failed:
         raise typer.Exit(1)
 
 
-def _open(config: Path) -> Vault:
-    from wetread.config import read_config
-    from wetread.store.store import open_vault
-
-    settings = read_config(config)
-    return open_vault(settings.data.resolve(), settings.encryption)
+def _count(files: int, secrets: int) -> str:
+    return f"{files} files" + (f", {secrets} secrets of authenticator apps" if secrets else "")

@@ -29,6 +29,7 @@ from wetread.deliver.destination import Destination
 from wetread.deliver.outcome import Outcome, failed, sent
 from wetread.deliver.secure import connection_error, destination_context, telling_socket
 from wetread.deliver.words import keep_known_words
+from wetread.dicom.timers import steady_timers
 from wetread.domain.document import Document
 from wetread.errors import (
     AssociationRejected,
@@ -180,6 +181,7 @@ def open_association(destination: Destination, contexts: list[PresentationContex
 
 def _set_up(event: Any, timeout_s: float) -> None:
     event.assoc._reactor_checkpoint = Checkpoint(event.assoc)
+    steady_timers(event.assoc.dul)
     connection = event.assoc.dul.socket.socket
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     # A peer that stops reading must not hold us for ever.

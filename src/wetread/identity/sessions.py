@@ -20,6 +20,8 @@ from wetread.store.accounts import AccountRow, Accounts, SessionRow
 #: How often it is written down that somebody is still at work.
 _TOUCH_EVERY_S = 20.0
 _SECRET_BYTES = 32
+#: A clock that is kept right by steps goes back by less.
+_CLOCK_SET_BACK_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,9 @@ class Sessions:
     def _is_over(self, session: SessionRow, now: datetime) -> bool:
         at = now.timestamp()
         is_idle = at - session.seen_at >= self.settings.idle_timeout_s
-        return is_idle or at - session.created_at >= self.settings.session_limit_s
+        # The clock was set back: else it would live for so much longer.
+        is_of_the_future = session.seen_at - at > _CLOCK_SET_BACK_S
+        return is_idle or is_of_the_future or at - session.created_at >= self.settings.session_limit_s
 
 
 def digest(secret: str) -> str:

@@ -22,6 +22,7 @@ from wetread.identity.password import Passwords
 from wetread.identity.settings import SignInSettings
 from wetread.identity.throttle import Seldom, Throttle
 from wetread.identity.totp import match_step
+from wetread.sealed import SealError
 from wetread.store.accounts import AccountRow, Accounts
 
 _LONGEST_LOCK_S = 86400.0
@@ -35,6 +36,7 @@ class Verdict(StrEnum):
     RIGHT = "right"
     WRONG_PASSWORD = "The password was wrong."  # noqa: S105 - a sentence
     WRONG_CODE = "The code was wrong, missing or used already."
+    UNREADABLE_SECRET = "The secret of the authenticator app does not open: reset-totp."  # noqa: S105 - a sentence
     LOCKED = "The account was locked."
     DISABLED = "The account is disabled."
 
@@ -105,13 +107,21 @@ class SignIn:
         # What was compared must still be the password.
         if not is_right or held.password_hash != seen.password_hash:
             return self._count(held, now, Verdict.WRONG_PASSWORD)
-        step = held.totp_step
-        if held.totp_secret:
-            found = match_step(held.totp_secret, attempt.code, held.totp_step, now)
-            if found is None:
-                return self._count(held, now, Verdict.WRONG_CODE)
-            step = found
+        verdict, step = self._check_code(held, attempt, now)
+        if verdict is not Verdict.RIGHT:
+            return self._count(held, now, verdict)
         return {"failures": 0, "locked_until": None, "totp_step": step}, (Verdict.RIGHT, 0.0)
+
+    def _check_code(self, held: AccountRow, attempt: Attempt, now: datetime) -> tuple[Verdict, int]:
+        """Return what the code is, and the newest time step that is used up then."""
+        if not held.totp_secret:
+            return Verdict.RIGHT, held.totp_step
+        try:
+            secret = self.accounts.open_totp(held)
+        except SealError:
+            return Verdict.UNREADABLE_SECRET, held.totp_step
+        found = match_step(secret, attempt.code, held.totp_step, now)
+        return (Verdict.WRONG_CODE, held.totp_step) if found is None else (Verdict.RIGHT, found)
 
     def _count(
         self, held: AccountRow, now: datetime, verdict: Verdict

@@ -26,6 +26,7 @@ from pynetdicom import _config
 from pynetdicom.fsm import StateMachine
 from pynetdicom.transport import AssociationServer, AssociationSocket, RequestHandler
 
+from wetread.dicom.timers import steady_timers
 from wetread.receive.dimse import NudgingQueue, OnStore, StoringDimse
 from wetread.receive.spool import Spools
 
@@ -213,6 +214,7 @@ class QuickHandler(RequestHandler):
         assoc.dul.event_queue.get_nowait()
         quick = QuickSocket(assoc, self.request, timeout_s, self._first)
         assoc.dul.socket = quick
+        steady_timers(assoc.dul)
         assoc.dul.state_machine = SturdyStateMachine(assoc.dul)
         dimse = StoringDimse(assoc, self.server.spools, self.server.on_store, self.server.instance_limit)
         assoc.dimse = dimse

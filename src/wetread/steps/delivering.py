@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from wetread.deliver import Outcome, send_documents, verify_documents
 from wetread.deliver.destination import Destination, Verify
@@ -21,12 +22,27 @@ from wetread.errors import ConfigError, PeerNotTrusted, PeerUnreachable
 from wetread.steps.journal import Journal
 from wetread.steps.trail import send_event
 from wetread.store import Store
-from wetread.store.deliveries import DeliveryRow
+from wetread.store.deliveries import DeliveryRow, Tried
+from wetread.store.history import Event
 
 #: A destination that acknowledged but does not answer questions is asked this often; then it stays "sent".
 MAXIMUM_ASKS = 4
 
 _FAILED = ProblemCode.DELIVERY_FAILED.value
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """Documents that a destination was asked to take, and what became of each."""
+
+    rows: list[DeliveryRow]
+    outcomes: list[Outcome]
+
+    def noted(self) -> list[Tried]:
+        return [
+            Tried(id=row.id, state=one.state, problem_code=one.code, message=one.message)
+            for row, one in zip(self.rows, self.outcomes, strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +53,8 @@ class DeliverySteps:
     destinations: Mapping[str, Destination]
     clock: Callable[[], datetime]
     retry: RetryPlan = field(default_factory=RetryPlan)
+    #: What was tried and could not be noted, e.g. for want of space; lost with this process.
+    _untold: dict[tuple[str, int, str], _Try] = field(default_factory=dict)
 
     @property
     def journal(self) -> Journal:
@@ -70,9 +88,16 @@ class DeliverySteps:
         message = f"{destination}: the delivery stopped ({code}). Mend the cause, then retry."
         self.journal.problem(study, revision, "deliver", message, _FAILED)
 
+    def note_waiting(self, study: str, revision: int, destination: str, code: str) -> None:
+        """Note that disk or index hold a delivery up: it goes on when they take it."""
+        message = f"{destination}: waits ({code}): free space or mend the disk; then it goes on."
+        self.journal.waiting(study, revision, "deliver", message, ProblemCode.STORAGE_ERROR.value)
+
     def send(self, study: str, revision: int, destination: str) -> None:
         """Send what waits; each document's outcome is kept."""
         target = self._target(destination)
+        # What an earlier try achieved is not tried again.
+        self._settle(study, revision, target)
         if self._is_arriving(study):
             return
         rows = self._rows(study, revision, target, DeliveryState.WAITING)
@@ -81,15 +106,17 @@ class DeliverySteps:
             return
         # Before anything leaves: what cannot be recorded waits.
         self.store.audit.record(send_event(held, self.clock(), target, len(rows)))
-        outcomes = self._try(send_documents, rows, target)
-        failed = sum(outcome.state is not DeliveryState.SENT for outcome in outcomes)
-        self.store.audit.record(send_event(held, self.clock(), target, len(rows), failed=failed))
+        outcomes = send_documents(target, [self._document(row) for row in rows])
+        self._untold[study, revision, destination] = _Try(rows, outcomes)
+        self._settle(study, revision, target)
 
     def verify(self, study: str, revision: int, destination: str) -> None:
         """Ask the destination for what it acknowledged; what it lacks waits to be sent again."""
         target = self._target(destination)
-        if target.verify is not Verify.NONE:
-            self._try(verify_documents, self._rows(study, revision, target, DeliveryState.SENT), target)
+        rows = self._rows(study, revision, target, DeliveryState.SENT)
+        if target.verify is not Verify.NONE and rows:
+            outcomes = verify_documents(target, [self._document(row) for row in rows])
+            self._keep(_Try(rows, outcomes))
 
     def give_up(self, study: str, revision: int, destination: str) -> None:
         """Stop trying where the tries are used up."""
@@ -106,30 +133,38 @@ class DeliverySteps:
             raise ConfigError("This destination is configured no more.", destination=destination)
         return self.destinations[destination]
 
-    def _try(
-        self,
-        act: Callable[[Destination, list[Document]], list[Outcome]],
-        rows: list[DeliveryRow],
-        target: Destination,
-    ) -> list[Outcome]:
-        if not rows:
-            return []
-        documents = [self._document(row) for row in rows]
-        outcomes = act(target, documents)
-        for row, outcome in zip(rows, outcomes, strict=True):
-            self.store.deliveries.record(row.id, outcome.state, self.clock(), outcome.code, outcome.message)
-        self._note(rows[0], outcomes)
-        return outcomes
+    def _settle(self, study: str, revision: int, target: Destination) -> None:
+        """Note the outcome of the last try, with its entry in the audit trail; nothing where it is noted."""
+        key = (study, revision, target.name)
+        tried, held = self._untold.get(key), self.store.studies.find(study)
+        if tried is not None and held is not None:
+            failed = sum(outcome.state is not DeliveryState.SENT for outcome in tried.outcomes)
+            entry = send_event(held, self.clock(), target, len(tried.rows), failed=failed)
+            self._keep(tried, lambda connection: self.store.audit.record_in(connection, entry))
+        # Where the study was deleted meanwhile there is nothing left to be said.
+        self._untold.pop(key, None)
+        if tried is not None:
+            self.store.audit.note_end()
 
-    def _note(self, row: DeliveryRow, outcomes: list[Outcome]) -> None:
+    def _keep(self, tried: _Try, beside: Callable[[Any], None] = lambda _: None) -> None:
+        """Note outcomes and what the history tells of them: all or nothing."""
+        event = self._told(tried)
+
+        def tell(connection: Any) -> None:
+            self.store.history.add_in(connection, event)
+            beside(connection)
+
+        self.store.deliveries.record_all(tried.noted(), self.clock(), beside=tell)
+
+    def _told(self, tried: _Try) -> Event:
+        row, outcomes = tried.rows[0], tried.outcomes
         counts = Counter(outcome.state.value for outcome in outcomes)
         words = f"{row.destination}: " + ", ".join(f"{count} {state}" for state, count in counts.items())
         bad = [outcome for outcome in outcomes if outcome.code]
+        place = (row.study_instance_uid, row.revision, "deliver")
         if not bad:
-            self.journal.note(row.study_instance_uid, row.revision, "deliver", f"{words}.")
-            return
-        message = f"{words}. {bad[0].message}"
-        self.journal.problem(row.study_instance_uid, row.revision, "deliver", message, bad[0].code)
+            return self.journal.event(*place, f"{words}.")
+        return self.journal.event(*place, f"{words}. {bad[0].message}", level="problem", code=bad[0].code)
 
     def _give_up(self, rows: list[DeliveryRow]) -> None:
         for row in rows:

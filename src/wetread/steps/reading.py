@@ -15,7 +15,7 @@ from typing import Any
 from wetread.compose import DocumentReference, compose, read_source
 from wetread.deliver.destination import Destination
 from wetread.domain.document import Document, DocumentKind
-from wetread.domain.model import Model
+from wetread.domain.model import Model, ModelIdentity
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import StudyState
 from wetread.domain.reading import Outcome, Priority, Reading
@@ -27,6 +27,7 @@ from wetread.match import Match, Rule, find_rule, match_study
 from wetread.steps.journal import Journal
 from wetread.steps.trail import read_event
 from wetread.store import Store
+from wetread.store.history import Event
 from wetread.store.readings import ReadingRow
 
 #: All kinds are kept for the pages, whatever the destinations want.
@@ -114,22 +115,37 @@ class ReadingSteps:
         # Before the model sees anything: what cannot be recorded waits.
         self._record(study, model, len(uids))
         try:
-            row = self.store.readings.save(self.run_job(job), unless_deleted=True)
+            self._keep(self.run_job(job), len(uids))
         except StudyDeleted:
             self._volume_path(study, revision, model_name).unlink(missing_ok=True)
             raise
-        self._record(study, model, len(uids), is_read=_is_read(row))
-        if _is_read(row):
-            self.journal.note(study, revision, "infer", _reading_sentence(row))
-        else:
-            code = str(row.problems[0]["code"])
-            self.journal.problem(study, revision, "infer", _reading_sentence(row), code)
 
-    def _record(self, study: str, model: Model, count: int, *, is_read: bool | None = None) -> None:
+    def _record(self, study: str, model: Model, count: int) -> None:
         row = self.store.studies.find(study)
         if row is not None:
-            name = f"{model.identity.name} {model.identity.version}"
-            self.store.audit.record(read_event(row, self.clock(), name, count, is_read=is_read))
+            self.store.audit.record(read_event(row, self.clock(), _title(model.identity), count))
+
+    def _keep(self, reading: Reading, count: int) -> None:
+        """Keep a Reading with what is told of it: all or nothing, so that nothing is told twice or never."""
+        study = self.store.studies.find(reading.study_instance_uid)
+        event = self._told(reading)
+
+        def tell(connection: Any) -> None:
+            self.store.history.add_in(connection, event)
+            if study is not None:
+                is_read = reading.outcome is Outcome.READ
+                entry = read_event(study, self.clock(), _title(reading.model), count, is_read=is_read)
+                self.store.audit.record_in(connection, entry)
+
+        self.store.readings.save(reading, unless_deleted=True, beside=tell)
+        self.store.audit.note_end()
+
+    def _told(self, reading: Reading) -> Event:
+        study, revision, message = reading.study_instance_uid, reading.revision, _reading_sentence(reading)
+        if reading.outcome is Outcome.READ:
+            return self.journal.event(study, revision, "infer", message)
+        code = reading.problems[0].code.value
+        return self.journal.event(study, revision, "infer", message, level="problem", code=code)
 
     def list_readings(self, study: str, revision: int) -> list[int]:
         """Return the row numbers of the revision's Readings."""
@@ -194,6 +210,13 @@ class ReadingSteps:
         message = f"The reading stopped ({code}). Send this line to whoever maintains Wetread."
         self.journal.problem(study, revision, "infer", message, ProblemCode.INTERNAL_ERROR.value)
         self.finish(study, revision)
+
+    def note_waiting(self, study: str, revision: int, code: str) -> None:
+        """Note that disk or index hold a reading up: it is read again when they take it."""
+        message = (
+            f"The result cannot be kept now ({code}): free space or mend the disk; then it is read again."
+        )
+        self.journal.waiting(study, revision, "infer", message, ProblemCode.STORAGE_ERROR.value)
 
     def _is_gone(self, study: str) -> bool:
         """Tell whether the study was deleted meanwhile: there is nothing left to be said."""
@@ -288,15 +311,19 @@ def _match_sentence(match: Match) -> str:
     return " ".join(f"{one.model}: {one.reason}" for one in match.chosen)
 
 
-def _reading_sentence(row: ReadingRow) -> str:
-    name = f"{row.model_name} {row.model_version}"
-    if not _is_read(row):
-        return f"{name}: not read, because: {row.problems[0]['message']}"
-    if not row.finding_count:
+def _title(model: ModelIdentity) -> str:
+    return f"{model.name} {model.version}"
+
+
+def _reading_sentence(reading: Reading) -> str:
+    name, count, triage = _title(reading.model), len(reading.findings), reading.triage
+    if reading.outcome is not Outcome.READ:
+        return f"{name}: not read, because: {reading.problems[0].message}"
+    if not count:
         return f"{name}: read, nothing found."
-    reasons = f" {'; '.join(row.reasons)}." if row.reasons else ""
-    plural = "" if row.finding_count == 1 else "s"
-    return f"{name}: {row.finding_count} finding{plural}, {row.priority.value}.{reasons}"
+    reasons = f" {'; '.join(triage.reasons)}." if triage.reasons else ""
+    plural = "" if count == 1 else "s"
+    return f"{name}: {count} finding{plural}, {triage.priority.value}.{reasons}"
 
 
 def _documents_sentence(documents: tuple[Document, ...]) -> str:

@@ -1,12 +1,14 @@
 """Accounts and the sessions of who is signed in.
 
-In: names, roles, digests of secrets.  Out: rows.  Never: a password, a cookie, a decision.
+In: names, roles, digests of secrets.  Out: rows.
+Never: a password, a cookie, a decision; a TOTP secret in plain text where a key is configured.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -14,9 +16,15 @@ from sqlalchemy import ColumnElement, Engine, RowMapping, delete, insert, null, 
 from sqlalchemy.exc import IntegrityError
 
 from wetread.errors import ConfigError
+from wetread.sealed import SealError
 from wetread.store import schema
+from wetread.store.cipher import Vault
+from wetread.store.database import empty_log
+from wetread.store.secrets import find_secret_key, open_secret, seal_secret
 
 T = TypeVar("T")
+#: Stands for the key of a secret that nobody can open.
+DAMAGED = "damaged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +41,8 @@ class AccountRow:
     password_hash: str
     #: ``"issuer subject"`` of OpenID Connect; None: a local one.
     subject: str | None
-    totp_secret: str
+    #: As it is stored: ``Accounts.open_totp`` gives the secret; ``""``: no app is set up.
+    totp_secret: str = field(repr=False)
     totp_step: int
     must_change_password: bool
     must_use_totp: bool
@@ -56,11 +65,21 @@ class SessionRow:
     seen_at: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """What became of the TOTP secrets."""
+
+    sealed: int
+    #: Names of the accounts whose secret no key of ours opens: nothing was done to it.
+    failed: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Accounts:
     """Accounts by name; sessions by the digest of their cookie."""
 
     engine: Engine
+    vault: Vault
 
     def add(self, name: str, role: str, now: datetime, **values: Any) -> AccountRow:
         """Add an account.
@@ -70,7 +89,7 @@ class Accounts:
         ConfigError
             If there is one of this name.
         """
-        row = {"name": name, "role": role, "created_at": now.timestamp(), **_storable(values)}
+        row = {"name": name, "role": role, "created_at": now.timestamp(), **self._storable(values, name)}
         try:
             with self.engine.begin() as connection:
                 connection.execute(insert(schema.account).values(row))
@@ -111,12 +130,55 @@ class Accounts:
             row = connection.execute(select(schema.account).where(where).with_for_update()).mappings().one()
             values, answer = decide(_account(row))
             if values:
-                connection.execute(update(schema.account).where(where).values(_storable(values)))
+                connection.execute(
+                    update(schema.account).where(where).values(self._storable(values, row["name"]))
+                )
         return answer
 
     def set(self, account_id: int, **values: Any) -> None:
         """Set columns of an account."""
         self.change(account_id, lambda _: (values, None))
+
+    def open_totp(self, account: AccountRow) -> str:
+        """Return the secret of an account's authenticator app.
+
+        Raises
+        ------
+        SealError
+            If no key of ours opens it, it was changed, or it is another account's.
+        """
+        return open_secret(self.vault, account.name, account.totp_secret)
+
+    def count_secret_keys(self) -> Mapping[str, int]:
+        """Count the TOTP secrets by the key that opens them, ``""`` for those in plain text.
+
+        Those that nobody can open count under ``damaged``.
+        """
+        return Counter(_key_of(row.totp_secret) for row in self.list_all() if row.totp_secret)
+
+    def renew_secrets(self) -> Renewal:
+        """Seal every TOTP secret with the current key; without one they stay as they are.
+
+        Raises
+        ------
+        SQLAlchemyError
+            If the index refuses.
+        """
+        if self.vault.keyring is None:
+            return Renewal(sealed=0, failed=())
+        sealed, failed = 0, []
+        for row in self.list_all():
+            if not row.totp_secret or _key_of(row.totp_secret) == self.vault.key_id:
+                continue
+            try:
+                # Set is sealed, with the current key.
+                self.change(row.id, lambda held: ({"totp_secret": self.open_totp(held)}, None))
+                sealed += 1
+            except SealError:
+                failed.append(row.name)
+        if sealed:
+            empty_log(self.engine)
+        return Renewal(sealed=sealed, failed=tuple(failed))
 
     def open_session(self, digest: str, account_id: int, now: datetime) -> None:
         """Keep a session."""
@@ -157,6 +219,16 @@ class Accounts:
         table = schema.session
         self._delete((table.c.created_at <= created_before) | (table.c.seen_at <= seen_before))
 
+    def _storable(self, values: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """Return the columns of an account as the database takes them."""
+        plain = dict(values)
+        if "sources" in plain:
+            # None is SQL NULL, not JSON null.
+            plain["sources"] = list(plain["sources"]) if plain["sources"] is not None else null()
+        if "totp_secret" in plain:
+            plain["totp_secret"] = seal_secret(self.vault, name, plain["totp_secret"])
+        return plain
+
     def _delete(self, where: ColumnElement[bool]) -> None:
         with self.engine.begin() as connection:
             connection.execute(delete(schema.session).where(where))
@@ -176,9 +248,8 @@ def _account(row: RowMapping) -> AccountRow:
     return AccountRow(**{**row, "sources": tuple(sources) if sources is not None else None})
 
 
-def _storable(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns as the database takes them: None of ``sources`` is SQL NULL, not JSON null."""
-    plain = dict(values)
-    if "sources" in plain:
-        plain["sources"] = list(plain["sources"]) if plain["sources"] is not None else null()
-    return plain
+def _key_of(secret: str) -> str:
+    try:
+        return find_secret_key(secret)
+    except SealError:
+        return DAMAGED

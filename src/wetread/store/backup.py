@@ -2,7 +2,7 @@
 
 In: a store, a folder that is empty or holds an earlier backup of it.  Out: a whole backup, verified.
 Never: an image without its row or a row without its image; keys of files, certificates, who is signed in;
-the earlier backup damaged before the new one is whole.
+a row in plain text where a key is configured; the earlier backup damaged before the new one is whole.
 
 First the rows, in one snapshot. A file is in place before its row is, so every file is there then, unless
 its study is deleted meanwhile: then the rows are taken anew. The engine's database is not needed: the index
@@ -19,13 +19,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from wetread import __version__
 from wetread.errors import StorageError
+from wetread.sealed import SealedWriter
 from wetread.store.blobs import storage_error
 from wetread.store.dump import dump_table, dumped_tables, snapshot
 from wetread.store.inside import Inside
+from wetread.store.keys import NOTES_NAME, encode_key_notes, read_key_notes
 from wetread.store.manifest import (
     FileEntry,
     Manifest,
@@ -39,8 +41,8 @@ from wetread.store.store import Store
 
 #: So often rows are taken anew because studies were deleted meanwhile.
 _TRIES = 5
-#: Of the data folder itself: the key of the audit trail, if it lies there, and which keys files need.
-_SINGLE = ("audit.key", "encryption.json")
+#: Of the data folder itself: the key of the audit trail, if it lies there.
+_SINGLE = ("audit.key",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,7 @@ def verify_backup(out: Path) -> list[str]:
 def _back_up(store: Store, folder: Inside, now: datetime) -> Report:
     earlier = _earlier(folder)
     gone_before: set[str] = set()
+    noted = set(read_key_notes(store.data))
     for _try in range(_TRIES):
         tables, entries, wanted = _dump(store, folder)
         copied, kept, gone = _copy_all(store, folder, wanted, earlier)
@@ -94,6 +97,12 @@ def _back_up(store: Store, folder: Inside, now: datetime) -> Report:
         gone_before = gone
     else:
         raise StorageError("Too much is being deleted: make the backup again later.")
+    # Before and after: keys may be changed meanwhile.
+    noted.update(read_key_notes(store.data))
+    if noted:
+        with folder.write(NOTES_NAME) as file:
+            file.write(encode_key_notes(noted).encode())
+        entries[NOTES_NAME] = _enter(folder, NOTES_NAME)
     manifest = Manifest(
         wetread=__version__,
         revision=newest_revision(),
@@ -148,21 +157,29 @@ class _Wanted:
 def _dump(store: Store, folder: Inside) -> tuple[dict[str, str], dict[str, FileEntry], set[str]]:
     """Write all rows; returns table -> file, file -> entry, and the files that the rows need."""
     number = secrets.token_hex(8)
-    wanted = _Wanted(store)
+    wanted, vault = _Wanted(store), replace(store.vault, root=folder.root)
     tables, entries = {}, {}
     with snapshot(store.engine) as connection:
         for table in dumped_tables():
             name = f"tables/{number}-{table.name}.jsonl"
+            seal = vault.seal(folder.root / name)
             with folder.write(name) as file:
-                dump_table(connection, table, file, partial(wanted.see, table.name))
-            with folder.open(name) as file:
-                sha256, size = copy_hashed(file, None)
+                sink = SealedWriter(file, seal) if seal else file
+                dump_table(connection, table, cast(BinaryIO, sink), partial(wanted.see, table.name))
+                if isinstance(sink, SealedWriter):
+                    sink.finish()
             tables[table.name] = name
-            entries[name] = FileEntry(sha256=sha256, size=size)
+            entries[name] = _enter(folder, name)
     # What was set aside has no row.
     aside = {str(path.relative_to(store.data)) for path in store.intake.conflicts.iter_paths()}
     single = {name for name in _SINGLE if (store.data / name).is_file()}
     return tables, entries, wanted.names | aside | single
+
+
+def _enter(folder: Inside, name: str) -> FileEntry:
+    with folder.open(name) as file:
+        sha256, size = copy_hashed(file, None)
+    return FileEntry(sha256=sha256, size=size)
 
 
 def _copy_all(

@@ -121,7 +121,10 @@ class Vault:
         OSError
             If it cannot be opened.
         """
-        file = io.FileIO(path)
+        return self.open_file(io.FileIO(path), path)
+
+    def open_file(self, file: io.FileIO, path: Path) -> BinaryIO:
+        """Open a file that is open already, as ``open``; it is closed on errors."""
         try:
             key = self._key(file, path)
         except BaseException:

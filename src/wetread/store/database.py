@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy
 from sqlalchemy import Connection, Engine, ExceptionContext, event
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from wetread.errors import IndexUnavailable, StorageError
@@ -180,6 +181,17 @@ def compact(engine: Engine) -> None:
         raise StorageError("The log of the index could not be emptied: stop the service and erase again.")
 
 
+def empty_log(engine: Engine) -> None:
+    """Empty the log of SQLite, so that what was overwritten does not stay in it.
+
+    Where a reader holds it up it stays, at most until the last process closes the index. PostgreSQL's log is
+    the database administrator's.
+    """
+    if engine.dialect.name == "sqlite":
+        with closing(engine.raw_connection()) as raw, closing(raw.cursor()) as cursor:
+            _checkpoint(cursor)
+
+
 def _compact(engine: Engine) -> bool:
     if engine.dialect.name != "sqlite":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -188,12 +200,14 @@ def _compact(engine: Engine) -> bool:
     # Not within a transaction, which ours all are.
     with closing(engine.raw_connection()) as raw, closing(raw.cursor()) as cursor:
         cursor.execute("VACUUM")
-        for _try in range(_CHECKPOINT_TRIES):
-            # Readers of older pages hold it up; each try waits BUSY_TIMEOUT_S for them at most.
-            busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            if not busy:
-                return True
-    return False
+        # Readers of older pages hold it up; each try waits BUSY_TIMEOUT_S for them at most.
+        return any(_checkpoint(cursor) for _try in range(_CHECKPOINT_TRIES))
+
+
+def _checkpoint(cursor: DBAPICursor) -> bool:
+    cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    row = cursor.fetchone()
+    return row is not None and row[0] == 0
 
 
 def _translate(context: ExceptionContext) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Update, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from wetread.domain.progress import DeliveryState
@@ -47,6 +47,16 @@ class Lack:
     problem_code: str
     message: str
     problem_study_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What became of one delivery at a try."""
+
+    id: int
+    state: DeliveryState
+    problem_code: str = ""
+    message: str = ""
 
 
 #: What nobody tries again unless somebody asks.
@@ -239,26 +249,28 @@ class Deliveries:
     def record(
         self, delivery_id: int, state: DeliveryState, now: datetime, problem_code: str = "", message: str = ""
     ) -> None:
-        """Note the outcome of a try.
+        """Note the outcome of a try, as ``record_all`` does."""
+        self.record_all([Tried(id=delivery_id, state=state, problem_code=problem_code, message=message)], now)
+
+    def record_all(
+        self,
+        tries: Sequence[Tried],
+        now: datetime,
+        beside: Callable[[Connection], None] = lambda _: None,
+    ) -> None:
+        """Note the outcomes of one try of several documents, all or none.
 
         What happened is always noted; that it must be tried again only where nothing newer took its place.
+
+        Parameters
+        ----------
+        beside
+            What else belongs to the same transaction.
         """
-        table = schema.delivery
-        tried = 0 if state is DeliveryState.VERIFIED else 1
-        open_states = [DeliveryState.WAITING.value, DeliveryState.SENT.value]
-        unless = () if state is not DeliveryState.WAITING else (table.c.state.in_(open_states),)
         with self.engine.begin() as connection:
-            connection.execute(
-                update(table)
-                .where(table.c.id == delivery_id, *unless)
-                .values(
-                    state=state.value,
-                    attempts=table.c.attempts + tried,
-                    problem_code=problem_code,
-                    message=message,
-                    updated_at=now.timestamp(),
-                )
-            )
+            for tried in tries:
+                connection.execute(_outcome(tried, now))
+            beside(connection)
 
     def retry(
         self,
@@ -313,6 +325,24 @@ class Deliveries:
         with self.engine.connect().execution_options(read_only=True) as connection:
             rows = connection.execute(query).mappings().all()
         return [DeliveryRow(**{**row, "state": DeliveryState(row["state"])}) for row in rows]
+
+
+def _outcome(tried: Tried, now: datetime) -> Update:
+    table = schema.delivery
+    count = 0 if tried.state is DeliveryState.VERIFIED else 1
+    open_states = [DeliveryState.WAITING.value, DeliveryState.SENT.value]
+    unless = () if tried.state is not DeliveryState.WAITING else (table.c.state.in_(open_states),)
+    return (
+        update(table)
+        .where(table.c.id == tried.id, *unless)
+        .values(
+            state=tried.state.value,
+            attempts=table.c.attempts + count,
+            problem_code=tried.problem_code,
+            message=tried.message,
+            updated_at=now.timestamp(),
+        )
+    )
 
 
 def _stands() -> ColumnElement[bool]:

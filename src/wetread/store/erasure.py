@@ -238,8 +238,7 @@ def _shared(connection: Connection, store: Store, paths: set[str]) -> set[str]:
 def _unlink(data: Path, paths: set[str]) -> None:
     folders = set()
     try:
-        for name in paths:
-            path = data / name
+        for path in (path for name in paths for path in _places(data, name)):
             remove_file(path)
             folders.add(path.parent)
         for folder in folders:
@@ -247,6 +246,18 @@ def _unlink(data: Path, paths: set[str]) -> None:
                 sync_folder(folder)
     except OSError as error:
         raise storage_error(error) from error
+
+
+def _places(data: Path, name: str) -> list[Path]:
+    """Return the files that a name stands for."""
+    if not name.startswith("scratch/"):
+        return [data / name]
+    # On PostgreSQL each process has its own; who writes one was perhaps killed in the middle.
+    return [
+        path
+        for root in (data, *data.glob("processes/*"))
+        for path in (root / name).parent.glob(f"{Path(name).name}*")
+    ]
 
 
 def _batches(items: Iterable[T]) -> Iterator[list[T]]:

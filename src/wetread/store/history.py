@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Engine, func, insert, select
+from sqlalchemy import Column, ColumnElement, Connection, Engine, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from wetread.errors import StorageError
@@ -48,6 +48,20 @@ class History:
         StorageError
             If the index refuses.
         """
+        try:
+            with self.engine.begin() as connection:
+                self.add_in(connection, event)
+        except SQLAlchemyError as error:
+            raise StorageError("The index cannot be written.", reason=type(error).__name__) from error
+
+    def add_in(self, connection: Connection, event: Event) -> None:
+        """Keep an event in the caller's transaction, so that what it tells of and the event are one.
+
+        Raises
+        ------
+        SQLAlchemyError
+            If the index refuses.
+        """
         row = insert(schema.event).values(
             study_instance_uid=event.study_instance_uid,
             revision=event.revision,
@@ -57,11 +71,7 @@ class History:
             code=event.code,
             message=clean_text(event.message),
         )
-        try:
-            with self.engine.begin() as connection:
-                connection.execute(row)
-        except SQLAlchemyError as error:
-            raise StorageError("The index cannot be written.", reason=type(error).__name__) from error
+        connection.execute(row)
 
     def list_for_study(self, study_instance_uid: str) -> list[Event]:
         """Return a study's events, oldest first."""

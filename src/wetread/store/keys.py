@@ -108,19 +108,37 @@ def make_key_file(path: Path) -> str:
 def read_key_notes(data: Path) -> tuple[str, ...]:
     """Return the identifiers of the keys that files of a data folder may be encrypted with."""
     try:
-        noted = json.loads((data / NOTES_NAME).read_text())["keys"]
+        return decode_key_notes((data / NOTES_NAME).read_text())
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{NOTES_NAME} in the data folder cannot be read: restore it.") from error
-    return tuple(str(one) for one in noted)
+
+
+def decode_key_notes(text: str) -> tuple[str, ...]:
+    """Return the identifiers of keys that notes name.
+
+    Raises
+    ------
+    ValueError
+        If they are none.
+    """
+    try:
+        return tuple(str(one) for one in json.loads(text)["keys"])
+    except (LookupError, TypeError, RecursionError) as error:
+        raise ValueError("no notes about keys") from error
+
+
+def encode_key_notes(key_ids: Iterable[str]) -> str:
+    """Return the notes about keys as they are kept."""
+    return json.dumps({"keys": sorted(set(key_ids))})
 
 
 def write_key_notes(data: Path, key_ids: Iterable[str]) -> None:
     """Note which keys the data folder needs from now on, synced."""
     part = data / f".{NOTES_NAME}.{secrets.token_hex(4)}"
     with part.open("x") as file:
-        json.dump({"keys": sorted(set(key_ids))}, file)
+        file.write(encode_key_notes(key_ids))
         file.flush()
         os.fsync(file.fileno())
     part.replace(data / NOTES_NAME)

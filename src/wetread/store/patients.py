@@ -16,7 +16,8 @@ from sqlalchemy import Connection, func, or_, select
 from wetread.dicom.header import read_instance
 from wetread.domain.audit import Actor, AuditAction, AuditEvent, AuditEventType, AuditOutcome
 from wetread.domain.study import header_text
-from wetread.errors import InputError
+from wetread.errors import InputError, StorageError
+from wetread.sealed import SealError
 from wetread.store import schema
 from wetread.store.database import compact
 from wetread.store.erasure import delete_conflicts, delete_study
@@ -93,7 +94,7 @@ def erase_patient(
     Raises
     ------
     StorageError
-        If index or disk refuse.
+        If index or disk refuse, or a file that was set aside does not open: then all else is erased.
     """
     kept = []
     erased = []
@@ -104,10 +105,18 @@ def erase_patient(
             kept.append(one)
         else:
             erased.append(uid)
-    _erase_conflicts(store, patient)
+    unopened = _erase_conflicts(store, patient)
     forget_jobs(erased)
-    store.audit.record(_patient_event(patient, by, why, len(erased), len(kept), clock()))
+    store.audit.record(_patient_event(patient, by, why, (len(erased), len(kept), len(unopened)), clock()))
     _drop_traces(store)
+    if unopened:
+        raise StorageError(
+            "The rest is erased, but files that were set aside do not open, and nobody can tell whose they"
+            " are: configure their key and erase again, or delete them.",
+            files=len(unopened),
+            first=unopened[0].relative_to(store.data),
+            kept_on_hold=len(kept),
+        )
     return kept
 
 
@@ -122,18 +131,30 @@ def _is_mixed(connection: Connection, study: str) -> bool:
     return int(connection.execute(query).scalar_one()) > 1
 
 
-def _erase_conflicts(store: Store, patient: Patient) -> None:
-    """Remove what is kept aside in other patients' studies, or without a row, and names this one."""
+def _erase_conflicts(store: Store, patient: Patient) -> list[Path]:
+    """Remove what is kept aside in other patients' studies, or without a row, and names this one.
+
+    Returns those of which nobody can tell whose they are.
+    """
     table, blobs = schema.conflict, store.intake.conflicts
     query = select(table.c.sop_instance_uid, table.c.content_digest, table.c.study_instance_uid)
     with store.engine.connect().execution_options(read_only=True) as connection:
         rows = {blobs.path(f"{row[0]} {row[1]}").name: row for row in connection.execute(query)}
         held = set(connection.execute(select(schema.hold.c.study_instance_uid)).scalars())
-    theirs = [path for path in blobs.iter_paths() if _names(store, path, patient)]
+    theirs, unopened = [], []
+    for path in blobs.iter_paths():
+        try:
+            if _names(store, path, patient):
+                theirs.append(path)
+        except FileNotFoundError:
+            continue
+        except SealError:
+            unopened.append(path)
     free = [path for path in theirs if path.name not in rows or rows[path.name][2] not in held]
     if free:
         keys = [(rows[path.name][0], rows[path.name][1]) for path in free if path.name in rows]
         delete_conflicts(store, free, keys)
+    return unopened
 
 
 def _names(store: Store, path: Path, patient: Patient) -> bool:
@@ -166,13 +187,17 @@ def _study_event(one: Found, by: str, now: datetime) -> AuditEvent:
     )
 
 
-def _patient_event(patient: Patient, by: str, why: str, erased: int, kept: int, now: datetime) -> AuditEvent:
+def _patient_event(
+    patient: Patient, by: str, why: str, counts: tuple[int, int, int], now: datetime
+) -> AuditEvent:
+    erased, kept, unopened = counts
+    aside = f" {unopened} files set aside do not open." if unopened else ""
     return AuditEvent(
         type=AuditEventType.PATIENT_RECORD,
         action=AuditAction.DELETE,
         at=now,
-        outcome=AuditOutcome.MINOR_FAILURE if kept else AuditOutcome.SUCCESS,
-        description=f"Erased {erased} studies, {kept} kept on legal hold. {why}".strip(),
+        outcome=AuditOutcome.MINOR_FAILURE if kept or unopened else AuditOutcome.SUCCESS,
+        description=f"Erased {erased} studies, {kept} kept on legal hold.{aside} {why}".strip(),
         actors=(Actor(user_id=by, is_requestor=True),),
         patient_id=patient.patient_id,
     )

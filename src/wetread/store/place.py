@@ -61,6 +61,8 @@ def take_place(store: Store, name: str) -> Store:
         lock = (mine / _LOCK).open("w")
         fcntl.flock(lock, fcntl.LOCK_EX)
     store.keep_open(lock)
+    # What was stored before encryption was turned on.
+    store.accounts.renew_secrets()
     return replace(
         store,
         intake=replace(store.intake, incoming=incoming),

@@ -6,7 +6,7 @@ In: a Reading, its documents.  Out: the same.  Never: a second Reading of one mo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -71,7 +71,13 @@ class Readings:
     blobs: Blobs
     documents: Blobs
 
-    def save(self, reading: Reading, *, unless_deleted: bool = False) -> ReadingRow:
+    def save(
+        self,
+        reading: Reading,
+        *,
+        unless_deleted: bool = False,
+        beside: Callable[[Connection], None] = lambda _: None,
+    ) -> ReadingRow:
         """Keep a Reading; the first one of a model for a revision wins and is returned.
 
         Older revisions of the same model become superseded in the same transaction.
@@ -80,6 +86,8 @@ class Readings:
         ----------
         unless_deleted
             Refuse it where its revision is gone, in the same transaction.
+        beside
+            What else belongs to the same transaction; not called where there is a Reading already.
 
         Raises
         ------
@@ -111,6 +119,7 @@ class Readings:
                     .where(table.c.revision < reading.revision)
                     .values(superseded=True)
                 )
+                beside(connection)
         except IntegrityError:
             # Another worker was first: its Reading stands.
             pass

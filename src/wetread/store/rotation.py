@@ -1,6 +1,6 @@
-"""Bring every file of a data folder under the current key, while the service goes on.
+"""Bring files and secrets of a data folder under the current key, while the service goes on.
 
-In: a data folder and its keys.  Out: encrypted files, and counts.
+In: a data folder and its keys.  Out: encrypted files and secrets, and counts.
 Never: a moment in which a file is neither old nor new on the disk; a file brought back that was removed.
 
 What is encrypted already only gets a new header (``Vault.rewrap``). What is plain is written anew beside
@@ -16,13 +16,14 @@ import io
 import os
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wetread.errors import ConfigError
 from wetread.sealed import SealError
+from wetread.store.accounts import DAMAGED, Accounts, Renewal
 from wetread.store.blobs import storage_error, sync_folder, write_file
 from wetread.store.cipher import Vault
 from wetread.store.keys import write_key_notes
@@ -45,6 +46,8 @@ class Census:
     plain: int
     #: Files that are neither plain nor readable headers.
     damaged: int
+    #: TOTP secrets by their key, ``""`` for plain text, ``damaged`` where nobody can open them.
+    secrets: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +58,11 @@ class Rotation:
     rewrapped: int
     #: Files that no key of ours opens, by their place in the data folder: nothing was done to them.
     failed: tuple[str, ...]
+    secrets: Renewal = field(default_factory=lambda: Renewal(sealed=0, failed=()))
 
 
-def count_keys(vault: Vault) -> Census:
-    """Look at the header of every file."""
+def count_keys(vault: Vault, accounts: Accounts | None = None) -> Census:
+    """Look at the header of every file, and at the secrets of the accounts."""
     keys: Counter[str] = Counter()
     plain = damaged = 0
     for path in _iter_files(vault.root):
@@ -71,11 +75,12 @@ def count_keys(vault: Vault) -> Census:
             continue
         keys.update(found)
         plain += not found
-    return Census(keys=dict(keys), plain=plain, damaged=damaged)
+    secrets = accounts.count_secret_keys() if accounts else {}
+    return Census(keys=dict(keys), plain=plain, damaged=damaged, secrets=secrets)
 
 
-def rotate_keys(vault: Vault, progress: Progress | None = None) -> Rotation:
-    """Encrypt what is plain and wrap every other file's key with the current key.
+def rotate_keys(vault: Vault, accounts: Accounts | None = None, progress: Progress | None = None) -> Rotation:
+    """Encrypt what is plain and wrap every other file's key with the current key; secrets are sealed anew.
 
     The data folder then needs the current key alone, unless something failed.
 
@@ -93,6 +98,7 @@ def rotate_keys(vault: Vault, progress: Progress | None = None) -> Rotation:
         _check_service(vault.root, current)
         for left in vault.root.glob(f"*/??/.*{_SUFFIX}"):
             left.unlink(missing_ok=True)
+        renewal = accounts.renew_secrets() if accounts else Renewal(sealed=0, failed=())
         counts: Counter[str] = Counter()
         failed = []
         for number, path in enumerate(_iter_files(vault.root), start=1):
@@ -104,10 +110,13 @@ def rotate_keys(vault: Vault, progress: Progress | None = None) -> Rotation:
                 raise storage_error(error) from error
             if progress:
                 progress(number)
-        if not failed:
+        if not failed and not renewal.failed:
             # Looked at anew: what a process with an earlier configuration wrote meanwhile still counts.
-            write_key_notes(vault.root, (current, *count_keys(vault).keys))
-    return Rotation(encrypted=counts["encrypted"], rewrapped=counts["rewrapped"], failed=tuple(failed))
+            census = count_keys(vault, accounts)
+            write_key_notes(vault.root, (current, *census.keys, *(set(census.secrets) - {"", DAMAGED})))
+    return Rotation(
+        encrypted=counts["encrypted"], rewrapped=counts["rewrapped"], failed=tuple(failed), secrets=renewal
+    )
 
 
 def _renew(vault: Vault, path: Path) -> str:

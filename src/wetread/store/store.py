@@ -83,6 +83,8 @@ class Store:
             path.unlink()
         shutil.rmtree(self.work)
         self.work.mkdir(mode=0o700)
+        # What was stored before encryption was turned on.
+        self.accounts.renew_secrets()
 
     def note_key(self, lock: IO[str]) -> None:
         """Write into the lock of the data folder which key we use: ``keys rotate`` asks."""
@@ -157,7 +159,7 @@ def open_store(
         catalogue=Catalogue(engine, instances, documents),
         deliveries=Deliveries(engine),
         history=History(engine),
-        accounts=Accounts(engine),
+        accounts=Accounts(engine, vault),
         tokens=Tokens(engine),
         audit=audit,
         holds=Holds(engine, audit),

@@ -8,14 +8,26 @@ PostgreSQL only: on SQLite one process has the data folder to itself.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import Engine, delete, extract, func, insert, select, update
+from sqlalchemy import Engine, delete, event, extract, func, insert, select, update
 
 from wetread.store import schema
+from wetread.store.database import connect
 
-#: Who was not heard of for this long is dead: its work goes to others.
-TIME_TO_LIVE_S = 30.0
+#: Who was not heard of for this long is dead: its work goes to others. Longer than a live process is silent:
+#: at worst its connection is lost (noticed after 5 s), the next is refused or hangs (5 s), the one after that
+#: (2.5 s later) beats. Short enough that others end within a minute what a dead one had begun.
+TIME_TO_LIVE_S = 20.0
+#: libpq's words, for beats alone: they are small, and none may wait as long as a study may.
+_IMPATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 2,
+    "keepalives_interval": 1,
+    "tcp_user_timeout": 5_000,
+    "application_name": "wetread heartbeat",
+}
 
 _NOW = extract("epoch", func.clock_timestamp())
 _beat_at = schema.worker.c.beat_at
@@ -27,6 +39,16 @@ class Workers:
 
     engine: Engine
     time_to_live_s: float = TIME_TO_LIVE_S
+
+    def apart(self) -> Workers:
+        """Return the same over connections of its own, which wait for nothing else; ``close`` it."""
+        engine = connect(self.engine.url.render_as_string(hide_password=False))
+        event.listen(engine, "do_connect", _be_impatient)
+        return replace(self, engine=engine)
+
+    def close(self) -> None:
+        """Close the connections of what was set ``apart``."""
+        self.engine.dispose()
 
     def join(self, worker_id: str) -> None:
         """Enter a process; its name must never have been used before."""
@@ -68,3 +90,7 @@ class Workers:
         """Strike a process off that ends by itself: what it leaves is taken over at once."""
         with self.engine.begin() as connection:
             connection.execute(delete(schema.worker).where(schema.worker.c.id == worker_id))
+
+
+def _be_impatient(_dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
+    parameters.update(_IMPATIENCE)
