@@ -174,10 +174,9 @@ def _encode_meta(file: BinaryIO) -> bytes:
     The preamble is not kept: it may be the head of a file of another kind (PS3.10 7.1).
     """
     elements = _read_meta(file)
-    uids = _read_uids(file) if not {_META_CLASS, _META_INSTANCE} <= elements.keys() else {}
+    if not {_META_CLASS, _META_INSTANCE} <= elements.keys():
+        elements = {**_read_uids(file), **elements}
     elements.setdefault(_META_VERSION, ("OB", b"\0\1"))
-    elements.setdefault(_META_CLASS, ("UI", uids.get(_SOP_CLASS, b"")))
-    elements.setdefault(_META_INSTANCE, ("UI", uids.get(_SOP_INSTANCE, b"")))
     elements.setdefault(_META_IMPLEMENTATION, ("UI", _IMPLEMENTATION_CLASS_UID))
     elements[TRANSFER_SYNTAX] = ("UI", EXPLICIT.encode("ascii"))
     body = b"".join(write_element(tag, vr, value) for tag, (vr, value) in sorted(elements.items()))
@@ -197,8 +196,8 @@ def _read_meta(file: BinaryIO) -> dict[int, tuple[str, bytes]]:
     }
 
 
-def _read_uids(file: BinaryIO) -> dict[int, bytes]:
-    """Return what the data set says it is."""
+def _read_uids(file: BinaryIO) -> dict[int, tuple[str, bytes]]:
+    """Return what a meta header says of the data set, out of the data set."""
     file.seek(0)
     source = open_data_set(file)
     scan = Scan(
@@ -206,13 +205,15 @@ def _read_uids(file: BinaryIO) -> dict[int, bytes]:
         is_implicit=source.is_implicit,
         is_little_endian=source.is_little_endian,
         longest=128,
+        deepest=0,
     )
-    found: dict[int, bytes] = {}
+    found: dict[int, tuple[str, bytes]] = {}
     for element in scan:
-        if element.tag > _SOP_INSTANCE and not element.path:
+        if element.tag > _SOP_INSTANCE:
             break
-        if element.tag in (_SOP_CLASS, _SOP_INSTANCE) and element.value and not element.path:
-            found[element.tag] = element.value
+        tag = {_SOP_CLASS: _META_CLASS, _SOP_INSTANCE: _META_INSTANCE}.get(element.tag)
+        if tag is not None and element.value:
+            found[tag] = ("UI", element.value)
     return found
 
 
