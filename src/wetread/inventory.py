@@ -1,7 +1,7 @@
 """Compare index and files once after each start, while the service already works.
 
-In: a store.  Out: what ``store.reconcile`` puts right.  Never: a sender who waits for it; an end without
-having compared everything, but by ``stop``.
+In: a store.  Out: what ``store.reconcile`` puts right; headers that an earlier version did not keep.
+Never: a sender who waits for it; an end without having compared everything, but by ``stop``.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ class Inventory:
         while not self._stop.is_set():
             try:
                 reconcile(self.store, self._stop.is_set)
+                while not self._stop.is_set() and self.store.catalogue.describe_missing():
+                    pass
             except Exception as error:  # noqa: BLE001 - an index or disk that refuses must not end the thread
                 is_noted = is_noted or self._note(error)
                 self._stop.wait(self.retry_s)
