@@ -18,6 +18,7 @@ import pytest
 import uvicorn
 from dicomweb_client.api import DICOMwebClient
 from lxml import etree
+from PIL import Image
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
 
 from tests.dicom.small_ct import SmallCt, make_slice
@@ -203,3 +204,57 @@ def test_everything_is_in_the_audit_trail(base: str, archive: Archive) -> None:
     messages = [entry.message for entry in rows.list_last(50, study="1.2")]
     assert any("3 objects by DICOMweb" in entry.message for entry in rows.list_last(50, study=STUDY))
     assert sum("headers of the study" in message for message in messages) == 1
+
+
+WADO = {"requestType": "WADO", "studyUID": STUDY, "seriesUID": SERIES, "objectUID": "1.9.1"}
+
+
+def ask_uri(base: str, **parameters: str) -> httpx.Response:
+    return httpx.get(base.replace("/dicom-web", "/wado"), params=WADO | parameters)
+
+
+def test_wado_uri(base: str, archive: Archive) -> None:
+    assert ask_uri(base, contentType="application/dicom").content == stored(archive)
+    picture = Image.open(io.BytesIO(ask_uri(base, windowCenter="40", windowWidth="400").content))
+    assert (picture.format, picture.size) == ("JPEG", (10, 8))
+    png = ask_uri(base, contentType="image/webp,image/png", rows="16", columns="20")
+    # Pixels are wider than high: the room is filled in breadth.
+    assert Image.open(io.BytesIO(png.content)).size == (20, 11)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status"),
+    [
+        ({"requestType": "X"}, 400),
+        ({"objectUID": "../x"}, 400),
+        ({"seriesUID": "1.2.1"}, 404),
+        ({"contentType": "video/mpeg"}, 406),
+        ({"contentType": "application/dicom\r\nX: y"}, 406),
+        ({"transferSyntax": "1.2.840.10008.1.2.4.90", "contentType": "application/dicom"}, 406),
+        ({"frameNumber": "9"}, 404),
+        ({"windowWidth": "1"}, 400),
+        ({"rows": "1e9"}, 400),
+        ({"imageQuality": "1000"}, 400),
+    ],
+)
+def test_wado_uri_that_makes_no_sense(base: str, parameters: dict[str, str], status: int) -> None:
+    assert ask_uri(base, **parameters).status_code == status
+
+
+def test_pictures(base: str) -> None:
+    url = f"{base}/studies/{STUDY}/series/{SERIES}/instances/1.9.1"
+    rendered = httpx.get(f"{url}/rendered", params={"window": "40,400,linear", "viewport": "20,16"})
+    assert rendered.headers["content-type"] == "image/jpeg"
+    assert Image.open(io.BytesIO(rendered.content)).size == (20, 11)
+    png = httpx.get(f"{url}/frames/1/rendered", headers={"Accept": "image/png"})
+    assert Image.open(io.BytesIO(png.content)).format == "PNG"
+    assert httpx.get(f"{base}/studies/{STUDY}/thumbnail").status_code == 200
+    for bad in (
+        {"window": "40"},
+        {"window": "nan,1"},
+        {"viewport": "0,0"},
+        {"viewport": "1,2,3"},
+        {"quality": "0"},
+    ):
+        assert httpx.get(f"{url}/rendered", params=bad).status_code == 400, bad
+    assert httpx.get(f"{url}/rendered", headers={"Accept": "image/gif"}).status_code == 406

@@ -37,6 +37,7 @@ from wetread.web.site import Site, load_templates
 from wetread.web.stow import make_stow
 from wetread.web.study import StudyViews
 from wetread.web.trail import WebTrail
+from wetread.web.wado_uri import make_wado_uri
 
 #: How often the index is asked for changes: with the fetch well under a second to the screen.
 POLL_S = 0.5
@@ -116,7 +117,7 @@ def create_web(
     app.state.pulse = site.pulse
     app.state.site = site
     makers = (
-        *(make_pages, make_deliveries, make_documents, make_api, make_dicomweb, make_stow),
+        *(make_pages, make_deliveries, make_documents, make_api, make_dicomweb, make_stow, make_wado_uri),
         *(make_login, make_account),
     )
     for router in (make(site) for make in makers):

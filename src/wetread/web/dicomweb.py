@@ -117,7 +117,7 @@ def _retrieving(site: Site) -> Callable[..., Response]:
         """Retrieve objects (WADO-RS)."""
         study, held = _held(site, eyes, request)
         eyes.note_retrieved(study, len(held))
-        return _stream(_wado(site, request).retrieve(held, _accepted(request)))
+        return stream(_wado(site, request).retrieve(held, _accepted(request)))
 
     return retrieve
 
@@ -142,7 +142,7 @@ def _framing(site: Site) -> Callable[..., Response]:
         """Retrieve frames (WADO-RS)."""
         study, [held] = _held(site, eyes, request)
         eyes.note_opened(study, "frames of the study")
-        return _stream(_wado(site, request).frames(held, read_frame_list(frames), _accepted(request)))
+        return stream(_wado(site, request).frames(held, read_frame_list(frames), _accepted(request)))
 
     return frames
 
@@ -152,7 +152,7 @@ def _bulk(site: Site) -> Callable[..., Response]:
         """Retrieve a long value (WADO-RS)."""
         study, [held] = _held(site, eyes, request)
         eyes.note_opened(study, "a value of the study")
-        return _stream(_wado(site, request).bulk_data(held, place, _accepted(request)))
+        return stream(_wado(site, request).bulk_data(held, place, _accepted(request)))
 
     return bulk_data
 
@@ -225,5 +225,6 @@ def _held(site: Site, eyes: Eyes, request: Request) -> tuple[StudyRow, Sequence[
     return study, held
 
 
-def _stream(payload: Payload) -> StreamingResponse:
+def stream(payload: Payload) -> StreamingResponse:
+    """Return an answer that is sent piece by piece."""
     return StreamingResponse(iter(payload.pieces), media_type=payload.media_type)
