@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -175,6 +176,15 @@ def test_a_file_whose_meta_header_lies_is_refused(stow: Stow) -> None:
     assert (answer.http_status, reasons(answer)) == (409, [0xA900])
 
 
+@pytest.mark.parametrize("tag", [0x00020002, 0x00020003, 0x00020010])
+def test_a_file_must_say_what_it_is(stow: Stow, tag: int) -> None:
+    data = encode(new_ct())
+    # Another tag of the group: what it was is missing.
+    named = struct.pack("<HH", tag >> 16, tag & 0xFFFF) + b"UI"
+    answer = hand_in(stow, files(data.replace(named, b"\x02\x00\x50\x00UI", 1)))
+    assert (answer.http_status, reasons(answer)) == (409, [0xC000])
+
+
 H17_UIDS = ["../../../etc/cron.d/x", "/etc/passwd", "..\\x", "%2e%2e", "1.2\0.3", "1" * 10_000]
 
 
@@ -214,11 +224,12 @@ def test_a_full_disk_says_so_for_each_and_for_all(stow: Stow, store: Store) -> N
 
 
 def test_a_request_that_breaks_off_leaves_what_came_whole(stow: Stow, store: Store) -> None:
-    whole, half = new_ct(), new_ct()
+    # Large enough to be on the disk already.
+    whole, half = new_ct(), new_ct(PixelData=bytes(500_000))
     body = files(encode(whole), encode(half))
     request = stow.open(HANDING, related())
     request.feed(body[:-1000])
-    assert len(list(store.intake.incoming.iterdir())) <= 1
+    assert len(list(store.intake.incoming.iterdir())) == 1
     request.break_off()
     request.close()
     assert stored(store, whole.SOPInstanceUID) == whole
@@ -292,6 +303,9 @@ def test_h42_no_address_of_bulk_data_is_opened(
     answer = hand_in(stow, with_bulk(json.dumps([model]).encode(), bulk), related(JSON))
     assert (answer.http_status, reasons(answer)) == (409, [0xC000])
     assert store.studies.list_newest() == []
+    if isinstance(address, str):
+        [event] = [one for one in store.history.list_newest() if one.level == "problem"]
+        assert "no address is ever opened" in event.message
 
 
 def test_compressed_bulk_data_is_not_taken(stow: Stow) -> None:

@@ -363,7 +363,7 @@ def test_h40_bodies_without_measure(place: Place) -> None:
 
 
 def test_a_connection_that_breaks_leaves_what_came_whole(place: Place) -> None:
-    whole, half = new_ct(), new_ct()
+    whole, half = new_ct(), new_ct(PixelData=bytes(500_000))
     body = files(encode(whole), encode(half))
     with closing(socket.create_connection(("127.0.0.1", place.port))) as connection:
         head = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {related()}\r\n"
