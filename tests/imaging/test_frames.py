@@ -19,7 +19,7 @@ from tests.hostile.build import Object, element, encapsulated, series_of, text
 from tests.imaging.objects import COMPRESSED, NATIVE, bits, image, open_file, path_of, read_pixels, saved
 from wetread.errors import NoPixels, NoSuchFrame, UndecodablePixels, UnreadableInstance
 from wetread.imaging.frames import iter_frames
-from wetread.imaging.layout import read_layout
+from wetread.imaging.layout import Layouts, read_layout
 from wetread.imaging.stored import to_array
 from wetread.store.blobs import Blobs
 from wetread.store.cipher import Vault
@@ -184,7 +184,34 @@ def test_a_frame_of_an_enhanced_object_is_had_without_its_functional_groups() ->
     file = Counting(saved(make_enhanced(ct)).getvalue())
     (frame,) = iter_frames(file, [1])
     assert frame.data == ct.voxels()[-1].tobytes()
+    # A buffer or two, of a file that is mostly functional groups.
     assert file.count < 4000 < len(file.getvalue()) // 10
+
+
+@pytest.mark.parametrize("is_undefined", [False, True])
+def test_functional_groups_of_unknown_length_are_looked_through(is_undefined: bool) -> None:
+    ct = SmallCt(shape=(5, 4, 4))
+    ds = make_enhanced(ct)
+    ds["PerFrameFunctionalGroupsSequence"].is_undefined_length = True
+    ds.PerFrameFunctionalGroupsSequence[2].is_undefined_length_sequence_item = is_undefined
+    frames = list(iter_frames(saved(ds), None))
+    assert [frame.data for frame in frames] == [plane.tobytes() for plane in ct.voxels()[::-1]]
+
+
+def test_what_was_found_once_is_not_looked_for_again() -> None:
+    layouts = Layouts(size=2)
+    file = Counting(saved(make_enhanced(SmallCt(shape=(5, 4, 4)))).getvalue())
+    first = layouts.find("a", file)
+    file.count = 0
+    assert layouts.find("a", file) is first
+    assert file.count == 0
+    for key in ("b", "a", "c", "a"):
+        layouts.find(key, file)
+    file.count = 0
+    layouts.find("a", file)
+    assert file.count == 0
+    layouts.find("b", file)
+    assert file.count > 0
 
 
 def test_trailing_padding_does_not_lead_astray() -> None:

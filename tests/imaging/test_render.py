@@ -205,6 +205,8 @@ def test_a_window_for_all_frames() -> None:
     voi = Dataset()
     voi.WindowCenter, voi.WindowWidth = -900, 100
     ds.SharedFunctionalGroupsSequence[0].FrameVOILUTSequence = [voi]
+    # What stands outside of the functional groups is not meant for the frames.
+    ds.WindowCenter, ds.WindowWidth = 5000, 1
     drawn = draw(ds, 2, window=Window(center=-900, width=100))
     assert np.array_equal(draw(ds, 2), drawn)
     assert 0 < drawn.mean() < 255

@@ -148,6 +148,8 @@ class Scan:
     limits: ScanLimits = LIMITS
     #: Whether the beginning of each sequence is told, as an element without a value.
     tells_sequences: bool = False
+    #: Whether sequences and items of known length are passed over unseen: for what was scanned whole before.
+    passes_sequences: bool = False
     #: Group that ends the scan where another begins; None: pixel data does.
     only_group: int | None = None
     #: Path and tag of the value at which the scan ends, the cursor there; None: no such.
@@ -188,6 +190,9 @@ class Scan:
             raise _broken()
         path = (*level.path, (level.tag, level.items))
         level.items += 1
+        if self.passes_sequences and length != UNDEFINED_LENGTH:
+            self.cursor.skip(length)
+            return None
         self._levels.append(
             _Level(
                 end=self._end(length, level),
@@ -233,6 +238,9 @@ class Scan:
 
     def _value(self, tag: int, vr: str, length: int, is_implicit: bool, level: _Level) -> Element | None:
         if self._is_sequence(tag, vr, length):
+            if self.passes_sequences and length != UNDEFINED_LENGTH:
+                self.cursor.skip(length)
+                return None
             self._begin_sequence(tag, vr, length, is_implicit, level)
             is_told = self.tells_sequences and len(level.path) <= self.deepest
             return Element(tag, "SQ", b"", level.path) if is_told else None

@@ -151,11 +151,8 @@ class DecoderPool:
 
     def _take(self) -> _Worker:
         with self._lock:
-            while self._idle:
-                worker = self._idle.pop()
-                if worker.process.poll() is None:
-                    return worker
-                worker.end()
+            if self._idle:
+                return self._idle.pop()
         return self._start()
 
     def _start(self) -> _Worker:

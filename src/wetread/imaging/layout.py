@@ -6,13 +6,14 @@ Never: pixels read to find them; a decoder; a header believed beyond the file's 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from wetread.dicom.part10 import BIG_ENDIAN, EXPLICIT, IMPLICIT, DataSetFile, open_data_set
-from wetread.dicom.scan import PIXEL_TAGS, UNDEFINED_LENGTH, Cursor, Element, Scan
+from wetread.dicom.scan import UNDEFINED_LENGTH, Cursor, Element, Scan
 from wetread.dicom.values import Encoding, Plain, plain_value
 from wetread.errors import NoPixels, UnreadableInstance
 
@@ -51,7 +52,7 @@ class PixelLayout:
 
     transfer_syntax_uid: str
     is_little_endian: bool
-    #: Which of ``PIXEL_TAGS``.
+    #: Pixel Data, or Float or Double Float Pixel Data.
     tag: int
     #: Of the value; in a deflated object, in its inflated data set.
     offset: int
@@ -139,8 +140,7 @@ def read_layout(file: BinaryIO, take: Take | None = None) -> PixelLayout:
     file
         Seekable; read from its beginning.
     take
-        Is shown the elements before the pixel data, three levels deep. Without it the way to native pixel
-        data is shorter.
+        Is shown the elements before the pixel data, three levels deep. Without it sequences are passed over.
 
     Raises
     ------
@@ -157,7 +157,8 @@ def read_layout(file: BinaryIO, take: Take | None = None) -> PixelLayout:
         is_little_endian=source.is_little_endian,
         longest=_SHORT_BYTES if take is None and source.transfer_syntax_uid in NATIVE else _LONGEST_BYTES,
         deepest=0 if take is None else 3,
-        tells_sequences=True,
+        # An enhanced object has up to a million elements in front of its pixels; intake has checked them.
+        passes_sequences=take is None,
     )
     return _Finder(file, source, scan, take).find()
 
@@ -175,16 +176,9 @@ class _Finder:
 
     def find(self) -> PixelLayout:
         """Return the layout."""
-        # The end of what is deflated is not known before it is read.
-        may_leap = self.take is None and self.source.transfer_syntax_uid in NATIVE - {_DEFLATED}
         for element in self.scan:
             if not element.path:
                 self._keep(element)
-                if may_leap and element.tag >> 16 > 0x0028:
-                    may_leap = False
-                    layout = self._leap()
-                    if layout is not None:
-                        return layout
             if self.take is not None:
                 self.take(element)
         if self.scan.pixels is None:
@@ -209,46 +203,6 @@ class _Finder:
         value = plain_value(vr if element.vr == "UN" else element.vr, element.value, encoding)
         if value is not None:
             self._values[element.tag] = value
-
-    def _leap(self) -> PixelLayout | None:
-        """Look whether the file ends with just the pixel data that the header so far speaks of.
-
-        An enhanced object has up to a million elements of functional groups in front of it.
-        """
-        back = self.file.tell()
-        end = self.file.seek(0, os.SEEK_END)
-        try:
-            for padding in (1, 0):
-                layout = self._ending_at(end, padding)
-                if layout is not None:
-                    return layout
-        except UnreadableInstance:
-            return None
-        finally:
-            self.file.seek(back)
-        return None
-
-    def _ending_at(self, end: int, padding: int) -> PixelLayout | None:
-        layout = self._layout(0x7FE00010, 0, 0, 1)
-        size = -(-layout.frames * layout.frame_bits // 8)
-        size += size % 2 * padding
-        head_bytes = 8 if self.source.is_implicit else 12
-        offset = end - size
-        if size >= UNDEFINED_LENGTH or offset - head_bytes < 0:
-            return None
-        self.file.seek(offset - head_bytes)
-        scan = Scan(
-            cursor=Cursor(self.file, end),
-            is_implicit=self.source.is_implicit,
-            is_little_endian=self.source.is_little_endian,
-            longest=0,
-        )
-        for _ in scan:
-            return None
-        if scan.pixels != size or self.file.tell() != offset or scan.pixel_tag not in PIXEL_TAGS:
-            return None
-        swapped = self._swapped(offset) if not self.source.is_little_endian else 1
-        return self._layout(scan.pixel_tag, offset, size, swapped)
 
     def _swapped(self, offset: int) -> int:
         """Return the length of the words of big endian pixel data: OW turns bytes around in pairs."""
@@ -285,6 +239,39 @@ class _Finder:
     def _number(self, tag: int, missing: int) -> int:
         value = self._values.get(tag)
         return value if isinstance(value, int) else missing
+
+
+@dataclass(slots=True)
+class Layouts:
+    """The layouts of objects that were asked for lately: who asks for a frame asks for the next."""
+
+    size: int = 128
+    _known: OrderedDict[Hashable, PixelLayout] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def find(self, key: Hashable, file: BinaryIO) -> PixelLayout:
+        """Return the layout of an object.
+
+        Parameters
+        ----------
+        key
+            Names the content of the file: it must be another one where that is replaced.
+
+        Raises
+        ------
+        NoPixels, UnreadableInstance
+            As ``read_layout``.
+        """
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+                return self._known[key]
+        layout = read_layout(file)
+        with self._lock:
+            self._known[key] = layout
+            if len(self._known) > self.size:
+                self._known.popitem(last=False)
+        return layout
 
 
 @dataclass(slots=True)
