@@ -90,7 +90,7 @@ class Multipart:
         """
         encoded = boundary.encode("latin-1", "replace")
         if not 0 < len(encoded) <= LONGEST_BOUNDARY or b"\r" in encoded or b"\n" in encoded:
-            raise Malformed("A multipart body needs a boundary, and not a longer one than 70 characters.")
+            raise Malformed("A multipart body needs a boundary (RFC 2046: at most 70 characters).")
         self._parts = parts
         self._most_parts = self._left = most_parts
         self._name, self._value = bytearray(), bytearray()
