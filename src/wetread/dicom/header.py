@@ -87,7 +87,7 @@ def read_instance(path: Path, opener: Opener = open_plain) -> Instance:
         return replace(_read(file, path), opener=opener)
 
 
-def read_instance_bytes(data: bytes, path: Path) -> Instance:
+def read_instance_bytes(data: bytes | memoryview, path: Path, opener: Opener = open_plain) -> Instance:
     """Read the header of a file held in memory; ``path`` is where it lies or will lie.
 
     Raises
@@ -95,7 +95,7 @@ def read_instance_bytes(data: bytes, path: Path) -> Instance:
     UnreadableInstance, MissingAttribute
         As ``read_instance``.
     """
-    return _read(io.BytesIO(data), path)
+    return replace(_read(io.BytesIO(data), path), opener=opener)
 
 
 def is_uid(text: str) -> bool:

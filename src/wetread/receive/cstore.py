@@ -1,67 +1,48 @@
-"""Storage SCP: C-STORE and C-ECHO.
+"""The DICOM port: who may come in, and who serves.
 
-In: associations.  Out: instances in the store, and a DIMSE status for each.
-Never: success before file, folder and index row are durable; a sender that is not on the list.
+In: options, a store.  Out: a running receiver.  Never: a sender that is not on the list.
 
-Status (PS3.4 B.2.3 Table B.2-1, PS3.7 Annex C):
-
-====== ==========================================================================================
-0x0000 stored, or already stored with this content
-0x0110 a bug of ours; the history has the error's type
-0x0111 another object with this UID is stored; this one is kept aside. The sender must not take its
-       copy for stored: it is a failure, "duplicate SOP instance" (PS3.7 C.5.7)
-0x0117 the SOP Instance UID breaks the rules for UIDs (PS3.7 C.5.11)
-0xA700 the disk refuses, send again later; or the instance is larger than is allowed
-0xA900 the data set has another UID or class than the command
-0xC000 not a readable data set, or without the UIDs that place it
-====== ==========================================================================================
+A connection goes through the lobby (``lobby``, ``admission``), gets a place (``house``) and is served by our
+own C-STORE and C-ECHO (``protocol``, ``connection``) or by pynetdicom (``transport``, ``services``); either
+way ``storage`` says what becomes of an image, and has the table of statuses.
 """
 
 from __future__ import annotations
 
-import errno
-import logging
-from collections.abc import Callable
+import socket
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from functools import partial
 from ipaddress import ip_address
 from typing import Any, cast
 
-from pynetdicom import AE, evt
+from pynetdicom import AE, build_context, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from wetread.dicom.header import is_uid, read_instance
-from wetread.domain.problem import ProblemCode
-from wetread.domain.progress import Acceptance
-from wetread.domain.study import Instance, header_text
-from wetread.errors import InputError, StorageError, UnreadableInstance, UnsafeBinding
+from wetread.errors import UnsafeBinding
 from wetread.network import PeerCertificate, RenewedContext, ServerTls
 from wetread.receive.admission import Guests, Peer, check_guests, judge
-from wetread.receive.associate import Rejection, parse_request
-from wetread.receive.dimse import StoreAnswer, StoreRequest, address_of
+from wetread.receive.associate import AssociateRequest, Rejection, parse_request
+from wetread.receive.connection import Association
+from wetread.receive.connection import Peer as OtherEnd
+from wetread.receive.dimse import address_of
+from wetread.receive.house import House
 from wetread.receive.lobby import Lobby, LobbyLimits
+from wetread.receive.negotiate import agree
 from wetread.receive.notes import Notes
+from wetread.receive.protocol import Protocol, Setting
 from wetread.receive.refusals import Refusals, Refused
-from wetread.receive.spool import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Spools
-from wetread.receive.trail import ReceiveTrail, Sender
+from wetread.receive.services import STORAGE_ONLY, Services
+from wetread.receive.spool import (
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+    Basin,
+    Spool,
+    Spools,
+)
+from wetread.receive.storage import OnStored, StorageScp
+from wetread.receive.trail import ReceiveTrail
 from wetread.receive.transport import QuickServer
 from wetread.store import Store
-from wetread.store.blobs import storage_error
 from wetread.store.history import History
-from wetread.store.intake import Arrived
-
-logger = logging.getLogger(__name__)
-
-OnStored = Callable[[str, Acceptance], None]
-
-SUCCESS = 0x0000
-PROCESSING_FAILURE = 0x0110
-DUPLICATE_INSTANCE = 0x0111
-INVALID_INSTANCE_UID = 0x0117
-OUT_OF_RESOURCES = 0xA700
-NO_MATCH = 0xA900
-CANNOT_UNDERSTAND = 0xC000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +76,7 @@ class Receiver:
 
     port: int
     ae_title: str
-    _server: QuickServer = field(repr=False)
+    _house: House = field(repr=False)
     _lobby: Lobby = field(repr=False)
     _notes: Notes = field(repr=False)
     _trail: ReceiveTrail = field(repr=False)
@@ -106,25 +87,16 @@ class Receiver:
         self._lobby.stop()
         self._refusals.stop()
         self._notes.close()
-        for association in self._server.active_associations:
-            association.abort()
-        self._server.close()
+        self._house.stop()
         self._trail.close()
-        self._server.spools.sweep()
 
 
-class Refusal(Exception):
-    """Why an instance is not stored: an answer, not an error."""
-
-    def __init__(self, *, status: int, code: str, message: str, study_instance_uid: str = "") -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.study_instance_uid = study_instance_uid
-
-
-def start_receiver(options: ReceiverOptions, store: Store, on_stored: OnStored | None = None) -> Receiver:
+def start_receiver(
+    options: ReceiverOptions,
+    store: Store,
+    on_stored: OnStored | None = None,
+    services: Services = STORAGE_ONLY,
+) -> Receiver:
     """Start to listen; return when connections are taken.
 
     Parameters
@@ -132,6 +104,8 @@ def start_receiver(options: ReceiverOptions, store: Store, on_stored: OnStored |
     on_stored
         Called with the Study Instance UID and what became of the instance, after it is durable and
         before the sender is answered: it must return at once.
+    services
+        What is served beside C-STORE and C-ECHO.
 
     Raises
     ------
@@ -153,15 +127,43 @@ def start_receiver(options: ReceiverOptions, store: Store, on_stored: OnStored |
     trail = ReceiveTrail(
         replace(store.audit, engine=store.intake.engine).record, options.aet, put_off=notes.put_off
     )
-    scp = _StorageScp(store, notes, trail, on_stored)
-    server = _make_server(options, scp)
+    scp = StorageScp(store, notes, trail, on_stored)
+    server = _make_server(options, store, scp, services)
+    house = House(server, _Reception(options, store, scp).begin, options.maximum_associations)
     refusals = Refusals(scp.on_refused)
     limits = LobbyLimits(timeout_s=options.acse_timeout_s)
-    lobby = Lobby(server.listening, server, _Door(guests, refusals), limits, tls)
-    return Receiver(server.server_address[1], options.aet, server, lobby, notes, trail, refusals)
+    lobby = Lobby(server.listening, house, _Door(guests, refusals), limits, tls)
+    return Receiver(server.server_address[1], options.aet, house, lobby, notes, trail, refusals)
 
 
-def _make_server(options: ReceiverOptions, scp: _StorageScp) -> QuickServer:
+@dataclass(frozen=True, slots=True)
+class _Reception:
+    """Begins associations of our own."""
+
+    options: ReceiverOptions
+    store: Store
+    scp: StorageScp
+
+    def begin(self, connection: socket.socket, address: str, request: AssociateRequest) -> Association:
+        agreement, basin = agree(request), Basin()
+
+        def make_protocol(association: object) -> Protocol:
+            setting = Setting(
+                maximum_length=self.options.maximum_pdu_size,
+                instance_limit=self.options.instance_limit,
+                open_spool=lambda: Spool(self.store.intake.incoming, self.store.vault, basin),
+                address=address,
+                association=association,
+            )
+            return Protocol(agreement, setting)
+
+        peer = OtherEnd(connection=connection, calling_aet=request.calling_aet, address=address)
+        association = Association(peer, self.scp, self.options.network_timeout_s, make_protocol)
+        association.start()
+        return association
+
+
+def _make_server(options: ReceiverOptions, store: Store, scp: StorageScp, services: Services) -> QuickServer:
     entity = AE(options.aet)
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
@@ -170,18 +172,35 @@ def _make_server(options: ReceiverOptions, scp: _StorageScp) -> QuickServer:
     entity.maximum_associations = 1 << 16
     entity.network_timeout = options.network_timeout_s
     entity.acse_timeout = options.acse_timeout_s
-    entity.add_supported_context(Verification)
+    entity.supported_contexts = [build_context(Verification), *services.contexts]
     server: Any = entity.make_server(
         (options.host, options.port),
-        evt_handlers=scp.handlers,
+        evt_handlers=[*_list_handlers(scp), *services.handlers],
         server_class=QuickServer,
-        spools=scp.spools,
+        spools=Spools(store.intake.incoming, store.vault),
         on_store=scp.on_store,
-        maximum_associations=options.maximum_associations,
         instance_limit=options.instance_limit,
+        services=services,
     )
     entity._servers.append(server)
     return cast(QuickServer, server)
+
+
+def _list_handlers(scp: StorageScp) -> list[tuple[Any, ...]]:
+    def on_closed(event: Any) -> None:
+        assoc = event.assoc
+        # PS3.8 9.2.3: in state 13 we have answered and only the connection was left to end.
+        scp.trail.ended(assoc, is_broken=assoc.dul.state_machine.current_state != "Sta13")
+
+    return [
+        (evt.EVT_ACCEPTED, lambda event: scp.on_begin(*_who(event))),
+        (evt.EVT_ABORTED, lambda event: scp.on_broken(*_who(event))),
+        (evt.EVT_CONN_CLOSE, on_closed),
+    ]
+
+
+def _who(event: Any) -> tuple[str, str]:
+    return str(event.assoc.requestor.ae_title or ""), address_of(event.assoc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,152 +227,3 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-class _StorageScp:
-    """Answers the events of all associations."""
-
-    def __init__(self, store: Store, notes: Notes, trail: ReceiveTrail, on_stored: OnStored | None) -> None:
-        self.store = store
-        self.notes = notes
-        self.trail = trail
-        self.on_stored = on_stored
-        self.spools = Spools(store.intake.incoming, store.vault)
-        self.handlers: list[tuple[Any, ...]] = [
-            (evt.EVT_ABORTED, self.on_aborted),
-            (evt.EVT_ACCEPTED, self.on_accepted),
-            (evt.EVT_CONN_CLOSE, self.on_closed),
-        ]
-
-    def on_store(self, request: StoreRequest) -> StoreAnswer:
-        """Store an instance and say what became of it; called in the association's own thread."""
-        source = _printable(request.calling_aet)
-        sender = Sender(aet=source, address=request.address)
-        try:
-            acceptance, instance = self._take(request, sender)
-            if self.on_stored is not None:
-                self.on_stored(instance.study_instance_uid, acceptance)
-        except Refusal as refusal:
-            self.notes.problem(refusal.message, refusal.code, source, refusal.study_instance_uid)
-            refused = partial(self.trail.refused, sender, refusal.study_instance_uid, refusal.message)
-            if refusal.status == OUT_OF_RESOURCES:
-                # The index has just made the sender wait: it must not wait for the trail too.
-                self.notes.put_off(refused)
-            else:
-                refused()
-            return StoreAnswer(status=refusal.status, comment=refusal.message)
-        except Exception as error:  # the one place where a bug becomes a status
-            logger.exception("C-STORE failed")
-            message = f"An instance was not stored: {type(error).__name__}."
-            self.notes.problem(message, ProblemCode.INTERNAL_ERROR, source)
-            self.trail.refused(sender, "", message)
-            return StoreAnswer(status=PROCESSING_FAILURE, comment="Processing failure")
-        return StoreAnswer(status=SUCCESS)
-
-    def _take(self, request: StoreRequest, sender: Sender) -> tuple[Acceptance, Instance]:
-        instance = _read(request)
-        self._begin(request, sender, instance)
-        arrived = Arrived(
-            instance=instance,
-            content_digest=request.spool.digest,
-            size=request.spool.size,
-            received_at=datetime.now(UTC),
-            source=sender.aet,
-        )
-        acceptance = _accept(self.store, arrived)
-        if acceptance is Acceptance.CONFLICT:
-            raise Refusal(
-                status=DUPLICATE_INSTANCE,
-                code=ProblemCode.CONTENT_CONFLICT,
-                message="Another object with this SOP Instance UID is stored; this one was kept aside.",
-                study_instance_uid=instance.study_instance_uid,
-            )
-        if acceptance is Acceptance.ACCEPTED:
-            self.notes.arrived(self.store.studies, instance.study_instance_uid, sender.aet)
-        self.trail.stored(request.association, instance.study_instance_uid)
-        return acceptance, instance
-
-    def _begin(self, request: StoreRequest, sender: Sender, instance: Instance) -> None:
-        patient_id = header_text(instance.header, "PatientID")
-        try:
-            self.trail.begin(request.association, sender, instance.study_instance_uid, patient_id)
-        except StorageError as error:
-            raise _disk_refusal(error, instance.study_instance_uid) from error
-
-    def on_accepted(self, event: Any) -> None:
-        """Record who comes for the first time."""
-        self.trail.accepted(_sender(event.assoc))
-
-    def on_closed(self, event: Any) -> None:
-        """Record what came, or that a connection was no association."""
-        assoc = event.assoc
-        if assoc.requestor.primitive is None:
-            self.trail.rejected(_sender(assoc), "A connection ended without an association request.")
-        # PS3.8 9.2.3: in state 13 we have answered and only the connection was left to end.
-        self.trail.ended(assoc, is_broken=assoc.dul.state_machine.current_state != "Sta13")
-
-    def on_refused(self, refused: Refused) -> None:
-        """Note whom we turned away and why."""
-        self.notes.problem(refused.message, ProblemCode.ASSOCIATION_REFUSED, refused.calling)
-        self.trail.rejected(Sender(aet=refused.calling, address=refused.address), refused.message)
-
-    def on_aborted(self, event: Any) -> None:
-        """Note that a sender stopped half-way."""
-        sender = _sender(event.assoc)
-        message = (
-            f"The association from {sender.aet!r} broke off: what was not acknowledged must be sent again."
-        )
-        self.notes.problem(message, ProblemCode.ASSOCIATION_BROKEN, sender.aet)
-        self.trail.rejected(sender, f"The association from {sender.aet!r} broke off.")
-
-
-def _sender(assoc: Any) -> Sender:
-    return Sender(aet=_printable(assoc.requestor.ae_title), address=address_of(assoc))
-
-
-def _read(request: StoreRequest) -> Instance:
-    spool = request.spool
-    if spool.error is not None and spool.error.errno == errno.EFBIG:
-        message = "The instance is larger than dicom.maximum_instance_mb allows."
-        raise Refusal(status=OUT_OF_RESOURCES, code=ProblemCode.UNREADABLE_INSTANCE, message=message)
-    if spool.error is not None:
-        raise _disk_refusal(storage_error(spool.error))
-    if not is_uid(request.sop_instance_uid):
-        message = "The SOP Instance UID is not a UID."
-        raise Refusal(status=INVALID_INSTANCE_UID, code=ProblemCode.UNREADABLE_INSTANCE, message=message)
-    if not spool.size:
-        raise _unreadable(UnreadableInstance("The C-STORE request has no data set."))
-    try:
-        instance = read_instance(spool.path, spool.opener)
-    except InputError as error:
-        raise _unreadable(error) from error
-    named = (request.sop_instance_uid, request.sop_class_uid)
-    if (instance.sop_instance_uid, instance.sop_class_uid) != named:
-        message = "The data set has another SOP Instance or Class UID than the request."
-        raise Refusal(status=NO_MATCH, code=ProblemCode.UNREADABLE_INSTANCE, message=message)
-    return instance
-
-
-def _accept(store: Store, arrived: Arrived) -> Acceptance:
-    try:
-        return store.intake.accept(arrived)
-    except StorageError as error:
-        raise _disk_refusal(error, arrived.instance.study_instance_uid) from error
-
-
-def _unreadable(error: InputError) -> Refusal:
-    return Refusal(status=CANNOT_UNDERSTAND, code=error.code, message=error.message)
-
-
-def _disk_refusal(error: StorageError, study_instance_uid: str = "") -> Refusal:
-    return Refusal(
-        status=OUT_OF_RESOURCES,
-        code=ProblemCode.STORAGE_ERROR,
-        message=error.message,
-        study_instance_uid=study_instance_uid,
-    )
-
-
-def _printable(ae_title: str | None) -> str:
-    # It is shown and logged: nothing in it may act on a terminal or a page.
-    return "".join(letter if letter.isprintable() else "?" for letter in str(ae_title or "")).strip()
