@@ -30,13 +30,14 @@ VERIFICATION = "1.2.840.10008.1.1"
 _UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 _TRANSFER_SYNTAXES = frozenset(uid for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax")
 _STORAGE = frozenset(str(uid) for uid in sop_class._STORAGE_CLASSES.values())
-#: What a service of another kind is asked for with. Everything else is taken for a storage SOP class: new
-#: ones, retired ones, private ones (PS3.4 B.5).
+#: What services of other kinds are asked for with, by the tables of pynetdicom, which serves them. Everything
+#: else is taken for a storage SOP class: new ones, retired ones, private ones (PS3.4 B.5).
 _OTHER_SERVICES = frozenset(
-    uid
-    for uid, entry in UID_dictionary.items()
-    if uid not in _STORAGE and uid != VERIFICATION and hasattr(sop_class, entry[4] or " ")
-)
+    str(uid)
+    for name, table in vars(sop_class).items()
+    if name.endswith("_CLASSES")
+    for uid in (table.values() if name != "_SERVICE_CLASSES" else table)
+) - (_STORAGE | {VERIFICATION})
 
 
 class Result(IntEnum):
