@@ -121,6 +121,21 @@ class Blobs:
         StorageError
             If the disk refuses.
         """
+        path = self.place(key, source)
+        try:
+            sync_folder(path.parent)
+        except OSError as error:
+            raise storage_error(error) from error
+        return path
+
+    def place(self, key: str, source: Path) -> Path:
+        """Move a file to its place as ``take`` does, but leave it to the caller to sync the place's folder.
+
+        Raises
+        ------
+        FileExistsError, StorageError
+            As ``take``.
+        """
         path = self.path(key)
         try:
             self._make_folder(path.parent)
@@ -129,7 +144,6 @@ class Blobs:
             # link + unlink and not rename: rename would silently replace.
             os.link(source, path)
             source.unlink()
-            sync_folder(path.parent)
         except FileExistsError:
             raise
         except OSError as error:

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -38,7 +38,8 @@ from wetread.domain.study import Header, Instance, header_text, study_key
 from wetread.errors import IndexUnavailable, StorageError
 from wetread.imaging.same import is_same_object
 from wetread.store import schema
-from wetread.store.blobs import Blobs, sync_file, sync_folder
+from wetread.store.blobs import Blobs, storage_error, sync_file, sync_folder
+from wetread.store.group import Group, Outcome
 from wetread.store.space import Space
 from wetread.store.text import clean_text
 
@@ -119,6 +120,8 @@ class Intake:
     #: Comparing decodes both in a process of its own: no more than these at a time.
     _comparing: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2), repr=False)
 
+    _group: Group[Arrived] = field(default_factory=Group, repr=False)
+
     def prepare(self) -> None:
         """Make the folders for files ahead, so that no sender waits for them."""
         self.instances.make_folders()
@@ -193,15 +196,15 @@ class Intake:
     def _store(self, arrived: Arrived) -> Acceptance:
         uid = arrived.instance.sop_instance_uid
         try:
-            path = self.instances.take(uid, arrived.instance.path)
+            path = self.instances.place(uid, arrived.instance.path)
         except FileExistsError:
             # A crash came between file and row: that file was never acknowledged, ours replaces it.
             # Or its study was just deleted: from now on whoever deletes leaves this file alone.
             self._spare(self.instances.path(uid))
             self.instances.remove(uid)
-            path = self.instances.take(uid, arrived.instance.path)
+            path = self.instances.place(uid, arrived.instance.path)
         try:
-            self._index(arrived)
+            self._group.commit(arrived, self._commit)
         except IntegrityError:
             return self._restore(dataclasses.replace(arrived, instance=_moved(arrived.instance, path)))
         except Exception as error:
@@ -212,20 +215,53 @@ class Intake:
             raise
         return Acceptance.ACCEPTED
 
+    def _commit(self, several: Sequence[Arrived]) -> Sequence[Outcome]:
+        """Make files in their places and their rows durable, all at once."""
+        try:
+            for folder in {self.instances.path(one.instance.sop_instance_uid).parent for one in several}:
+                sync_folder(folder)
+        except OSError as error:
+            # Not tried again: whether the next try would tell the truth is not known (fsync(2)).
+            raise storage_error(error) from error
+        try:
+            self._index_all(several)
+        except StorageError:
+            raise
+        except Exception as error:  # noqa: BLE001 - told to whose it is
+            # One of them is at fault, and the others do not suffer for it.
+            return [error] if len(several) == 1 else [self._try_alone(one) for one in several]
+        return [None] * len(several)
+
+    def _try_alone(self, arrived: Arrived) -> Outcome:
+        try:
+            self._index_all([arrived])
+        except Exception as error:  # noqa: BLE001 - told to whose it is
+            return error
+        return None
+
+    def _index_all(self, several: Sequence[Arrived]) -> None:
+        with self.engine.begin() as connection:
+            # Studies in one order: two processes that lock the same ones must not wait for each other.
+            for arrived in sorted(several, key=lambda one: one.instance.study_instance_uid):
+                self._add_row(connection, arrived)
+
     def _spare(self, path: Path) -> None:
         with self.engine.begin() as connection:
             name = f"{self.instances.root.name}/{path.parent.name}/{path.name}"
             connection.execute(delete(schema.doomed).where(schema.doomed.c.path == name))
 
-    def _index(self, arrived: Arrived, check: Callable[[Connection], None] = lambda _: None) -> None:
+    def _index(self, arrived: Arrived, check: Callable[[Connection], None]) -> None:
         with self.engine.begin() as connection:
-            if self._is_shared:
-                # The images of one study are counted one after another; SQLite has begun with IMMEDIATE.
-                connection.execute(_LOCK_STUDY, {"uid": arrived.instance.study_instance_uid})
-            arrival = _count(connection, arrived)
-            place = {"arrival": arrival, "is_result": arrival == 0}
-            connection.execute(_INSERT_INSTANCE, _instance_row(arrived) | place)
+            self._add_row(connection, arrived)
             check(connection)
+
+    def _add_row(self, connection: Connection, arrived: Arrived) -> None:
+        if self._is_shared:
+            # The images of one study are counted one after another; SQLite has begun with IMMEDIATE.
+            connection.execute(_LOCK_STUDY, {"uid": arrived.instance.study_instance_uid})
+        arrival = _count(connection, arrived)
+        place = {"arrival": arrival, "is_result": arrival == 0}
+        connection.execute(_INSERT_INSTANCE, _instance_row(arrived) | place)
 
     def _restore(self, arrived: Arrived) -> Acceptance:
         """The index knows an instance whose file was gone; it lies in its place again."""
