@@ -20,19 +20,19 @@ from wetread.domain.progress import Acceptance
 from wetread.errors import StorageError
 from wetread.receive.spool import Spool, encode_file_meta
 from wetread.store import Store, intake
-from wetread.store.group import Group, Outcome
+from wetread.store.group import Group
 from wetread.store.intake import Arrived
 
 
 class Stage:
     """Threads that commit numbers together; the first one waits until it may go on."""
 
-    def __init__(self, outcome: Callable[[Sequence[int]], Sequence[Outcome]]) -> None:
+    def __init__(self, commit: Callable[[Sequence[int]], None]) -> None:
         self.group: Group[int] = Group()
         self.batches: list[list[int]] = []
-        self.heard: dict[int, Outcome] = {}
+        self.heard: dict[int, Exception | None] = {}
         self.may_go = threading.Event()
-        self._outcome = outcome
+        self._really = commit
         self._threads: list[threading.Thread] = []
 
     def run(self, count: int) -> None:
@@ -59,40 +59,46 @@ class Stage:
         except Exception as error:  # noqa: BLE001 - it is what is tested
             self.heard[number] = error
 
-    def _together(self, numbers: Sequence[int]) -> Sequence[Outcome]:
+    def _together(self, numbers: Sequence[int]) -> None:
         self.batches.append(list(numbers))
         if numbers[0] == 0:
             assert self.may_go.wait(10)
-        return self._outcome(numbers)
+        self._really(numbers)
 
 
 def test_who_comes_meanwhile_is_committed_together() -> None:
-    stage = Stage(lambda numbers: [None] * len(numbers))
+    stage = Stage(lambda _: None)
     stage.run(6)
     assert stage.batches == [[0], [1, 2, 3, 4, 5]]
     assert set(stage.heard.values()) == {None}
     # Nobody leads any more: the next one does not wait.
-    stage.group.commit(9, lambda numbers: [None] * len(numbers))
+    stage.group.commit(9, lambda _: None)
 
 
 def test_a_failed_disk_is_heard_by_all_who_wait_and_by_nobody_later() -> None:
     failure = StorageError(reason="broken")
 
-    def fail(_: Sequence[int]) -> Sequence[Outcome]:
+    def fail(_: Sequence[int]) -> None:
         raise failure
 
     stage = Stage(fail)
     stage.run(4)
     assert stage.batches == [[0]]
     assert list(stage.heard.values()) == [failure] * 4
-    stage.group.commit(9, lambda numbers: [None] * len(numbers))
+    stage.group.commit(9, lambda _: None)
 
 
 def test_one_at_fault_fails_alone() -> None:
     failure = ValueError("two")
-    stage = Stage(lambda numbers: [failure if number == 2 else None for number in numbers])
+
+    def refuse_two(numbers: Sequence[int]) -> None:
+        if 2 in numbers:
+            raise failure
+
+    stage = Stage(refuse_two)
     stage.run(4)
     assert stage.heard == {0: None, 1: None, 2: failure, 3: None}
+    assert stage.batches == [[0], [1, 2, 3], [1], [2], [3]]
 
 
 @pytest.fixture
@@ -144,7 +150,7 @@ def accept_at_once(store: Store, several: Sequence[Arrived], held: threading.Loc
 @pytest.fixture
 def several(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[Arrived]:
     """Five images, no two of which meet at one lock."""
-    monkeypatch.setattr(intake.Intake, "alone", lambda self, _: threading.Lock())
+    monkeypatch.setattr(intake.Intake, "alone", lambda *_: threading.Lock())
     images = [Images(f"2.25.{number % 2 + 1}") for number in range(5)]
     return [arrive(store, one) for one in images]
 

@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from wetread.errors import StorageError
+
 Work = TypeVar("Work")
-Outcome = Exception | None
 
 
 @dataclass(slots=True, eq=False)
@@ -25,7 +26,7 @@ class _Waiter(Generic[Work]):
     #: Set when it is done, or when this one has to lead.
     woken: threading.Event = field(default_factory=threading.Event)
     is_done: bool = False
-    outcome: Outcome = None
+    error: Exception | None = None
 
 
 class Group(Generic[Work]):
@@ -36,19 +37,20 @@ class Group(Generic[Work]):
         self._waiting: list[_Waiter[Work]] = []
         self._is_led = False
 
-    def commit(self, work: Work, commit: Callable[[Sequence[Work]], Sequence[Outcome]]) -> None:
+    def commit(self, work: Work, commit: Callable[[Sequence[Work]], None]) -> None:
         """Return when the work is committed.
 
         Parameters
         ----------
         commit
-            Commits the work of several and returns what became of each. What it raises everybody hears who
-            waits by then: a disk that fails, or an index that is held, fails for those too who came later.
+            Commits the work of several, or none of it. A ``StorageError`` everybody hears who waits by then: a
+            disk that fails, or an index that is held, fails for those too who came later. After anything else
+            each is tried alone, since one of them is at fault.
 
         Raises
         ------
         Exception
-            What ``commit`` said of this work, or raised.
+            What ``commit`` raised for this work.
         """
         waiter = _Waiter(work)
         with self._lock:
@@ -58,18 +60,18 @@ class Group(Generic[Work]):
             waiter.woken.wait()
         if not waiter.is_done:
             self._lead(commit)
-        if waiter.outcome is not None:
-            raise waiter.outcome
+        if waiter.error is not None:
+            raise waiter.error
 
-    def _lead(self, commit: Callable[[Sequence[Work]], Sequence[Outcome]]) -> None:
+    def _lead(self, commit: Callable[[Sequence[Work]], None]) -> None:
         batch = self._gather()
-        try:
-            outcomes = commit([one.work for one in batch])
-        except Exception as error:  # noqa: BLE001 - raised again, by each
+        error = _try(commit, batch)
+        if isinstance(error, StorageError):
             batch += self._gather()
-            outcomes = [error] * len(batch)
-        for waiter, outcome in zip(batch, outcomes, strict=True):
-            waiter.outcome, waiter.is_done = outcome, True
+        for waiter in batch:
+            is_own = error is None or isinstance(error, StorageError) or len(batch) == 1
+            waiter.error = error if is_own else _try(commit, [waiter])
+            waiter.is_done = True
         self._hand_on()
         for waiter in batch:
             waiter.woken.set()
@@ -85,3 +87,11 @@ class Group(Generic[Work]):
                 self._waiting[0].woken.set()
             else:
                 self._is_led = False
+
+
+def _try(commit: Callable[[Sequence[Work]], None], batch: Sequence[_Waiter[Work]]) -> Exception | None:
+    try:
+        commit([one.work for one in batch])
+    except Exception as error:  # noqa: BLE001 - raised again by whose it is
+        return error
+    return None

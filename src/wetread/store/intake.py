@@ -39,7 +39,7 @@ from wetread.errors import IndexUnavailable, StorageError
 from wetread.imaging.same import is_same_object
 from wetread.store import schema
 from wetread.store.blobs import Blobs, storage_error, sync_file, sync_folder
-from wetread.store.group import Group, Outcome
+from wetread.store.group import Group
 from wetread.store.space import Space
 from wetread.store.text import clean_text
 
@@ -215,7 +215,7 @@ class Intake:
             raise
         return Acceptance.ACCEPTED
 
-    def _commit(self, several: Sequence[Arrived]) -> Sequence[Outcome]:
+    def _commit(self, several: Sequence[Arrived]) -> None:
         """Make files in their places and their rows durable, all at once."""
         try:
             for folder in {self.instances.path(one.instance.sop_instance_uid).parent for one in several}:
@@ -223,23 +223,6 @@ class Intake:
         except OSError as error:
             # Not tried again: whether the next try would tell the truth is not known (fsync(2)).
             raise storage_error(error) from error
-        try:
-            self._index_all(several)
-        except StorageError:
-            raise
-        except Exception as error:  # noqa: BLE001 - told to whose it is
-            # One of them is at fault, and the others do not suffer for it.
-            return [error] if len(several) == 1 else [self._try_alone(one) for one in several]
-        return [None] * len(several)
-
-    def _try_alone(self, arrived: Arrived) -> Outcome:
-        try:
-            self._index_all([arrived])
-        except Exception as error:  # noqa: BLE001 - told to whose it is
-            return error
-        return None
-
-    def _index_all(self, several: Sequence[Arrived]) -> None:
         with self.engine.begin() as connection:
             # Studies in one order: two processes that lock the same ones must not wait for each other.
             for arrived in sorted(several, key=lambda one: one.instance.study_instance_uid):
