@@ -43,9 +43,9 @@ class Group(Generic[Work]):
         Parameters
         ----------
         commit
-            Commits the work of several, or none of it. A ``StorageError`` everybody hears who waits by then: a
-            disk that fails, or an index that is held, fails for those too who came later. After anything else
-            each is tried alone, since one of them is at fault.
+            Commits the work of several, or none of it. A ``StorageError`` is heard by everybody who waits by
+            then: a disk that fails, or an index that is held, fails for those too who came later. After
+            anything else each is tried alone, since one of them is at fault.
 
         Raises
         ------
