@@ -19,7 +19,6 @@ from wetread.receive.associate import HEADER, parse_request
 from wetread.receive.cstore import ReceiverOptions, start_receiver
 from wetread.store import Store
 
-
 _FIND = b"1.2.840.10008.5.1.4.1.2.2.1"
 
 

@@ -94,7 +94,6 @@ def many(folder: Path, count: int, rows: int = 64) -> list[Path]:
         ("SC_rgb_jpeg_dcmtk.dcm", "-xy"),
         ("MR_small_RLE.dcm", "-xr"),
         ("MR_small_jp2klossless.dcm", "-xv"),
-        ("SC_rgb_jls_lossy_line.dcm", "-xu"),
     ],
 )
 def test_what_is_stored_is_what_storescp_stores(
