@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pynetdicom import AE, build_context
 from pynetdicom.sop_class import Verification
@@ -24,6 +25,7 @@ from wetread.certificates import make_authority
 from wetread.deliver.cstore import read_item, send_items
 from wetread.deliver.destination import Destination, DestinationKind
 from wetread.deliver.mllp import send_message
+from wetread.dicom.digest import digest_data_set
 from wetread.domain.progress import DeliveryState
 from wetread.errors import ConfigError
 from wetread.network import ClientTls, PeerCertificate, ServerTls, client_context
@@ -104,6 +106,34 @@ def test_dcmtk_stores_over_tls(store: Store, issue: Issue, tmp_path: Path) -> No
         done = subprocess.run(command, capture_output=True, timeout=60, env=environment, check=False)
         assert done.returncode == 0, done.stderr
     assert len(list(store.intake.iter_known())) == 1
+
+
+def test_a_large_image_over_tls_comes_whole(store: Store, issue: Issue, tmp_path: Path) -> None:
+    """It goes to the disk in pieces, and its bytes come in TLS records of another size."""
+    server, ct = issue("server"), issue("CT1")
+    template = dcmread(get_testdata_file("CT_small.dcm"))
+    template.Rows = template.Columns = 2048
+    template.PixelData = os.urandom(2048 * 2048 * 2)
+    template.save_as(tmp_path / "large.dcm")
+    with receiving(store, server_tls(server), Peer(aet="CT1", certificate="ct1")) as receiver:
+        destination = Destination(
+            name="us",
+            kind=DestinationKind.CSTORE,
+            host="localhost",
+            port=receiver.port,
+            aet="WETREAD",
+            calling_aet="CT1",
+            tls=True,
+            authorities=ct.with_name("authority.pem"),
+            certificate=ct.with_suffix(".pem"),
+            key=ct.with_suffix(".key"),
+            timeout_s=60,
+        )
+        [outcome] = send_items(destination, [read_item(tmp_path / "large.dcm")])
+        assert outcome.state is DeliveryState.SENT, outcome.message
+    assert (
+        store.intake.find_digest(str(template.SOPInstanceUID)) == digest_data_set(tmp_path / "large.dcm")[0]
+    )
 
 
 def test_large_pdus_over_tls_come_whole(store: Store, issue: Issue) -> None:
