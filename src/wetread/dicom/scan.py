@@ -29,6 +29,8 @@ UNDEFINED_LENGTH = 0xFFFFFFFF
 ITEM = 0xFFFEE000
 _ITEM_END, _SEQUENCE_END = 0xFFFEE00D, 0xFFFEE0DD
 _PIECE = 1 << 16
+#: What a sequence may be written with.
+_SEQUENCE_VRS = frozenset({"SQ", "UN"})
 _LONG_VRS = frozenset(str(vr).encode() for vr in EXPLICIT_VR_LENGTH_32)
 
 #: Of the item inside: tag of the sequence and number of the item (from 0), outermost first.
@@ -80,8 +82,10 @@ class Cursor:
 
     def read_value(self, length: int) -> bytes:
         """Read a value; one missing byte is forgiven, it is the padding."""
-        data = self.read(length)
-        if len(data) < length - 1:
+        data = self._file.read(length)
+        read = len(data)
+        self.position += read
+        if read < length - 1:
             raise cut_short()
         return data
 
@@ -227,7 +231,8 @@ class Scan:
         return self._value(tag, vr, length, is_implicit, level)
 
     def _value(self, tag: int, vr: str, length: int, is_implicit: bool, level: _Level) -> Element | None:
-        if self._is_sequence(tag, vr, length):
+        # Most are neither: asking takes longer than looking.
+        if vr in _SEQUENCE_VRS and self._is_sequence(tag, vr, length):
             self._begin_sequence(tag, vr, length, is_implicit, level)
             return None
         if length == UNDEFINED_LENGTH:
