@@ -2,10 +2,10 @@
 
     python benchmarks/cstore.py [--instances 400] [--rounds 5] [--only NAME] [--json FILE]
 
-One association and eight; a sender that leaves Nagle's algorithm on (storescu's default) and one that does not.
-Wetread acknowledges what is on the disk and in its index. Orthanc, by its default ``SyncStorageArea``, has the
-file on the disk; its index (SQLite, WAL, synchronous NORMAL) may lose the newest rows. storescp syncs nothing and
-has no index: it stands for what the sender and the network allow. Orthanc and storescp get TCP_NODELAY=1.
+One association and eight; a sender that leaves Nagle's algorithm on (storescu's default) and one that does
+not. Wetread acknowledges what is on the disk and in its index. Orthanc, by its default ``SyncStorageArea``,
+has the file on the disk; its index (SQLite, WAL, synchronous NORMAL) may lose the newest rows. storescp syncs
+nothing and has no index: it stands for what sender and network allow. Both get TCP_NODELAY=1.
 """
 
 from __future__ import annotations
