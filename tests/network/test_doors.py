@@ -19,6 +19,8 @@ from pynetdicom import AE, build_context
 from pynetdicom.sop_class import Verification
 
 from tests.hostile.wire import Association
+from tests.network.bytes_of import VERIFICATION, command, context, pdu, value
+from tests.network.bytes_of import request as raw_request
 from tests.orthanc import requires_orthanc, running_orthanc
 from tests.receive.conftest import require_tool
 from wetread.certificates import make_authority
@@ -36,6 +38,7 @@ from wetread.receive.mllp import MllpOptions, start_mllp_listener
 from wetread.store import Store, open_store
 
 Issue = Callable[..., Path]
+FIND = b"1.2.840.10008.5.1.4.1.2.2.1"
 ORU = "MSH|^~\\&|WETREAD|AI|RIS|HOSPITAL|20260102||ORU^R01^ORU_R01|M1|P|2.5.1\rPID|1||P1\r"
 
 
@@ -136,14 +139,33 @@ def test_a_large_image_over_tls_comes_whole(store: Store, issue: Issue, tmp_path
     )
 
 
-def test_large_pdus_over_tls_come_whole(store: Store, issue: Issue) -> None:
+@pytest.mark.parametrize("others", [(), (FIND,)], ids=["ours", "pynetdicom"])
+def test_messages_in_one_record_are_all_answered(store: Store, issue: Issue, others: tuple[bytes]) -> None:
     """Decrypted bytes wait where the kernel does not see them."""
     server, ct = issue("server"), issue("CT1")
+    contexts = [context(number * 2 + 1, one) for number, one in enumerate((VERIFICATION, *others))]
+    echo = pdu(4, value(3, command(0x30, data_set=0x0101, sop_class=VERIFICATION)))
     with receiving(store, server_tls(server), Peer(aet="CT1", certificate="CT1")) as receiver:
-        for _ in range(3):
-            association = associate(receiver, "CT1", client_tls(ct))
-            assert [association.send_c_echo().Status for _ in range(20)] == [0] * 20
-            association.release()
+        plain = socket.create_connection(("127.0.0.1", receiver.port), timeout=20)
+        with client_context(client_tls(ct)).wrap_socket(plain, server_hostname="localhost") as connection:
+            connection.sendall(raw_request(*contexts, calling=b"CT1"))
+            assert read_pdu(connection) == 0x02
+            connection.sendall(echo * 20)
+            assert [read_pdu(connection) for _ in range(20)] == [0x04] * 20
+            connection.sendall(pdu(5, bytes(4)))
+            assert read_pdu(connection) == 0x06
+
+
+def read_pdu(connection: ssl.SSLSocket) -> int:
+    """Read one PDU; return its type."""
+    with connection.makefile("rb", buffering=0) as file:
+        head = b""
+        while len(head) < 6:
+            head += file.read(6 - len(head)) or b""
+        left = int.from_bytes(head[2:], "big")
+        while left:
+            left -= len(file.read(left) or b"")
+    return head[0]
 
 
 def test_titles_and_certificates_cannot_be_swapped(store: Store, issue: Issue) -> None:
