@@ -1,24 +1,29 @@
-"""C-STORE: Wetread's receiver against Orthanc, one association, in turns on the same machine.
+"""C-STORE: Wetread's receiver, Orthanc and DCMTK's storescp, in turns on the same machine.
 
-    python benchmarks/cstore.py [--instances 400] [--rounds 5] [--json FILE]
+    python benchmarks/cstore.py [--instances 400] [--rounds 5] [--only NAME] [--json FILE]
 
-Both acknowledge only what is on the disk: Orthanc by its default ``SyncStorageArea``, Wetread always,
-with its index row too. The sender is DCMTK's storescu with TCP_NODELAY=1; every round has new UIDs.
+One association and eight; a sender that leaves Nagle's algorithm on (storescu's default) and one that does
+not. Wetread acknowledges what is on the disk and in its index. Orthanc, by its default ``SyncStorageArea``,
+has the file on the disk; its index (SQLite, WAL, synchronous NORMAL) may lose the newest rows. storescp syncs
+nothing and has no index: it stands for what sender and network allow. Both get TCP_NODELAY=1.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +33,40 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.orthanc import ORTHANC, running_orthanc
+from tests.ports import free_port
 
 from wetread.receive.cstore import ReceiverOptions, start_receiver
 from wetread.store import open_store
 
-ENVIRONMENT = os.environ | {"TCP_NODELAY": "1"}
+QUICK = {"TCP_NODELAY": "1"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """How it is sent."""
+
+    name: str
+    associations: int = 1
+    has_nagle: bool = False
+    #: Of the instances that are asked for: who waits 40 ms for each needs fewer.
+    share: float = 1.0
+
+
+SCENARIOS = (
+    Scenario(name="one"),
+    Scenario(name="eight", associations=8),
+    Scenario(name="one-nagle", has_nagle=True, share=0.25),
+    Scenario(name="eight-nagle", associations=8, has_nagle=True, share=0.5),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Who receives."""
+
+    aet: str
+    port: int
+    count: Callable[[], int]
 
 
 def write_instances(folder: Path, count: int) -> None:
@@ -76,12 +110,21 @@ def _instance(study: str, series: str, number: int) -> Dataset:
     return ds
 
 
-def send(folder: Path, aet: str, port: int) -> float:
-    """Return the seconds that storescu takes."""
-    command = ["storescu", "-xe", "-aec", aet, "+sd", "127.0.0.1", str(port), str(folder)]
+def send(folders: list[Path], server: Server, *, has_nagle: bool) -> float:
+    """Return the seconds that storescu takes, one for each folder at once."""
+    environment = {key: value for key, value in os.environ.items() if key != "TCP_NODELAY"}
+    if not has_nagle:
+        environment |= QUICK
     began = time.perf_counter()
-    subprocess.run(command, check=True, env=ENVIRONMENT, capture_output=True)
-    return time.perf_counter() - began
+    command = ["storescu", "-xe", "-aec", server.aet, "+sd", "127.0.0.1", str(server.port)]
+    senders = [
+        subprocess.Popen([*command, str(folder)], env=environment, stdout=subprocess.DEVNULL)
+        for folder in folders
+    ]
+    codes = [sender.wait() for sender in senders]
+    seconds = time.perf_counter() - began
+    assert set(codes) == {0}, codes
+    return seconds
 
 
 def serve_wetread(data: str) -> None:
@@ -94,67 +137,124 @@ def serve_wetread(data: str) -> None:
     store.close()
 
 
-def time_wetread(root: Path, images: Path) -> float:
-    """Time a fresh Wetread receiver."""
-    command = [sys.executable, __file__, "--serve", str(root / "wetread")]
+@contextlib.contextmanager
+def wetread(root: Path) -> Iterator[Server]:
+    """Run a fresh Wetread receiver."""
+    command = [sys.executable, __file__, "--serve", str(root)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        seconds = send(images, "WETREAD", int(process.stdout.readline()))
+        port = int(process.stdout.readline())
+        yield Server("WETREAD", port, lambda: len(list((root / "instances").glob("??/*.dcm"))))
         process.communicate()
-    stored = len(list((root / "wetread" / "instances").glob("??/*.dcm")))
-    assert stored == len(list(images.iterdir())), stored
-    return seconds
 
 
-def time_orthanc(root: Path, images: Path) -> float:
-    """Time a fresh Orthanc with its default storage."""
-    with running_orthanc(root / "orthanc", dicomweb=False) as orthanc:
-        seconds = send(images, orthanc.aet, orthanc.dicom_port)
-        stored = orthanc.get("/statistics")["CountInstances"]
-    assert stored == len(list(images.iterdir())), stored
-    return seconds
+@contextlib.contextmanager
+def orthanc(root: Path) -> Iterator[Server]:
+    """Run a fresh Orthanc with its default storage."""
+    with running_orthanc(root, dicomweb=False) as running:
+        yield Server(running.aet, running.dicom_port, lambda: running.get("/statistics")["CountInstances"])
+
+
+@contextlib.contextmanager
+def storescp(root: Path) -> Iterator[Server]:
+    """Run DCMTK's storescp, writing what comes as it comes."""
+    root.mkdir()
+    port = free_port()
+    command = ["storescp", "--fork", "+B", "-od", str(root), str(port)]
+    with subprocess.Popen(command, env=os.environ | QUICK) as process:
+        _await_port(port)
+        yield Server("STORESCP", port, lambda: len(list(root.iterdir())))
+        process.terminate()
+
+
+def _await_port(port: int) -> None:
+    for _ in range(200):
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        time.sleep(0.05)
+    raise RuntimeError("storescp does not listen")
+
+
+SERVERS = {"wetread": wetread, "orthanc": orthanc, "storescp": storescp}
+
+
+def time_one(name: str, scenario: Scenario, folders: list[Path], root: Path) -> float:
+    """Time one server in one scenario."""
+    with SERVERS[name](root / name) as server:
+        seconds = send(folders, server, has_nagle=scenario.has_nagle)
+        sent = sum(len(list(folder.iterdir())) for folder in folders)
+        assert server.count() == sent, (name, server.count(), sent)
+    shutil.rmtree(root / name)
+    return round(seconds, 3)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--instances", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", action="append", choices=[one.name for one in SCENARIOS])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
         serve_wetread(arguments.serve)
         return
-    report = measure(arguments.instances, arguments.rounds)
+    scenarios = [one for one in SCENARIOS if not arguments.only or one.name in arguments.only]
+    report = measure(scenarios, arguments.instances, arguments.rounds)
     print(json.dumps(report, indent=2))
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=2) + "\n")
 
 
-def measure(instances: int, rounds: int) -> dict[str, object]:
-    """Return seconds, medians and the ratio of Orthanc's time to ours for each round."""
-    runners: dict[str, Callable[[Path, Path], float]] = {"wetread": time_wetread, "orthanc": time_orthanc}
-    seconds: dict[str, list[float]] = {name: [] for name in runners}
+def measure(scenarios: list[Scenario], instances: int, rounds: int) -> dict[str, object]:
+    """Return seconds, medians, spread and ratios of each scenario."""
+    return {
+        "what": "instances of 512 KiB, storescu to a fresh server on loopback, in turns",
+        "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.platform()}",
+        "python": platform.python_version(),
+        "orthanc": _version([ORTHANC, "--version"]),
+        "dcmtk": _version(["storescu", "--version"]),
+        "scenarios": {one.name: measure_one(one, instances, rounds) for one in scenarios},
+    }
+
+
+def measure_one(scenario: Scenario, instances: int, rounds: int) -> dict[str, object]:
+    """Return what one scenario gives."""
+    each = max(1, int(instances * scenario.share) // scenario.associations)
+    seconds: dict[str, list[float]] = {name: [] for name in SERVERS}
     for number in range(rounds):
         root = Path(tempfile.mkdtemp(prefix="wetread-bench-"))
         try:
-            write_instances(root / "images", instances)
+            folders = [root / f"images-{one}" for one in range(scenario.associations)]
+            for folder in folders:
+                write_instances(folder, each)
             # Who comes first changes, so that nobody always has the warmer disk.
-            for name in sorted(runners, reverse=number % 2 == 0):
-                seconds[name].append(round(runners[name](root, root / "images"), 3))
+            names = sorted(SERVERS)
+            for name in names[number % 3 :] + names[: number % 3]:
+                seconds[name].append(time_one(name, scenario, folders, root))
         finally:
             shutil.rmtree(root)
-    pairs = zip(seconds["orthanc"], seconds["wetread"], strict=True)
-    ratios = sorted(round(orthanc / wetread, 2) for orthanc, wetread in pairs)
     return {
-        "what": f"{instances} instances of 512 KiB, one association, storescu, TCP_NODELAY",
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.platform()}",
-        "orthanc": _version([ORTHANC, "--version"]),
-        "dcmtk": _version(["storescu", "--version"]),
+        "associations": scenario.associations,
+        "nagle": scenario.has_nagle,
+        "instances": each * scenario.associations,
         "seconds": seconds,
         "median_s": {name: statistics.median(values) for name, values in seconds.items()},
-        "orthanc_time_by_wetread_time": {"median": statistics.median(ratios), "all": ratios},
+        "their_time_by_ours": {name: _ratios(seconds, name) for name in ("orthanc", "storescp")},
     }
+
+
+def _ratios(seconds: dict[str, list[float]], name: str) -> dict[str, object]:
+    pairs = zip(seconds[name], seconds["wetread"], strict=True)
+    ratios = sorted(round(theirs / ours, 2) for theirs, ours in pairs)
+    return {"median": statistics.median(ratios), "all": ratios}
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def _version(command: list[str]) -> str:

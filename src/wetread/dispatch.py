@@ -226,17 +226,18 @@ class Dispatcher:
         answers = self.store.deliveries.count_arrived() if parcels else {}
         for parcel in self.outbox.take_due(parcels, answers):
             if f"deliver/{parcel.study}/{parcel.revision}/{parcel.destination}" not in running:
-                self._resume_delivery(parcel.study, parcel.revision, parcel.destination)
+                self._resume_delivery(parcel)
         rounds = self.rounds
         rounds.delivered_at = self.waits.monotonic()
         rounds.least_s = max(LEAST_S, (rounds.delivered_at - begun_at) / MOST_SHARE)
         rounds.next_due_s = self.outbox.next_due_s(parcels)
 
-    def _resume_delivery(self, study: str, revision: int, destination: str) -> None:
-        number, state = self.engine.last_attempt(f"deliver/{study}/{revision}/{destination}/")
+    def _resume_delivery(self, parcel: Parcel) -> None:
+        place = (parcel.study, parcel.revision, parcel.destination)
+        number, state = self.engine.last_attempt("deliver/{}/{}/{}/".format(*place))
         # Asked last: what was delivered meanwhile needs nothing more.
-        if state not in OPEN_STATES and self.delivery.needs_delivery(study, revision, destination):
-            self.engine.enqueue(delivery_job(study, revision, destination, number + 1))
+        if state not in OPEN_STATES and self.delivery.needs_delivery(*place):
+            self.engine.enqueue(delivery_job(*place, number + 1, parcel.turn))
 
     def _list_parcels(self) -> list[Parcel]:
         """Return what waits for each destination, in order of arrival."""
@@ -259,4 +260,5 @@ class Dispatcher:
             version=f"{attempts} {max(row.updated_at for row in rows)}",
             wait_s=wait_s or 0.0 if attempts else 0.0,
             is_unanswered=any(row.problem_code in UNANSWERED for row in rows),
+            turn=min(row.id for row in rows),
         )

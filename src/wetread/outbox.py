@@ -36,6 +36,8 @@ class Parcel:
     wait_s: float
     #: Whether nobody was there at the last try.
     is_unanswered: bool
+    #: Its place in the order of arrival.
+    turn: int = 0
 
 
 @dataclass(slots=True)

@@ -27,6 +27,8 @@ READ_QUEUE = Queue(name="read", concurrency=1)
 DELIVER_QUEUE = Queue(name="deliver", concurrency=8, partitioned=True)
 #: Lower runs first; room is left between for what comes later.
 URGENCY = {Priority.STAT: 10, Priority.URGENT: 20, Priority.ROUTINE: 30}
+#: The engine's numbers end here.
+_LAST_TURN = 2**31 - 1
 #: What passes by itself: the study stays unfinished, and ``dispatch`` has it read again.
 PASSING = (StorageError.code, IndexUnavailable.code, ModelInterrupted.code)
 #: Of these, what somebody must be told of: a model that was interrupted goes on by itself.
@@ -66,7 +68,8 @@ class StudyPath:
             self._stop(step, study, revision, str(stopped))
             return
         for destination in destinations:
-            self.enqueue(delivery_job(study, revision, destination, attempt=1))
+            turn = self.delivery.turn(study, revision, destination)
+            self.enqueue(delivery_job(study, revision, destination, attempt=1, turn=turn))
 
     def deliver(self, step: Step, study: str, revision: int, destination: str, _attempt: int) -> None:
         """Try once to deliver what a destination still lacks; ``dispatch`` comes back for the rest."""
@@ -111,14 +114,21 @@ def reading_job(study: str, revision: int, urgency: Priority, attempt: int = 1) 
     )
 
 
-def delivery_job(study: str, revision: int, destination: str, attempt: int) -> Job:
-    """Return the job for one try at one destination."""
+def delivery_job(study: str, revision: int, destination: str, attempt: int, turn: int) -> Job:
+    """Return the job for one try at one destination.
+
+    Parameters
+    ----------
+    turn
+        Of those that wait for a destination the lowest goes first. Not the engine's order: on SQLite it
+        knows jobs of the same second by their names only, and a clock that is set back reverses it.
+    """
     return Job(
         workflow="deliver",
         queue=DELIVER_QUEUE.name,
         key=f"deliver/{study}/{revision}/{destination}/{attempt}",
         arguments=(study, revision, destination, attempt),
-        priority=URGENCY[Priority.ROUTINE],
+        priority=min(max(1, turn), _LAST_TURN),
         partition=destination,
     )
 

@@ -25,7 +25,7 @@ def describe(ds: Dataset) -> dict[str, Any]:
     file = BytesIO()
     ds.save_as(file, enforce_file_format=True)
     model = JsonModel()
-    read_instance_bytes(file.getvalue(), Path("x"), model)
+    read_instance_bytes(file.getvalue(), Path("x"), model=model)
     encoded = model.encode()
     assert encoded is not None
     loaded: dict[str, Any] = json.loads(encoded)
@@ -121,7 +121,7 @@ def test_too_large_a_header_is_left_to_the_file() -> None:
     file = BytesIO()
     make(ProcedureCodeSequence=[Dataset() for _ in range(50)]).save_as(file, enforce_file_format=True)
     model = JsonModel(limits=JsonLimits(elements=40))
-    read_instance_bytes(file.getvalue(), Path("x"), model)
+    read_instance_bytes(file.getvalue(), Path("x"), model=model)
     assert model.encode() is None
 
 
@@ -130,7 +130,7 @@ def test_too_large_a_header_is_left_to_the_file() -> None:
 def test_the_same_as_pydicom(path: Path) -> None:
     model = JsonModel()
     try:
-        read_instance_bytes(path.read_bytes(), path, model)
+        read_instance_bytes(path.read_bytes(), path, model=model)
     except InputError:
         return
     encoded = model.encode()

@@ -176,9 +176,17 @@ def test_an_image_of_one_value_is_black(pixels: npt.NDArray[Any]) -> None:
 
 
 def test_unused_bits_are_no_value() -> None:
-    overlaid = FRAME | 0xF000
-    ds = image(overlaid, BitsStored=12, HighBit=11)
-    assert np.array_equal(draw(ds), draw(image(FRAME)))
+    window = {"WindowCenter": 2048, "WindowWidth": 4096}
+    expected = draw(image(FRAME, **window))
+    assert np.array_equal(draw(image(FRAME | 0xF000, BitsStored=12, HighBit=11, **window)), expected)
+    assert np.array_equal(draw(image(FRAME << 4, BitsStored=12, HighBit=15, **window)), expected)
+
+
+def test_the_sign_is_that_of_the_stored_bits() -> None:
+    """Twelve bits whose highest is the sign, and nothing of it in the others."""
+    stored = (FRAME.astype(np.int16) - 2048) & 0x0FFF
+    drawn = draw(image(stored, BitsStored=12, HighBit=11, WindowCenter=0, WindowWidth=4096))
+    assert np.array_equal(drawn, draw(image(FRAME, WindowCenter=2048, WindowWidth=4096)))
 
 
 def test_large_numbers() -> None:
@@ -227,6 +235,13 @@ def test_planar_colours() -> None:
     pixels = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
     planar = image(pixels, PlanarConfiguration=1, PixelData=pixels.transpose(2, 0, 1).tobytes())
     assert np.array_equal(draw(planar), pixels)
+
+
+def test_pixels_that_share_their_colours() -> None:
+    # Y1, Y2, Cb, Cr: grey of two kinds, then red.
+    ds = image(np.zeros((1, 4, 3), np.uint8), PhotometricInterpretation="YBR_FULL_422")
+    ds.PixelData = bytes([10, 200, 128, 128, 76, 76, 85, 255])
+    assert draw(ds).tolist() == [[[10, 10, 10], [200, 200, 200], [254, 0, 0], [254, 0, 0]]]
 
 
 def test_deep_colours_become_shallow() -> None:

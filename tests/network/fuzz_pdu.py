@@ -1,4 +1,4 @@
-"""Mutated associations against a receiver: what may come of it, and nothing else."""
+"""Mutated associations against a receiver, our own upper layer and pynetdicom's: what may come of it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from tests.network.bytes_of import context, identity, pdu, request, store, value
 from wetread.receive.associate import HEADER, parse_request
 from wetread.receive.cstore import ReceiverOptions, start_receiver
 from wetread.store import Store
+
+_FIND = b"1.2.840.10008.5.1.4.1.2.2.1"
 
 
 class Stumbles(logging.Handler):
@@ -50,6 +52,8 @@ def fuzz(store_of: Store, seconds: float, seed: int) -> int:
     data = Path(get_testdata_file("CT_small.dcm")).read_bytes()
     data = data[data.index(b"\x08\0\x05\0") :][:3000]
     asks = [request(), request(context(1), context(3), user=identity(2, b"u", b"p"))]
+    # Not storage alone: pynetdicom's way.
+    asks.append(request(context(1), context(3, _FIND)))
     stored = [store(data), b"".join(pdu(4, value(3, part)) for part in (data[:40], data[40:99]))]
     ends_at, count = time.monotonic() + seconds, 0
     try:

@@ -13,17 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pynetdicom import AE, build_context
 from pynetdicom.sop_class import Verification
 
 from tests.hostile.wire import Association
+from tests.network.bytes_of import VERIFICATION, command, context, pdu, value
+from tests.network.bytes_of import request as raw_request
 from tests.orthanc import requires_orthanc, running_orthanc
 from tests.receive.conftest import require_tool
 from wetread.certificates import make_authority
 from wetread.deliver.cstore import read_item, send_items
 from wetread.deliver.destination import Destination, DestinationKind
 from wetread.deliver.mllp import send_message
+from wetread.dicom.digest import digest_data_set
 from wetread.domain.progress import DeliveryState
 from wetread.errors import ConfigError
 from wetread.network import ClientTls, PeerCertificate, ServerTls, client_context
@@ -34,6 +38,7 @@ from wetread.receive.mllp import MllpOptions, start_mllp_listener
 from wetread.store import Store, open_store
 
 Issue = Callable[..., Path]
+FIND = b"1.2.840.10008.5.1.4.1.2.2.1"
 ORU = "MSH|^~\\&|WETREAD|AI|RIS|HOSPITAL|20260102||ORU^R01^ORU_R01|M1|P|2.5.1\rPID|1||P1\r"
 
 
@@ -106,14 +111,61 @@ def test_dcmtk_stores_over_tls(store: Store, issue: Issue, tmp_path: Path) -> No
     assert len(list(store.intake.iter_known())) == 1
 
 
-def test_large_pdus_over_tls_come_whole(store: Store, issue: Issue) -> None:
+def test_a_large_image_over_tls_comes_whole(store: Store, issue: Issue, tmp_path: Path) -> None:
+    """It goes to the disk in pieces, and its bytes come in TLS records of another size."""
+    server, ct = issue("server"), issue("CT1")
+    template = dcmread(get_testdata_file("CT_small.dcm"))
+    template.Rows = template.Columns = 2048
+    template.PixelData = os.urandom(2048 * 2048 * 2)
+    template.save_as(tmp_path / "large.dcm")
+    with receiving(store, server_tls(server), Peer(aet="CT1", certificate="ct1")) as receiver:
+        destination = Destination(
+            name="us",
+            kind=DestinationKind.CSTORE,
+            host="localhost",
+            port=receiver.port,
+            aet="WETREAD",
+            calling_aet="CT1",
+            tls=True,
+            authorities=ct.with_name("authority.pem"),
+            certificate=ct.with_suffix(".pem"),
+            key=ct.with_suffix(".key"),
+            timeout_s=60,
+        )
+        [outcome] = send_items(destination, [read_item(tmp_path / "large.dcm")])
+        assert outcome.state is DeliveryState.SENT, outcome.message
+    assert (
+        store.intake.find_digest(str(template.SOPInstanceUID)) == digest_data_set(tmp_path / "large.dcm")[0]
+    )
+
+
+@pytest.mark.parametrize("others", [(), (FIND,)], ids=["ours", "pynetdicom"])
+def test_messages_in_one_record_are_all_answered(store: Store, issue: Issue, others: tuple[bytes]) -> None:
     """Decrypted bytes wait where the kernel does not see them."""
     server, ct = issue("server"), issue("CT1")
+    contexts = [context(number * 2 + 1, one) for number, one in enumerate((VERIFICATION, *others))]
+    echo = pdu(4, value(3, command(0x30, data_set=0x0101, sop_class=VERIFICATION)))
     with receiving(store, server_tls(server), Peer(aet="CT1", certificate="CT1")) as receiver:
-        for _ in range(3):
-            association = associate(receiver, "CT1", client_tls(ct))
-            assert [association.send_c_echo().Status for _ in range(20)] == [0] * 20
-            association.release()
+        plain = socket.create_connection(("127.0.0.1", receiver.port), timeout=20)
+        with client_context(client_tls(ct)).wrap_socket(plain, server_hostname="localhost") as connection:
+            connection.sendall(raw_request(*contexts, calling=b"CT1"))
+            assert read_pdu(connection) == 0x02
+            connection.sendall(echo * 20)
+            assert [read_pdu(connection) for _ in range(20)] == [0x04] * 20
+            connection.sendall(pdu(5, bytes(4)))
+            assert read_pdu(connection) == 0x06
+
+
+def read_pdu(connection: ssl.SSLSocket) -> int:
+    """Read one PDU; return its type."""
+    with connection.makefile("rb", buffering=0) as file:
+        head = b""
+        while len(head) < 6:
+            head += file.read(6 - len(head)) or b""
+        left = int.from_bytes(head[2:], "big")
+        while left:
+            left -= len(file.read(left) or b"")
+    return head[0]
 
 
 def test_titles_and_certificates_cannot_be_swapped(store: Store, issue: Issue) -> None:

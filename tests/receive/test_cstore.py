@@ -331,7 +331,7 @@ def test_a_bug_is_a_processing_failure(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("wetread.receive.storage.read_instance", broken)
+    monkeypatch.setattr("wetread.receive.storage.read_instance_bytes", broken)
     assert send_raw(ct) == 0x0110
     assert "ZeroDivisionError" in store.history.list_newest()[0].message
     assert is_alive(receiver)

@@ -223,8 +223,11 @@ def test_a_full_disk_says_so_for_each_and_for_all(stow: Stow, store: Store) -> N
     assert caught.value.http_status == 507
 
 
-def test_a_request_that_breaks_off_leaves_what_came_whole(stow: Stow, store: Store) -> None:
+def test_a_request_that_breaks_off_leaves_what_came_whole(
+    stow: Stow, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Large enough to be on the disk already.
+    monkeypatch.setattr("wetread.receive.spool.MEMORY_LIMIT", 1 << 16)
     whole, half = new_ct(), new_ct(PixelData=bytes(500_000))
     body = files(encode(whole), encode(half))
     request = stow.open(HANDING, related())

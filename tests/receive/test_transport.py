@@ -14,8 +14,8 @@ from pynetdicom.sop_class import Verification
 
 from tests.path.service import await_true
 from tests.receive.conftest import Send
+from wetread.receive.command import decode_command
 from wetread.receive.cstore import Receiver, ReceiverOptions, start_receiver
-from wetread.receive.dimse import decode_command
 from wetread.store import Store
 
 

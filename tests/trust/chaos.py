@@ -46,6 +46,8 @@ class Chaos:
     port: int
     #: SOP Instance UIDs in the order in which they were acknowledged with success.
     got: list[str] = field(default_factory=list)
+    #: Of those that are spoilt.
+    connections: int = 0
     #: Set when somebody tried.
     is_tried: threading.Event = field(default_factory=threading.Event)
     is_good: threading.Event = field(default_factory=threading.Event)
@@ -123,6 +125,7 @@ class Chaos:
                 connection, _ = listening.accept()
             except OSError:
                 return
+            self.connections += 1
             self.is_tried.set()
             if self.mode is Mode.RESET:
                 # With nothing to linger for, closing sends a reset.

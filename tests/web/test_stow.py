@@ -16,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from xml.etree import ElementTree
 
+import dicomweb_client.api
 import httpx
 import pytest
 import uvicorn
@@ -171,7 +172,7 @@ def test_a_connection_serves_one_request_after_the_other(place: Place) -> None:
 
 
 def test_dicomweb_client(place: Place) -> None:
-    api = pytest.importorskip("dicomweb_client.api", reason="pip install dicomweb-client")
+    api = dicomweb_client.api
     datasets = [new_ct("1.2.3") for _ in range(2)]
     client = api.DICOMwebClient(place.url + "/dicom-web")
     answer = client.store_instances(datasets, study_instance_uid="1.2.3")

@@ -10,6 +10,7 @@ import io
 import re
 import struct
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -90,15 +91,17 @@ def read_instance(path: Path, opener: Opener = open_plain, model: JsonModel | No
         return replace(_read(file, path, model), opener=opener)
 
 
-def read_instance_bytes(data: bytes, path: Path, model: JsonModel | None = None) -> Instance:
-    """Read the header of a file held in memory; ``path`` is where it lies or will lie, ``model`` as above.
+def read_instance_bytes(
+    data: bytes | memoryview, path: Path, opener: Opener = open_plain, model: JsonModel | None = None
+) -> Instance:
+    """Read the header of a file held in memory; ``path`` is where it lies or will lie, the rest as above.
 
     Raises
     ------
     UnreadableInstance, MissingAttribute
         As ``read_instance``.
     """
-    return _read(io.BytesIO(data), path, model)
+    return replace(_read(io.BytesIO(data), path, model), opener=opener)
 
 
 def is_uid(text: str) -> bool:
@@ -216,7 +219,7 @@ class _Header:
                 groups[number][keyword] = value
 
     def _plain(self, element: Element) -> tuple[str, Plain | None]:
-        keyword, vr = _name(element)
+        keyword, vr = _name(element.tag, element.vr)
         if not keyword or element.value is None:
             return "", None
         return keyword, plain_value(vr, element.value, self._encoding)
@@ -231,14 +234,14 @@ def _with_charsets(encoding: Encoding, names: Plain) -> Encoding:
     return replace(encoding, charsets=python_encodings([str(name) for name in several]))
 
 
-def _name(element: Element) -> tuple[str, str]:
+@lru_cache(maxsize=4096)
+def _name(tag: int, written_vr: str) -> tuple[str, str]:
     """Return keyword and VR; ``""`` for what headers leave out."""
-    tag = element.tag
     group = tag >> 16
     if group % 2 or group in {0x0000, 0x0002} or group & 0xFF00 in {0x5000, 0x6000} or tag & 0xFFFF == 0:
         return "", ""
     keyword = keyword_for_tag(tag)
-    return keyword, dictionary_VR(tag) if element.vr == "UN" and keyword else element.vr
+    return keyword, dictionary_VR(tag) if written_vr == "UN" and keyword else written_vr
 
 
 def _chain(values: list[Plain]) -> Plain:

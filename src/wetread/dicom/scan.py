@@ -14,7 +14,7 @@ import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, Literal, NamedTuple
 
 from pydicom.datadict import dictionary_VR
 from pydicom.filereader import ENCODED_VR
@@ -29,6 +29,8 @@ UNDEFINED_LENGTH = 0xFFFFFFFF
 ITEM = 0xFFFEE000
 _ITEM_END, _SEQUENCE_END = 0xFFFEE00D, 0xFFFEE0DD
 _PIECE = 1 << 16
+#: What a sequence may be written with.
+_SEQUENCE_VRS = frozenset({"SQ", "UN"})
 _LONG_VRS = frozenset(str(vr).encode() for vr in EXPLICIT_VR_LENGTH_32)
 
 #: Of the item inside: tag of the sequence and number of the item (from 0), outermost first.
@@ -50,8 +52,7 @@ class ScanLimits:
 LIMITS = ScanLimits()
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(NamedTuple):
     """One element, or the beginning of an item (tag ``ITEM``)."""
 
     tag: int
@@ -81,8 +82,10 @@ class Cursor:
 
     def read_value(self, length: int) -> bytes:
         """Read a value; one missing byte is forgiven, it is the padding."""
-        data = self.read(length)
-        if len(data) < length - 1:
+        data = self._file.read(length)
+        read = len(data)
+        self.position += read
+        if read < length - 1:
             raise cut_short()
         return data
 
@@ -162,9 +165,13 @@ class Scan:
     pixel_tag: int = 0
     #: After a scan of one group: where the next one begins.
     end: int = 0
+    _order: Literal["little", "big"] = field(init=False)
     _levels: list[_Level] = field(default_factory=list)
     _count: int = 0
     _top_count: int = 0
+
+    def __post_init__(self) -> None:
+        self._order = "little" if self.is_little_endian else "big"
 
     def __iter__(self) -> Iterator[Element]:
         """Yield the elements in their order; raises UnreadableInstance where the structure is broken."""
@@ -237,7 +244,8 @@ class Scan:
         return self._value(tag, vr, length, is_implicit, level)
 
     def _value(self, tag: int, vr: str, length: int, is_implicit: bool, level: _Level) -> Element | None:
-        if self._is_sequence(tag, vr, length):
+        # Most are neither: asking takes longer than looking.
+        if vr in _SEQUENCE_VRS and self._is_sequence(tag, vr, length):
             if self.passes_sequences and length != UNDEFINED_LENGTH:
                 self.cursor.skip(length)
                 return None
@@ -260,18 +268,17 @@ class Scan:
         return Element(tag, vr, None, level.path) if is_told else None
 
     def _vr_and_length(self, head: bytes, level: _Level) -> tuple[str, int, bool]:
-        order = "<" if self.is_little_endian else ">"
         vr = head[4:6]
         is_named = vr in ENCODED_VR or (not level.is_unknown and b"AA" <= vr <= b"ZZ" and vr.isalpha())
         # Some writers leave the VR out inside sequences of explicit data sets.
         if level.is_implicit or not is_named:
-            return "UN", struct.unpack_from(f"{order}I", head, 4)[0], True
+            return "UN", int.from_bytes(head[4:8], self._order), True
         if vr not in _LONG_VRS:
-            return vr.decode("ascii"), struct.unpack_from(f"{order}H", head, 6)[0], False
+            return vr.decode("ascii"), int.from_bytes(head[6:8], self._order), False
         tail = self.cursor.read(4)
         if len(tail) < 4:
             raise cut_short()
-        return vr.decode("ascii"), struct.unpack(f"{order}I", tail)[0], False
+        return vr.decode("ascii"), int.from_bytes(tail, self._order), False
 
     def _is_sequence(self, tag: int, vr: str, length: int) -> bool:
         if vr != "UN":

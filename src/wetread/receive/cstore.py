@@ -2,29 +2,44 @@
 
 In: options, a store.  Out: a running receiver.  Never: a sender that is not on the list.
 
-``storage`` says what becomes of an image, and has the table of statuses.
+A connection goes through the lobby (``lobby``, ``admission``), gets a place (``house``) and is served by our
+own C-STORE and C-ECHO (``protocol``, ``connection``) or by pynetdicom (``transport``, ``services``); either
+way ``storage`` says what becomes of an image, and has the table of statuses.
 """
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any, cast
 
-from pynetdicom import AE, evt
+from pynetdicom import AE, build_context, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from wetread.errors import UnsafeBinding
 from wetread.network import PeerCertificate, RenewedContext, ServerTls
 from wetread.receive.admission import Guests, Peer, check_guests, judge
-from wetread.receive.associate import Rejection, parse_request
+from wetread.receive.associate import AssociateRequest, Rejection, parse_request
+from wetread.receive.connection import Association
+from wetread.receive.connection import Peer as OtherEnd
 from wetread.receive.dimse import address_of
+from wetread.receive.house import House
 from wetread.receive.lobby import Lobby, LobbyLimits
+from wetread.receive.negotiate import agree
 from wetread.receive.notes import Notes
+from wetread.receive.protocol import Protocol, Setting
 from wetread.receive.refusals import Refusals, Refused
-from wetread.receive.spool import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Spools
+from wetread.receive.services import STORAGE_ONLY, Services
+from wetread.receive.spool import (
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+    Basin,
+    Spool,
+    Spools,
+)
 from wetread.receive.storage import OnStored, StorageScp
-from wetread.receive.trail import ReceiveTrail, Sender
+from wetread.receive.trail import ReceiveTrail
 from wetread.receive.transport import QuickServer
 from wetread.store import Store
 from wetread.store.history import History
@@ -61,7 +76,7 @@ class Receiver:
 
     port: int
     ae_title: str
-    _server: QuickServer = field(repr=False)
+    _house: House = field(repr=False)
     _lobby: Lobby = field(repr=False)
     _notes: Notes = field(repr=False)
     _trail: ReceiveTrail = field(repr=False)
@@ -72,14 +87,16 @@ class Receiver:
         self._lobby.stop()
         self._refusals.stop()
         self._notes.close()
-        for association in self._server.active_associations:
-            association.abort()
-        self._server.close()
+        self._house.stop()
         self._trail.close()
-        self._server.spools.sweep()
 
 
-def start_receiver(options: ReceiverOptions, store: Store, on_stored: OnStored | None = None) -> Receiver:
+def start_receiver(
+    options: ReceiverOptions,
+    store: Store,
+    on_stored: OnStored | None = None,
+    services: Services = STORAGE_ONLY,
+) -> Receiver:
     """Start to listen; return when connections are taken.
 
     Parameters
@@ -87,6 +104,8 @@ def start_receiver(options: ReceiverOptions, store: Store, on_stored: OnStored |
     on_stored
         Called with the Study Instance UID and what became of the instance, after it is durable and
         before the sender is answered: it must return at once.
+    services
+        What is served beside C-STORE and C-ECHO.
 
     Raises
     ------
@@ -109,14 +128,42 @@ def start_receiver(options: ReceiverOptions, store: Store, on_stored: OnStored |
         replace(store.audit, engine=store.intake.engine).record, options.aet, put_off=notes.put_off
     )
     scp = StorageScp(store, notes, trail, on_stored)
-    server = _make_server(options, store, scp)
+    server = _make_server(options, store, scp, services)
+    house = House(server, _Reception(options, store, scp).begin, options.maximum_associations)
     refusals = Refusals(scp.on_refused)
     limits = LobbyLimits(timeout_s=options.acse_timeout_s)
-    lobby = Lobby(server.listening, server, _Door(guests, refusals), limits, tls)
-    return Receiver(server.server_address[1], options.aet, server, lobby, notes, trail, refusals)
+    lobby = Lobby(server.listening, house, _Door(guests, refusals), limits, tls)
+    return Receiver(server.server_address[1], options.aet, house, lobby, notes, trail, refusals)
 
 
-def _make_server(options: ReceiverOptions, store: Store, scp: StorageScp) -> QuickServer:
+@dataclass(frozen=True, slots=True)
+class _Reception:
+    """Begins associations of our own."""
+
+    options: ReceiverOptions
+    store: Store
+    scp: StorageScp
+
+    def begin(self, connection: socket.socket, address: str, request: AssociateRequest) -> Association:
+        agreement, basin = agree(request), Basin()
+
+        def make_protocol(association: object) -> Protocol:
+            setting = Setting(
+                maximum_length=self.options.maximum_pdu_size,
+                instance_limit=self.options.instance_limit,
+                open_spool=lambda: Spool(self.store.intake.incoming, self.store.vault, basin),
+                address=address,
+                association=association,
+            )
+            return Protocol(agreement, setting)
+
+        peer = OtherEnd(connection=connection, calling_aet=request.calling_aet, address=address)
+        association = Association(peer, self.scp, self.options.network_timeout_s, make_protocol)
+        association.start()
+        return association
+
+
+def _make_server(options: ReceiverOptions, store: Store, scp: StorageScp, services: Services) -> QuickServer:
     entity = AE(options.aet)
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
@@ -125,18 +172,35 @@ def _make_server(options: ReceiverOptions, store: Store, scp: StorageScp) -> Qui
     entity.maximum_associations = 1 << 16
     entity.network_timeout = options.network_timeout_s
     entity.acse_timeout = options.acse_timeout_s
-    entity.add_supported_context(Verification)
+    entity.supported_contexts = [build_context(Verification), *services.contexts]
     server: Any = entity.make_server(
         (options.host, options.port),
-        evt_handlers=_list_handlers(scp),
+        evt_handlers=[*_list_handlers(scp), *services.handlers],
         server_class=QuickServer,
         spools=Spools(store.intake.incoming, store.vault),
         on_store=scp.on_store,
-        maximum_associations=options.maximum_associations,
         instance_limit=options.instance_limit,
+        services=services,
     )
     entity._servers.append(server)
     return cast(QuickServer, server)
+
+
+def _list_handlers(scp: StorageScp) -> list[tuple[Any, ...]]:
+    def on_closed(event: Any) -> None:
+        assoc = event.assoc
+        # PS3.8 9.2.3: in state 13 we have answered and only the connection was left to end.
+        scp.trail.ended(assoc, is_broken=assoc.dul.state_machine.current_state != "Sta13")
+
+    return [
+        (evt.EVT_ACCEPTED, lambda event: scp.on_begin(*_who(event))),
+        (evt.EVT_ABORTED, lambda event: scp.on_broken(*_who(event))),
+        (evt.EVT_CONN_CLOSE, on_closed),
+    ]
+
+
+def _who(event: Any) -> tuple[str, str]:
+    return str(event.assoc.requestor.ae_title or ""), address_of(event.assoc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,25 +227,3 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _list_handlers(scp: StorageScp) -> list[tuple[Any, ...]]:
-    def on_closed(event: Any) -> None:
-        assoc = event.assoc
-        if assoc.requestor.primitive is None:
-            scp.trail.rejected(
-                Sender(aet="", address=address_of(assoc)),
-                "A connection ended without an association request.",
-            )
-        # PS3.8 9.2.3: in state 13 we have answered and only the connection was left to end.
-        scp.trail.ended(assoc, is_broken=assoc.dul.state_machine.current_state != "Sta13")
-
-    return [
-        (evt.EVT_ACCEPTED, lambda event: scp.on_begin(*_who(event))),
-        (evt.EVT_ABORTED, lambda event: scp.on_broken(*_who(event))),
-        (evt.EVT_CONN_CLOSE, on_closed),
-    ]
-
-
-def _who(event: Any) -> tuple[str, str]:
-    return str(event.assoc.requestor.ae_title or ""), address_of(event.assoc)

@@ -1,11 +1,10 @@
-"""C-STORE messages, from their fragments to their answer (PS3.7 9.3.1, PS3.8 Annex E).
+"""C-STORE within pynetdicom's associations (PS3.7 9.3.1, PS3.8 Annex E).
 
 In: presentation data values.  Out: a ``StoreRequest`` with a filled spool; the encoded answer.
-Never: a data set in memory; a second thread between the last fragment and the answer.
+Never: a large data set in memory; a message of a service that nobody registered.
 
-pynetdicom hands each message to another thread, decodes the command with pydicom and hands the answer
-back: two waits for the scheduler for every image, which on a busy machine is most of the time. Here
-the thread that reads the connection stores and answers; every other message goes pynetdicom's way.
+pynetdicom would keep the whole data set. Here the thread that reads the connection stores and answers;
+every other message goes pynetdicom's way.
 """
 
 from __future__ import annotations
@@ -14,57 +13,40 @@ import contextlib
 import errno
 import logging
 import queue
-import struct
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
-from wetread.receive.spool import Spool, Spools, encode_file_meta
+from wetread.receive.command import (
+    C_CANCEL_RQ,
+    C_ECHO_RQ,
+    C_STORE_RQ,
+    COMMAND_FIELD,
+    COMMAND_LIMIT,
+    DATA_SET_TYPE,
+    MESSAGE_ID,
+    NO_DATA_SET,
+    SOP_CLASS_UID,
+    SOP_INSTANCE_UID,
+    StoreAnswer,
+    StoreRequest,
+    command_number,
+    command_text,
+    decode_command,
+    encode_answer,
+)
+from wetread.receive.services import Services
+from wetread.receive.spool import Spools, encode_file_meta
 
 #: How long a look for a message lasts at most.
 _WAIT_S = 0.05
-#: A command, and a message that is no C-STORE, have no business to be larger.
-_COMMAND_LIMIT = 1 << 16
+#: A message that is no C-STORE has no business to be larger.
 _OTHER_LIMIT = 1 << 20
-
-_C_STORE_RQ, _C_STORE_RSP = 0x0001, 0x8001
-#: C-ECHO and C-CANCEL requests (PS3.7 E.1): what is served beside C-STORE.
-_PASSED_ON = frozenset({0x0030, 0x0FFF})
-_NO_DATA_SET = 0x0101
-
-# Elements of the command set, group 0000 (PS3.7 E.1).
-_SOP_CLASS_UID, _COMMAND_FIELD, _MESSAGE_ID = 0x0002, 0x0100, 0x0110
-_ANSWERED_MESSAGE_ID, _DATA_SET_TYPE, _STATUS = 0x0120, 0x0800, 0x0900
-_ERROR_COMMENT, _SOP_INSTANCE_UID = 0x0902, 0x1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreRequest:
-    """A C-STORE request; its data set is in the spool when it is handed on."""
-
-    context_id: int
-    message_id: int
-    sop_class_uid: str
-    sop_instance_uid: str
-    calling_aet: str
-    #: Where the sender is: an IP address.
-    address: str
-    #: Tells associations apart.
-    association: object
-    spool: Spool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreAnswer:
-    """The status of a C-STORE, and the reason in the sender's words."""
-
-    status: int
-    comment: str = ""
+_ALWAYS_PASSED_ON = frozenset({C_ECHO_RQ, C_CANCEL_RQ})
 
 
 logger = logging.getLogger(__name__)
@@ -120,19 +102,26 @@ class NudgingQueue(queue.Queue[Any]):
         self._waiting.nudge()
 
 
+class House(Protocol):
+    """What associations share."""
+
+    spools: Spools
+    on_store: OnStore
+    instance_limit: int
+    services: Services
+
+
 class StoringDimse(DIMSEServiceProvider):
     """Messages of one association; C-STORE is served as it comes in."""
 
-    def __init__(self, assoc: Any, spools: Spools, on_store: OnStore, instance_limit: int) -> None:
+    def __init__(self, assoc: Any, house: House) -> None:
         super().__init__(assoc)
         self.waiting = WaitingQueue()
         self.msg_queue = self.waiting
-        self._spools = spools
-        self._on_store = on_store
-        self._instance_limit = instance_limit
+        self._house = house
+        self._passed_on = _ALWAYS_PASSED_ON | house.services.commands
         self._command = bytearray()
         self._request: StoreRequest | None = None
-        self._next_spool: Spool | None = None
         self._other_size = 0
         self._awaits_other = False
         #: Whether the peer has sent a whole message.
@@ -167,23 +156,24 @@ class StoringDimse(DIMSEServiceProvider):
 
     def _take_command(self, context_id: int, fragment: memoryview, is_last: bool) -> None:
         self._command += fragment
-        if self._request is not None or len(self._command) > _COMMAND_LIMIT:
+        if self._request is not None or len(self._command) > COMMAND_LIMIT:
             raise ValueError("A command where a data set was due, or without an end.")
         if not is_last:
             return
         command, self._command = bytes(self._command), bytearray()
         elements = decode_command(command)
-        field = _number(elements, _COMMAND_FIELD)
-        if field != _C_STORE_RQ:
-            if field not in _PASSED_ON:
+        field = command_number(elements, COMMAND_FIELD)
+        has_data = command_number(elements, DATA_SET_TYPE) != NO_DATA_SET
+        if field != C_STORE_RQ:
+            if field not in self._passed_on:
                 # pynetdicom would answer "success" to a C-FIND where C-ECHO was agreed on.
                 raise ValueError("A service that was not agreed on.")
             self._other_size = 0
             self._pass_on(context_id, b"\x03" + command)
-            self._end_other(awaits_more=_number(elements, _DATA_SET_TYPE) != _NO_DATA_SET)
+            self._end_other(awaits_more=has_data)
             return
         self._request = self._begin(context_id, elements)
-        if _number(elements, _DATA_SET_TYPE) == _NO_DATA_SET:
+        if not has_data:
             self._take_data(self._request, memoryview(b""), is_last=True)
 
     def _end_other(self, *, awaits_more: bool) -> None:
@@ -193,51 +183,40 @@ class StoringDimse(DIMSEServiceProvider):
     def _begin(self, context_id: int, elements: dict[int, bytes]) -> StoreRequest:
         # An unknown context is a KeyError, and that no message.
         transfer_syntax_uid = str(self.assoc._accepted_cx[context_id].transfer_syntax[0])
-        sop_class_uid = _text(elements, _SOP_CLASS_UID)
-        sop_instance_uid = _text(elements, _SOP_INSTANCE_UID)
-        meta = encode_file_meta(sop_class_uid[:64], sop_instance_uid[:64], transfer_syntax_uid)
+        sop_class_uid = command_text(elements, SOP_CLASS_UID)
+        sop_instance_uid = command_text(elements, SOP_INSTANCE_UID)
+        spool = self._house.spools.open(threading.current_thread().is_alive)
+        spool.begin(encode_file_meta(sop_class_uid[:64], sop_instance_uid[:64], transfer_syntax_uid))
         return StoreRequest(
             context_id=context_id,
-            message_id=_number(elements, _MESSAGE_ID),
+            message_id=command_number(elements, MESSAGE_ID),
             sop_class_uid=sop_class_uid,
             sop_instance_uid=sop_instance_uid,
             calling_aet=str(self.assoc.requestor.ae_title or ""),
             address=address_of(self.assoc),
             association=self.assoc,
-            spool=self._take_spool(meta),
+            spool=spool,
         )
-
-    def _take_spool(self, meta: bytes) -> Spool:
-        spool, self._next_spool = self._next_spool, None
-        if spool is None or spool.error is not None:
-            spool = self._open_spool()
-        spool.begin(meta)
-        return spool
-
-    def _open_spool(self) -> Spool:
-        return self._spools.open(threading.current_thread().is_alive)
 
     def _take_data(self, request: StoreRequest, fragment: memoryview, is_last: bool) -> None:
         spool = request.spool
         spool.write(fragment)
-        if spool.size > self._instance_limit and spool.error is None:
+        if spool.size > self._house.instance_limit and spool.error is None:
             # The rest is read and thrown away, so that the sender hears why.
-            spool.discard()
-            spool.error = OSError(errno.EFBIG, "The instance is too large.")
+            spool.fail(OSError(errno.EFBIG, "The instance is too large."))
         if not is_last:
             return
         self._request = None
         self.has_served = True
         request.spool.finish()
         try:
-            answer = self._on_store(request)
+            answer = self._house.on_store(request)
         finally:
-            self._spools.discard(request.spool)
+            self._house.spools.discard(request.spool)
         connection = self.dul.socket
         if connection is not None:
-            connection.send(encode_answer(request, answer))
-            # Making a file takes longer than filling it: do it while the sender prepares its next image.
-            self._next_spool = self._open_spool()
+            maximum_length = self.assoc.requestor.maximum_length or 0
+            connection.send(encode_answer(request, answer, maximum_length))
 
     def _pass_on(self, context_id: int, value: bytes) -> None:
         self._other_size += len(value)
@@ -251,62 +230,3 @@ class StoringDimse(DIMSEServiceProvider):
 def address_of(assoc: Any) -> str:
     """Return where the other end of an association is, "" where that is not known."""
     return assoc.requestor.address if assoc.requestor.address_info else ""
-
-
-def decode_command(command: bytes) -> dict[int, bytes]:
-    """Return the elements of a command set by number (PS3.7 6.3.1: implicit VR little endian).
-
-    Raises
-    ------
-    ValueError
-        If it is no command set.
-    """
-    elements = {}
-    offset = 0
-    while offset < len(command):
-        if offset + 8 > len(command):
-            raise ValueError("The command set is cut short.")
-        group, number, length = struct.unpack_from("<HHI", command, offset)
-        offset += 8
-        if group != 0 or offset + length > len(command):
-            raise ValueError("The command set is not one.")
-        elements[number] = command[offset : offset + length]
-        offset += length
-    return elements
-
-
-def encode_answer(request: StoreRequest, answer: StoreAnswer) -> bytes:
-    """Return C-STORE-RSP (PS3.7 9.3.1.2) as a P-DATA-TF PDU (PS3.8 9.3.5)."""
-    elements = [
-        _element(_SOP_CLASS_UID, _even(request.sop_class_uid, b"\0")),
-        _element(_COMMAND_FIELD, struct.pack("<H", _C_STORE_RSP)),
-        _element(_ANSWERED_MESSAGE_ID, struct.pack("<H", request.message_id)),
-        _element(_DATA_SET_TYPE, struct.pack("<H", _NO_DATA_SET)),
-        _element(_STATUS, struct.pack("<H", answer.status)),
-    ]
-    if answer.comment:
-        # LO: at most 64 characters.
-        elements.append(_element(_ERROR_COMMENT, _even(answer.comment[:64], b" ")))
-    elements.append(_element(_SOP_INSTANCE_UID, _even(request.sop_instance_uid, b"\0")))
-    body = b"".join(elements)
-    command = _element(0x0000, struct.pack("<I", len(body))) + body
-    value = struct.pack(">IBB", len(command) + 2, request.context_id, 0x03) + command
-    return struct.pack(">BBI", 0x04, 0, len(value)) + value
-
-
-def _element(number: int, value: bytes) -> bytes:
-    return struct.pack("<HHI", 0x0000, number, len(value)) + value
-
-
-def _even(text: str, padding: bytes) -> bytes:
-    value = text.encode("ascii", "replace")
-    return value + padding * (len(value) % 2)
-
-
-def _number(elements: dict[int, bytes], number: int) -> int:
-    value = elements.get(number, b"")
-    return int.from_bytes(value[:2], "little")
-
-
-def _text(elements: dict[int, bytes], number: int) -> str:
-    return elements.get(number, b"").decode("ascii", "replace").strip("\0 ")

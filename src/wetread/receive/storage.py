@@ -26,13 +26,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from wetread.dicom.header import is_uid, read_instance
+from wetread.dicom.header import is_uid, read_instance, read_instance_bytes
 from wetread.dicom.json_model import JsonModel
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import Acceptance
 from wetread.domain.study import Instance, header_text
 from wetread.errors import InputError, StorageError, UnreadableInstance
-from wetread.receive.dimse import StoreAnswer, StoreRequest
+from wetread.receive.command import StoreAnswer, StoreRequest
 from wetread.receive.notes import Notes
 from wetread.receive.refusals import Refused
 from wetread.receive.spool import Spool
@@ -184,6 +184,12 @@ class StorageScp:
         """Record who comes for the first time."""
         self.trail.accepted(_sender(calling_aet, address))
 
+    def on_end(self, association: object, calling_aet: str, address: str, *, is_broken: bool) -> None:
+        """Record what came in an association, and note that a sender stopped half-way."""
+        if is_broken:
+            self.on_broken(calling_aet, address)
+        self.trail.ended(association, is_broken=is_broken)
+
     def on_broken(self, calling_aet: str, address: str) -> None:
         """Note that a sender stopped half-way."""
         sender = _sender(calling_aet, address)
@@ -216,7 +222,7 @@ def _read(received: Received, model: JsonModel) -> Instance:
     if not spool.size:
         raise _unreadable(UnreadableInstance("There is no data set."))
     try:
-        instance = read_instance(spool.path, spool.opener, model)
+        instance = _read_header(spool, model)
     except InputError as error:
         raise _unreadable(error) from error
     named = (received.sop_instance_uid, received.sop_class_uid)
@@ -224,6 +230,13 @@ def _read(received: Received, model: JsonModel) -> Instance:
         message = "The data set has another SOP Instance or Class UID than the request."
         raise Refusal(status=NO_MATCH, code=ProblemCode.UNREADABLE_INSTANCE, message=message)
     return instance
+
+
+def _read_header(spool: Spool, model: JsonModel) -> Instance:
+    content = spool.content
+    if content is None:
+        return read_instance(spool.path, spool.opener, model)
+    return read_instance_bytes(content, spool.path, spool.opener, model)
 
 
 def _accept(store: Store, arrived: Arrived) -> Acceptance:

@@ -148,5 +148,4 @@ def write_within(spool: Spool, data: memoryview, limit: int) -> None:
         return
     spool.write(data)
     if spool.size > limit:
-        spool.discard()
-        spool.error = OSError(errno.EFBIG, "The instance is too large.")
+        spool.fail(OSError(errno.EFBIG, "The instance is too large."))

@@ -25,7 +25,7 @@ from wetread.receive.json_instance import (
     write_data_set,
 )
 from wetread.receive.multipart import Malformed, Multipart, PartHead, TooMany, read_media_type
-from wetread.receive.spool import Spool, encode_file_meta
+from wetread.receive.spool import Basin, Spool, encode_file_meta
 from wetread.receive.storage import (
     CANNOT_UNDERSTAND,
     OUT_OF_RESOURCES,
@@ -96,6 +96,7 @@ class StowRequest:
         self._results: list[Result] = []
         self._models: list[Model] = []
         self._bulk: dict[str, BulkData] = {}
+        self._basin = Basin()
         self._metadata_left = METADATA_LIMIT
         self._epilogue = 0
         self._part: Part | None = None
@@ -242,11 +243,11 @@ class StowRequest:
             intake.space.check()
         except StorageError:
             self._is_disk_out = True
-        spool = Spool(intake.incoming, self._scp.store.vault)
+        # One memory for all: what came before is in its file, and stored or waiting there.
+        spool = Spool(intake.incoming, self._scp.store.vault, self._basin)
         if self._is_disk_out:
             # Nothing is written: what follows would be refused all the same.
-            spool.discard()
-            spool.error = spool.error or OSError(errno.ENOSPC, "The disk has just refused.")
+            spool.fail(OSError(errno.ENOSPC, "The disk has just refused."))
         return spool
 
     def _grow_metadata(self, size: int) -> None:

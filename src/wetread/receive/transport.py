@@ -1,4 +1,4 @@
-"""Make pynetdicom's acceptor quick and bounded.
+"""Make pynetdicom's acceptor quick and bounded: it serves whatever is not only C-STORE and C-ECHO.
 
 In: an accepted connection.  Out: an association with our socket, queues and message handling.
 Never: polling while data waits; a PDU without a size limit or a deadline; patches of pynetdicom's modules.
@@ -27,7 +27,11 @@ from pynetdicom.fsm import StateMachine
 from pynetdicom.transport import AssociationServer, AssociationSocket, RequestHandler
 
 from wetread.dicom.timers import steady_timers
+from wetread.receive.connection import acknowledge_at_once
 from wetread.receive.dimse import NudgingQueue, OnStore, StoringDimse
+from wetread.receive.pace import Pace
+from wetread.receive.protocol import PDU_LIMIT
+from wetread.receive.services import Services
 from wetread.receive.spool import Spools
 
 logger = logging.getLogger(__name__)
@@ -37,14 +41,6 @@ _config.LOG_HANDLER_LEVEL = "none"
 # Storage SOP classes are whatever is sent: new, retired, private (PS3.4 B.5).
 _config.UNRESTRICTED_STORAGE_SERVICE = True
 
-#: Longest PDU that is read, whatever its header says. Well above what we advertise.
-PDU_LIMIT = 1 << 20
-#: Slower than this (bytes/s) is dawdling, once the time of grace is over. A modem of 1998 did better.
-_SLOWEST = 4 << 10
-#: Time of grace in s: for who has not sent a whole message yet, and for who has.
-_GRACE_NEW_S, _GRACE_KNOWN_S = 0.5, 2.0
-#: And the longest silence between messages while others wait for a place.
-_REST_NEW_S, _REST_KNOWN_S = 10.0, 30.0
 #: How long a thread waits before it looks at timers.
 _WAIT_S = 0.05
 
@@ -56,9 +52,8 @@ class QuickSocket(AssociationSocket):
         super().__init__(assoc, client_socket=client_socket)
         #: What the lobby has read already.
         self._first = memoryview(first)
-        self._rested_at = time.monotonic()
-        self._pdu_began_at: float | None = None
-        self._pdu_read = 0
+        self._pace = Pace()
+        self._awaits_header = True
         client_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client_socket.settimeout(timeout_s)
         self.timeout_s = timeout_s
@@ -104,13 +99,11 @@ class QuickSocket(AssociationSocket):
         """
         if nr_bytes > PDU_LIMIT:
             raise ConnectionError("The peer announces a PDU beyond every limit.")
-        # pynetdicom reads a header, then the rest: the second read ends the PDU.
-        is_header = self._pdu_began_at is None
-        if is_header:
-            self._pdu_began_at, self._pdu_read = time.monotonic(), 0
         data = self._read(nr_bytes)
-        if not is_header:
-            self._pdu_began_at, self._rested_at = None, time.monotonic()
+        # pynetdicom reads a header, then the rest: the second read ends the PDU.
+        self._awaits_header = not self._awaits_header
+        if self._awaits_header:
+            self._pace.rest()
         return data
 
     def _read(self, wanted: int) -> bytearray:
@@ -121,36 +114,40 @@ class QuickSocket(AssociationSocket):
         view = memoryview(data)
         read = min(wanted, len(self._first))
         view[:read], self._first = self._first[:read], self._first[read:]
+        self._pace.take(read)
         deadline = time.monotonic() + self.timeout_s
         while read < wanted:
-            _acknowledge_at_once(peer)
+            acknowledge_at_once(peer)
             count = peer.recv_into(view[read:])
             if not count:
                 break
             read += count
-            self._pdu_read += count
+            self._pace.take(count)
             if time.monotonic() > deadline:
                 raise TimeoutError("The peer takes too long for one PDU.")
         return data if read == wanted else data[:read]
 
     @property
-    def is_over(self) -> bool:
+    def is_closed(self) -> bool:
         """Whether nothing can come any more: hung up, or the thread that reads has stumbled."""
         return self.socket is None or bool(self._assoc.dul._kill_thread)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the association needs its place no more."""
+        return self.is_closed or not self._assoc.is_alive()
+
+    @property
+    def is_leaving(self) -> bool:
+        """False: pynetdicom does not say."""
+        return False
+
     def overdue_s(self) -> float:
         """Return for how long the peer has been slower than it may be while others wait; below 0: not yet."""
-        now = time.monotonic()
-        began_at = self._pdu_began_at
         dimse: StoringDimse = self._assoc.dimse  # type: ignore[assignment]
-        grace_s = _GRACE_KNOWN_S if dimse.has_served else _GRACE_NEW_S
-        if began_at is not None:
-            return now - began_at - grace_s - self._pdu_read / _SLOWEST
-        if dimse.is_within_message:
-            return now - self._rested_at - grace_s
-        return now - self._rested_at - (_REST_KNOWN_S if dimse.has_served else _REST_NEW_S)
+        return self._pace.overdue_s(is_within_message=dimse.is_within_message, is_known=dimse.has_served)
 
-    def hang_up(self) -> None:
+    def dismiss(self) -> None:
         """End the connection, from any thread: who waits for the peer wakes up."""
         peer = self.socket
         if peer is not None:
@@ -158,12 +155,9 @@ class QuickSocket(AssociationSocket):
                 # Below TLS, whose state belongs to the thread that reads.
                 socket.socket.shutdown(peer, socket.SHUT_RDWR)
 
-
-def _acknowledge_at_once(peer: socket.socket) -> None:
-    # A sender with Nagle's algorithm on waits for our acknowledgement of its last full segment, which
-    # the kernel delays by 40 ms. The option is not sticky: tcp(7). Linux only.
-    if hasattr(socket, "TCP_QUICKACK"):
-        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    def join(self, timeout_s: float) -> None:
+        """Wait until the association is over."""
+        self._assoc.join(timeout_s)
 
 
 class WakingQueue(queue.Queue[Any]):
@@ -216,15 +210,15 @@ class QuickHandler(RequestHandler):
         assoc.dul.socket = quick
         steady_timers(assoc.dul)
         assoc.dul.state_machine = SturdyStateMachine(assoc.dul)
-        dimse = StoringDimse(assoc, self.server.spools, self.server.on_store, self.server.instance_limit)
+        dimse = StoringDimse(assoc, self.server)
         assoc.dimse = dimse
-        assoc.dul.to_user_queue = NudgingQueue(dimse.waiting, lambda: quick.is_over)
+        assoc.dul.to_user_queue = NudgingQueue(dimse.waiting, lambda: quick.is_closed)
         assoc.dul.to_provider_queue = WakingQueue(quick)
         negotiate = partial(_negotiate, quick, assoc.acse.negotiate_association)
         assoc.acse.negotiate_association = negotiate  # type: ignore[method-assign]
         # ``ready`` waits; the loop around it must not sleep as well.
         assoc.dul._run_loop_delay = 0
-        self.server.inside[assoc] = quick
+        self.quick = quick
         return assoc
 
 
@@ -234,11 +228,11 @@ def _negotiate(quick: QuickSocket, negotiate: Callable[[], None]) -> None:
     except Exception as error:  # noqa: BLE001 - whatever pynetdicom did not foresee
         # The thread that reads would wait for the peer for ever.
         logger.info("The association cannot be negotiated: %s", type(error).__name__)
-        quick.hang_up()
+        quick.dismiss()
 
 
 class QuickServer(AssociationServer):
-    """What lies behind the lobby: quick associations, and no more than there are places."""
+    """Starts associations by pynetdicom."""
 
     request_queue_size = 128
 
@@ -247,17 +241,15 @@ class QuickServer(AssociationServer):
         *arguments: Any,
         spools: Spools,
         on_store: OnStore,
-        maximum_associations: int,
         instance_limit: int,
+        services: Services,
         **options: Any,
     ) -> None:
         self.spools = spools
         self.on_store = on_store
-        self.maximum_associations = maximum_associations
         #: Bytes of one data set.
         self.instance_limit = instance_limit
-        #: Touched by the lobby's thread only.
-        self.inside: dict[Any, QuickSocket] = {}
+        self.services = services
         super().__init__(*arguments, **options)
 
     @property
@@ -265,39 +257,19 @@ class QuickServer(AssociationServer):
         """The socket that the lobby accepts from."""
         return cast(socket.socket, self.socket)
 
-    def has_room(self) -> bool:
-        """Tell whether another association may start."""
-        self._count()
-        return len(self.inside) < self.maximum_associations
-
-    def make_room(self) -> bool:
-        """Dismiss the one that has dawdled for longest; False if everybody inside keeps going."""
-        overdue = {assoc: quick.overdue_s() for assoc, quick in self.inside.items()}
-        if not overdue:
-            return False
-        assoc = max(overdue, key=overdue.__getitem__)
-        late_s = overdue[assoc]
-        if late_s > 0:
-            self.inside.pop(assoc).hang_up()
-        # Within the time for which the lobby lets somebody wait.
-        return late_s > -_GRACE_NEW_S
-
-    def enter(self, connection: socket.socket, address: tuple[str, int], first: bytes) -> None:
-        """Start an association."""
-        QuickHandler(connection, address, self, first)
+    def enter(self, connection: socket.socket, address: tuple[str, int], first: bytes) -> QuickSocket:
+        """Start an association; ``first`` is what was read of it."""
+        return QuickHandler(connection, address, self, first).quick
 
     def look_after(self) -> None:
         """Clean up after broken associations."""
-        self._count()
         self.service_actions()
         self.spools.sweep()
 
-    def _count(self) -> None:
-        for assoc, quick in list(self.inside.items()):
-            if quick.is_over or not assoc.is_alive():
-                del self.inside[assoc]
-
     def close(self) -> None:
-        """Listen no more; what is inside goes on."""
+        """Listen no more and end what is inside."""
+        for association in self.active_associations:
+            association.abort()
         self.server_close()
         self.ae._servers.clear()
+        self.spools.sweep()

@@ -66,6 +66,11 @@ class DeliverySteps:
         target = self.destinations.get(destination)
         return target is not None and bool(self._lacking(study, revision, target))
 
+    def turn(self, study: str, revision: int, destination: str) -> int:
+        """Return the place of a revision among all that ever had to go to a destination; 0: nothing has."""
+        rows = self.store.deliveries.list_for(study, revision, destination)
+        return min((row.id for row in rows), default=0)
+
     def list_unsettled(self) -> list[DeliveryRow]:
         """Return what destinations lack or are still to be asked for, oldest first."""
         asked = [name for name, one in self.destinations.items() if one.verify is not Verify.NONE]

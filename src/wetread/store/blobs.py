@@ -16,6 +16,7 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,7 +43,7 @@ class Blobs:
 
     def name(self, key: str) -> str:
         """Return the name of this key's file."""
-        return f"{hashlib.sha256(key.encode()).hexdigest()}{self.suffix}"
+        return f"{_digest(key)}{self.suffix}"
 
     def make_folders(self) -> None:
         """Make all folders ahead."""
@@ -121,6 +122,21 @@ class Blobs:
         StorageError
             If the disk refuses.
         """
+        path = self.place(key, source)
+        try:
+            sync_folder(path.parent)
+        except OSError as error:
+            raise storage_error(error) from error
+        return path
+
+    def place(self, key: str, source: Path) -> Path:
+        """Move a file to its place as ``take`` does, but leave it to the caller to sync the place's folder.
+
+        Raises
+        ------
+        FileExistsError, StorageError
+            As ``take``.
+        """
         path = self.path(key)
         try:
             self._make_folder(path.parent)
@@ -129,7 +145,6 @@ class Blobs:
             # link + unlink and not rename: rename would silently replace.
             os.link(source, path)
             source.unlink()
-            sync_folder(path.parent)
         except FileExistsError:
             raise
         except OSError as error:
@@ -159,6 +174,12 @@ class Blobs:
             folder.mkdir(parents=True, exist_ok=True)
             sync_folder(self.root)
             self._durable.add(folder)
+
+
+@lru_cache(maxsize=256)
+def _digest(key: str) -> str:
+    # Whoever stores an image asks some times where it goes.
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def remove_file(path: Path) -> None:

@@ -23,6 +23,8 @@ from wetread.store.turns import Turns
 BUSY_TIMEOUT_S = 30.0
 #: Key in a connection's notes while it has its turn to write; its value: whether it has written.
 _TURN = "wetread.turn"
+#: Key in a connection's notes: how long SQLite waits for its lock, as it was told last.
+_PATIENCE_MS = "wetread.patience_ms"
 _CHECKPOINT_TRIES = 4
 #: A transaction in which nothing happens for this long is ended by PostgreSQL: a process that was stopped
 #: in the middle must not keep others from its study for ever.
@@ -141,7 +143,10 @@ def _begin_sqlite(turns: Turns, connection: Connection) -> None:
         raise IndexUnavailable(reason="others write") from error
     # The turn ends when the connection goes back to the pool: after the commit is on the disk.
     connection.info[_TURN] = False
-    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(left_s * 1000)}")
+    left_ms = int(left_s * 1000)
+    if connection.info.get(_PATIENCE_MS) != left_ms:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={left_ms}")
+        connection.info[_PATIENCE_MS] = left_ms
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 

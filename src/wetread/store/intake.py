@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,14 +32,15 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from wetread.domain.progress import Acceptance, StudyState
-from wetread.domain.study import Header, Instance, header_text, study_key
+from wetread.domain.study import Instance
 from wetread.errors import IndexUnavailable, StorageError
 from wetread.imaging.same import is_same_object
 from wetread.store import schema
-from wetread.store.blobs import Blobs, sync_file, sync_folder
-from wetread.store.catalogued import column_text, pack_metadata, series_values, study_values, to_integer
+from wetread.store.arriving import expected_instances, list_modalities, new_study_row, series_row
+from wetread.store.blobs import Blobs, storage_error, sync_file, sync_folder
+from wetread.store.catalogued import pack_metadata, to_integer
+from wetread.store.group import Group
 from wetread.store.space import Space
-from wetread.store.text import clean_text
 
 #: Concurrent senders of the same UID meet at the same lock. So many images are taken in at once.
 _STRIPES = 16
@@ -93,18 +93,6 @@ _GROW_STUDY = (
     .returning(schema.study.c.instance_count)
 )
 
-#: What a list shows of a study, by column.
-_SHOWN = {
-    "patient_id": "PatientID",
-    "patient_name": "PatientName",
-    "patient_birth_date": "PatientBirthDate",
-    "patient_sex": "PatientSex",
-    "accession_number": "AccessionNumber",
-    "study_date": "StudyDate",
-    "study_time": "StudyTime",
-    "study_description": "StudyDescription",
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived:
@@ -119,6 +107,10 @@ class Arrived:
     source: str
     #: Its header in the DICOM JSON Model; None where it is too large for the index.
     metadata: bytes | None = None
+
+
+#: An instance, and its row.
+_Work = tuple[Arrived, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +128,8 @@ class Intake:
 
     #: Comparing decodes both in a process of its own: no more than these at a time.
     _comparing: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2), repr=False)
+
+    _group: Group[_Work] = field(default_factory=Group, repr=False)
 
     def prepare(self) -> None:
         """Make the folders for files ahead, so that no sender waits for them."""
@@ -211,15 +205,16 @@ class Intake:
     def _store(self, arrived: Arrived) -> Acceptance:
         uid = arrived.instance.sop_instance_uid
         try:
-            path = self.instances.take(uid, arrived.instance.path)
+            path = self.instances.place(uid, arrived.instance.path)
         except FileExistsError:
             # A crash came between file and row: that file was never acknowledged, ours replaces it.
             # Or its study was just deleted: from now on whoever deletes leaves this file alone.
             self._spare(self.instances.path(uid))
             self.instances.remove(uid)
-            path = self.instances.take(uid, arrived.instance.path)
+            path = self.instances.place(uid, arrived.instance.path)
         try:
-            self._index(arrived)
+            # Its row is made before others have to wait for us.
+            self._group.commit((arrived, _instance_row(arrived)), self._commit)
         except IntegrityError:
             return self._restore(dataclasses.replace(arrived, instance=_moved(arrived.instance, path)))
         except Exception as error:
@@ -230,22 +225,37 @@ class Intake:
             raise
         return Acceptance.ACCEPTED
 
+    def _commit(self, several: Sequence[_Work]) -> None:
+        """Make files in their places and their rows durable, all at once."""
+        try:
+            for folder in {self.instances.path(row["sop_instance_uid"]).parent for _, row in several}:
+                sync_folder(folder)
+        except OSError as error:
+            # Not tried again: whether the next try would tell the truth is not known (fsync(2)).
+            raise storage_error(error) from error
+        with self.engine.begin() as connection:
+            # Studies in one order: two processes that lock the same ones must not wait for each other.
+            for arrived, row in sorted(several, key=lambda work: str(work[1]["study_instance_uid"])):
+                self._add_row(connection, arrived, row)
+
     def _spare(self, path: Path) -> None:
         with self.engine.begin() as connection:
             name = f"{self.instances.root.name}/{path.parent.name}/{path.name}"
             connection.execute(delete(schema.doomed).where(schema.doomed.c.path == name))
 
-    def _index(self, arrived: Arrived, check: Callable[[Connection], None] = lambda _: None) -> None:
-        # Before others have to wait for us.
-        packed = _instance_row(arrived)
+    def _index(self, arrived: Arrived, check: Callable[[Connection], None]) -> None:
+        row = _instance_row(arrived)
         with self.engine.begin() as connection:
-            if self._is_shared:
-                # The images of one study are counted one after another; SQLite has begun with IMMEDIATE.
-                connection.execute(_LOCK_STUDY, {"uid": arrived.instance.study_instance_uid})
-            arrival = _count(connection, arrived)
-            place = {"arrival": arrival, "is_result": arrival == 0}
-            connection.execute(_INSERT_INSTANCE, packed | place)
+            self._add_row(connection, arrived, row)
             check(connection)
+
+    def _add_row(self, connection: Connection, arrived: Arrived, row: dict[str, Any]) -> None:
+        if self._is_shared:
+            # The images of one study are counted one after another; SQLite has begun with IMMEDIATE.
+            connection.execute(_LOCK_STUDY, {"uid": arrived.instance.study_instance_uid})
+        arrival = _count(connection, arrived)
+        place = {"arrival": arrival, "is_result": arrival == 0}
+        connection.execute(_INSERT_INSTANCE, row | place)
 
     def _restore(self, arrived: Arrived) -> Acceptance:
         """The index knows an instance whose file was gone; it lies in its place again."""
@@ -328,7 +338,7 @@ def _count(connection: Connection, arrived: Arrived) -> int:
     arrival = _count_for_study(connection, arrived, is_result=is_result)
     if not origin.is_document:
         # A document's series is there already.
-        connection.execute(_COUNT_SERIES, _series_row(one))
+        connection.execute(_COUNT_SERIES, series_row(one))
     return arrival
 
 
@@ -337,7 +347,7 @@ def _count_for_study(connection: Connection, arrived: Arrived, *, is_result: boo
     now = arrived.received_at.timestamp()
     row = connection.execute(_FIND_STUDY, {"study": one.study_instance_uid}).first()
     if row is None:
-        new = _new_study(one.study_instance_uid, one.header, now) | {"source": arrived.source}
+        new = new_study_row(one.study_instance_uid, one.header, now) | {"source": arrived.source}
         arrival = 0 if is_result else 1
         connection.execute(_INSERT_STUDY, new | {"instance_count": arrival})
         return arrival
@@ -346,44 +356,7 @@ def _count_for_study(connection: Connection, arrived: Arrived, *, is_result: boo
     values = {
         "study": one.study_instance_uid,
         "now": now,
-        "kinds": sorted({*row.modalities, *_modalities(one.header)}),
-        "expected": row.expected_instances or _expected_instances(one.header),
+        "kinds": sorted({*row.modalities, *list_modalities(one.header)}),
+        "expected": row.expected_instances or expected_instances(one.header),
     }
     return int(connection.execute(_GROW_STUDY, values).scalar_one())
-
-
-def _series_row(one: Instance) -> dict[str, Any]:
-    return {
-        "study": one.study_instance_uid,
-        "series": one.series_instance_uid,
-        "head": one.sop_instance_uid,
-    } | series_values(one.header)
-
-
-def _new_study(uid: str, header: Header, now: float) -> dict[str, Any]:
-    return {
-        **{name: column_text(header, keyword, schema.study.c[name]) for name, keyword in _SHOWN.items()},
-        **study_values(header),
-        "study_instance_uid": uid,
-        "key": study_key(uid),
-        "modalities": _modalities(header),
-        "expected_instances": _expected_instances(header),
-        "instance_count": 1,
-        "first_received_at": now,
-        "last_received_at": now,
-        "revision": 0,
-        "covered_count": 0,
-        "state": StudyState.ARRIVING.value,
-    }
-
-
-def _modalities(header: Header) -> list[str]:
-    modality = clean_text(header_text(header, "Modality"))
-    return [modality[:16]] if modality else []
-
-
-def _expected_instances(header: Header) -> int | None:
-    # Number of Study Related Instances (0020,1208), where a sender fills it in.
-    text = header_text(header, "NumberOfStudyRelatedInstances")
-    # What no study has is no number to wait for (and none that the index could hold).
-    return int(text) if re.fullmatch(r"[0-9]{1,6}", text) and int(text) > 0 else None

@@ -34,7 +34,7 @@ class Listing:
             return {"metadata": None}
         model = JsonModel()
         try:
-            instance = read_instance_bytes(document.data, Path(), model)
+            instance = read_instance_bytes(document.data, Path(), model=model)
         except InputError:
             return {"metadata": b""}
         series = self._series.setdefault(
