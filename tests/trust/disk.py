@@ -43,13 +43,23 @@ class Disk:
     shadow: Path
     fault: Path
 
-    def environment(self, *, ignores_sync: bool = False) -> dict[str, str]:
+    def environment(self, *, ignores_sync: bool = False, is_pictured: bool = True) -> dict[str, str]:
+        """Return what a process needs.
+
+        Parameters
+        ----------
+        is_pictured
+            Whether the durable picture is kept. That opens and closes files that the process has open, which
+            gives up its POSIX locks: then no other process may open its SQLite index.
+        """
         values = {
             "LD_PRELOAD": str(self.library),
             "WETREAD_DISK_ROOT": str(self.root),
             "WETREAD_DISK_SHADOW": str(self.shadow),
             "WETREAD_DISK_FAULT": str(self.fault),
         }
+        if not is_pictured:
+            del values["WETREAD_DISK_SHADOW"]
         return values | ({"WETREAD_DISK_IGNORE_SYNC": "1"} if ignores_sync else {})
 
     def fail(self, number: int, part: str = "/", let_pass: int = 0) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from tests.path.service import await_true
+from tests.store.test_store import arrive
+from tests.stores import open_store
 from tests.trust.chaos import Mode
 from tests.trust.disk import BROKEN, FULL, READ_ONLY, Disk, build_disk, make_disk, requires_gcc
 from tests.trust.quick import make_gate, study_uid
 from tests.trust.scene import PROMPTLY_S, Scene, scene_in
+from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import DeliveryState
 from wetread.store.audit_rows import AuditRows
 from wetread.store.audit_verify import verify_index
@@ -28,6 +34,8 @@ READINGS, DOCUMENTS, INDEX, AUDIT, ENGINE, ALL = (
     "/data/engine.sqlite",
     "/data/",
 )
+#: The index can say so, though the rest cannot be written.
+VISIBLE = (READINGS, DOCUMENTS, AUDIT)
 
 
 @dataclass
@@ -52,7 +60,7 @@ class Filling:
 def filling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filling]:
     folder = tmp_path_factory.mktemp("full")
     disk = make_disk(build_disk(folder), folder)
-    with scene_in(disk.root, disk.environment(), HASTY) as scene:
+    with scene_in(disk.root, disk.environment(is_pictured=False), HASTY) as scene:
         yield Filling(scene, disk)
         disk.mend()
 
@@ -62,15 +70,12 @@ def filling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filling]:
     [
         (FULL, READINGS),
         (BROKEN, READINGS),
-        (FULL, DOCUMENTS),
         (BROKEN, DOCUMENTS),
         (FULL, INDEX),
-        (BROKEN, INDEX),
         (FULL, AUDIT),
-        (FULL, ENGINE),
+        (BROKEN, ENGINE),
         (FULL, ALL),
         (BROKEN, ALL),
-        (READ_ONLY, ALL),
     ],
     ids=lambda value: str(value).strip("/"),
 )
@@ -81,6 +86,8 @@ def test_while_the_result_is_kept(filling: Filling, number: int, part: str) -> N
         disk.fail(number, part)
     filling.await_refusals()
     assert scene.states(study) <= {DeliveryState.WAITING}
+    if part in VISIBLE:
+        await_true(lambda: storage_problems(filling, study), PROMPTLY_S, "what holds it up")
     disk.mend()
     scene.await_sent(study)
     make_gate(scene.folder)
@@ -89,7 +96,7 @@ def test_while_the_result_is_kept(filling: Filling, number: int, part: str) -> N
 
 @pytest.mark.parametrize(
     ("number", "part"),
-    [(FULL, INDEX), (BROKEN, INDEX), (FULL, AUDIT), (FULL, ENGINE), (FULL, ALL), (READ_ONLY, ALL)],
+    [(FULL, INDEX), (BROKEN, AUDIT), (FULL, ENGINE), (BROKEN, ALL), (FULL, ALL), (READ_ONLY, ALL)],
     ids=lambda value: str(value).strip("/"),
 )
 def test_while_an_acknowledgement_is_noted(filling: Filling, number: int, part: str) -> None:
@@ -120,3 +127,28 @@ def check(filling: Filling, study: int) -> None:
         count = len(store.deliveries.list_for_study(study_uid(study)))
     for told in ("Reading kept.", f"{count} of {count} documents taken by pacs."):
         assert sum(told in message for message in messages) == 1, told
+
+
+def storage_problems(filling: Filling, study: int) -> list[str]:
+    with filling.scene.service.store() as store:
+        events = store.history.list_for_study(study_uid(study))
+    return [event.message for event in events if event.code == ProblemCode.STORAGE_ERROR]
+
+
+def test_a_start_on_a_read_only_folder_says_what_to_do(disk: Disk) -> None:
+    """It ends, nothing is lost, and it starts when the folder can be written again."""
+    data = disk.root / "data"
+    store = open_store(data)
+    store.intake.accept(arrive(store, 1))
+    store.close()
+    disk.fail(READ_ONLY, ALL)
+    command = [str(Path(sys.executable).parent / "wetread"), "serve", "--data", str(data)]
+    environment = os.environ | disk.environment(is_pictured=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "mount it for writing" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    disk.mend()
+    store = open_store(data)
+    assert [row.instance_count for row in store.studies.list_newest()] == [1]
+    store.close()

@@ -106,7 +106,11 @@ class Blobs:
             self._make_folder(path.parent)
             temporary = path.with_name(f".{secrets.token_hex(8)}.part")
             write_file(temporary, [data], self.vault.seal(path))
-            temporary.replace(path)
+            try:
+                temporary.replace(path)
+            finally:
+                # Where it did not become the blob: nothing half stays.
+                temporary.unlink(missing_ok=True)
             sync_folder(path.parent)
         except OSError as error:
             raise storage_error(error) from error
@@ -227,4 +231,7 @@ def storage_error(error: OSError) -> StorageError:
     """Return our error for one of the operating system's."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageError("The disk is full: free space or enlarge it.", errno=error.errno)
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        message = "The data folder cannot be written: mount it for writing, and let this user write to it."
+        return StorageError(message, errno=error.errno)
     return StorageError(errno=error.errno, reason=os.strerror(error.errno or 0))

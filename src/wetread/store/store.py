@@ -14,7 +14,7 @@ from typing import IO
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from wetread.errors import ConfigError, StorageError
+from wetread.errors import ConfigError, IndexUnavailable, StorageError
 from wetread.store.accounts import Accounts
 from wetread.store.audit import Audit
 from wetread.store.blobs import Blobs, storage_error, sync_folder
@@ -139,6 +139,14 @@ def open_store(
         engine = open_database(database_url or f"sqlite:///{data / 'index.sqlite'}")
     except OSError as error:
         raise storage_error(error) from error
+    except IndexUnavailable as error:
+        if database_url:
+            raise
+        message = (
+            "The index cannot be opened or written: give the data folder room, mount it for writing,"
+            " and let this user write to it."
+        )
+        raise StorageError(message, reason=str(error.__cause__)) from error
     except DBAPIError as error:
         raise StorageError("The index cannot be opened or written.", reason=str(error.orig)) from error
     audit = Audit(engine, audit_key or data / "audit.key", data / "audit.head")
