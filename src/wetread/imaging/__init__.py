@@ -1,5 +1,5 @@
-"""Pixels to volumes, and masks to files.
+"""Pixels to volumes, frames and pictures, and masks to files.
 
-In: series by their files, NIfTI files.  Out: ``Volume`` in modality values (CT: HU), NIfTI masks.
+In: series, open objects, NIfTI files.  Out: ``Volume`` (CT: HU), NIfTI masks, frames, PNG and JPEG.
 Never: an opinion on what is shown; RAS beyond ``nifti``.
 """
