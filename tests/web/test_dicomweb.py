@@ -17,6 +17,7 @@ import pydicom
 import pytest
 import uvicorn
 from dicomweb_client.api import DICOMwebClient
+from fastapi.testclient import TestClient
 from lxml import etree
 from PIL import Image
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
@@ -25,11 +26,13 @@ from tests.dicom.small_ct import SmallCt, make_slice
 from tests.ports import free_port
 from tests.store.test_catalogue import Archive
 from tests.stores import open_store
+from wetread.identity import Role, make_identity
 from wetread.store.audit_rows import AuditRows
 from wetread.web import create_web
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 STUDY, SERIES = "1.1", "1.1.1"
+WADO = {"requestType": "WADO", "studyUID": STUDY, "seriesUID": SERIES, "objectUID": "1.9.1"}
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +198,32 @@ def test_what_nobody_can_serve(base: str, path: str) -> None:
     assert httpx.get(f"{base}/{path}", headers={"Accept": "text/html"}).status_code == 406
 
 
+def test_a_sender_of_ones_own_is_all_that_is_found(archive: Archive) -> None:
+    """By search, by WADO-RS and by WADO-URI, for an account that may see CT2 only."""
+    archive.add("1.6", "1.6.1", source="CT2")
+    identity = make_identity(archive.store, lambda: NOW, record=archive.store.audit.record)
+    app = create_web(archive.store, {}, identity=identity, now=lambda: NOW)
+    token = identity.tokens.make("viewer", Role.SERVICE, NOW, by="test", sources=("CT2",))
+    client = TestClient(app, base_url="http://127.0.0.1", headers={"Authorization": f"Bearer {token}"})
+    for what in ("studies", "series", "instances"):
+        found = client.get(f"/dicom-web/{what}").json()
+        assert {one["0020000D"]["Value"][0] for one in found} == {"1.6"}, what
+    for path in (f"studies/{STUDY}", f"studies/{STUDY}/metadata", f"studies/{STUDY}/series"):
+        assert client.get(f"/dicom-web/{path}").status_code == 404, path
+    assert client.get("/wado", params=WADO).status_code == 404
+    assert client.get("/dicom-web/studies/1.6").status_code == 200
+
+
+def test_a_file_that_is_gone_is_no_crash(base: str, archive: Archive) -> None:
+    uid = archive.add("1.7", "1.7.1")
+    held = archive.store.catalogue.find_held(uid)
+    assert held is not None
+    archive.store.catalogue.path_of(held).unlink()
+    assert httpx.get(f"{base}/studies/1.7/metadata").status_code == 200
+    for path in ("", f"/series/1.7.1/instances/{uid}/frames/1", "/thumbnail"):
+        assert httpx.get(f"{base}/studies/1.7{path}").status_code == 503, path
+
+
 def test_everything_is_in_the_audit_trail(base: str, archive: Archive) -> None:
     httpx.get(f"{base}/studies/{STUDY}")
     httpx.get(f"{base}/studies/1.2/metadata")
@@ -204,9 +233,6 @@ def test_everything_is_in_the_audit_trail(base: str, archive: Archive) -> None:
     messages = [entry.message for entry in rows.list_last(50, study="1.2")]
     assert any("3 objects by DICOMweb" in entry.message for entry in rows.list_last(50, study=STUDY))
     assert sum("headers of the study" in message for message in messages) == 1
-
-
-WADO = {"requestType": "WADO", "studyUID": STUDY, "seriesUID": SERIES, "objectUID": "1.9.1"}
 
 
 def ask_uri(base: str, **parameters: str) -> httpx.Response:

@@ -30,9 +30,10 @@ from sqlalchemy import (
 from wetread.dicom.header import read_instance
 from wetread.dicom.json_model import ON_DEMAND, JsonHeader, JsonModel
 from wetread.domain.query import Level, Query
-from wetread.errors import InputError
+from wetread.errors import DamagedFile, InputError
+from wetread.sealed import SealError
 from wetread.store import schema
-from wetread.store.blobs import Blobs
+from wetread.store.blobs import Blobs, storage_error
 from wetread.store.catalogued import pack_metadata, unpack_metadata
 from wetread.store.matching import series_stands, where_series, where_study
 from wetread.store.objects import Place, matching_objects, objects_at
@@ -126,8 +127,19 @@ class Catalogue:
         return [_held(row) for row in rows]
 
     def open(self, held: Held) -> BinaryIO:
-        """Open an object's Part 10 file for reading, wherever in it; raises OSError where it is gone."""
-        return self.instances.vault.open(self.path_of(held))
+        """Open an object's Part 10 file for reading, wherever in it.
+
+        Raises
+        ------
+        StorageError
+            If it is gone, or was damaged.
+        """
+        try:
+            return self.instances.vault.open(self.path_of(held))
+        except SealError as error:
+            raise DamagedFile(reason=error.strerror) from error
+        except OSError as error:
+            raise storage_error(error) from error
 
     def path_of(self, held: Held) -> Path:
         """Return where an object's Part 10 file lies; it may be encrypted: ``open`` it."""

@@ -18,7 +18,15 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from wetread.domain.model import Model
-from wetread.errors import AccessError, InvalidQuery, NotAcceptable, NotHeld, StorageError
+from wetread.errors import (
+    AccessError,
+    InputError,
+    InvalidQuery,
+    NoPixels,
+    NotAcceptable,
+    NotHeld,
+    StorageError,
+)
 from wetread.identity import Identity, make_identity
 from wetread.identity.principal import Obligation
 from wetread.receive.stow import Stow
@@ -45,8 +53,8 @@ POLL_S = 0.5
 
 #: Our forms have a handful of fields; whatever brings more says so itself.
 LARGEST_BODY = 64 * 1024
-#: Whoever asked can put it right.
-_STATUS = {InvalidQuery: 400, NotAcceptable: 406, NotHeld: 404}
+#: Whoever asked, or who sent the object, can put it right.
+_STATUS = {InvalidQuery: 400, NotAcceptable: 406, NotHeld: 404, NoPixels: 404, InputError: 422}
 
 
 def _utc_now() -> datetime:
@@ -172,7 +180,7 @@ def _add_error_pages(app: FastAPI, site: Site) -> None:
 
 def _told(error: Exception) -> str:
     """Return what whoever asked can put right, ``""`` where it is nothing of theirs."""
-    return str(error) if isinstance(error, AccessError) else ""
+    return str(error) if isinstance(error, AccessError | InputError) else ""
 
 
 def _is_for_programs(request: Request) -> bool:

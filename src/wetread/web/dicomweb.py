@@ -11,6 +11,7 @@ PS3.18 sections 9 (URI), 10.4 (Retrieve), 10.6 (Search).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -19,6 +20,7 @@ from starlette.exceptions import HTTPException
 
 from wetread.dicom.header import is_uid
 from wetread.domain.query import Level
+from wetread.errors import InvalidQuery
 from wetread.identity import Permission
 from wetread.imaging.render import RenderOptions, render, thumbnail
 from wetread.share.accept import JSON, XML, MediaType, choose, read_accept
@@ -70,6 +72,8 @@ def _searching(site: Site, level: Level) -> Callable[..., Response]:
         parameters = [(name, value) for name, value in request.query_params.multi_items() if name != "accept"]
         asked = read_search(level, path, parameters, eyes.principal.sources)
         chosen = choose(_accepted(request), _SEARCH_OFFERED)
+        if "study" in request.path_params:
+            eyes.find_study_by_uid(request.path_params["study"])
         eyes.note_query(f"DICOMweb query for {level.value.lower()}")
         found = site.store.catalogue.search(asked.query)
         body = write_answer(asked, found, base_url(request))
@@ -185,7 +189,11 @@ def _thumbnail(site: Site) -> Callable[..., Response]:
 def picture(site: Site, held: Held, number: int, options: RenderOptions) -> Response:
     """Return a frame as a picture."""
     with site.store.catalogue.open(held) as file:
-        return Response(render(file, number, options), media_type=options.media_type)
+        try:
+            shown = render(file, number, options)
+        except ValueError as error:
+            raise InvalidQuery("The region lies outside of the image.") from error
+    return Response(shown, media_type=options.media_type)
 
 
 def base_url(request: Request) -> str:
@@ -227,4 +235,7 @@ def _held(site: Site, eyes: Eyes, request: Request) -> tuple[StudyRow, Sequence[
 
 def stream(payload: Payload) -> StreamingResponse:
     """Return an answer that is sent piece by piece."""
-    return StreamingResponse(iter(payload.pieces), media_type=payload.media_type)
+    pieces = iter(payload.pieces)
+    # Before anything is sent: that it cannot be had must still be an answer.
+    first = next(pieces, b"")
+    return StreamingResponse(chain([first], pieces), media_type=payload.media_type)
