@@ -24,9 +24,16 @@ $(VENV)/.done: pyproject.toml lock/dev.txt
 demo: setup
 	$(BIN)/wetread demo $(ARGS)
 
-# Two workers for what is short; the long ones (marked so) one after another would starve them.
+# What measures time, memory or a whole service runs by itself; the rest two files at a time.
+ALONE := tests/audit tests/hostile tests/identity/test_service.py tests/keeping tests/network tests/path \
+	tests/privacy tests/receive tests/trust tests/upgrade tests/web/test_live.py tests/workers
 test: setup check
+ifeq ($(ARGS),)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(ALONE))
+	$(BIN)/python -m pytest $(ALONE)
+else
 	$(BIN)/python -m pytest $(ARGS)
+endif
 
 test-postgresql: setup
 	WETREAD_TEST_DATABASE=postgresql $(BIN)/python -m pytest -m 'not sqlite' $(ON_DATABASE) $(ARGS)

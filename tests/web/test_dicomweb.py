@@ -280,6 +280,7 @@ def test_pictures(base: str) -> None:
         {"window": "nan,1"},
         {"viewport": "0,0"},
         {"viewport": "1,2,3"},
+        {"viewport": "9,9,90,90,5,5"},
         {"quality": "0"},
     ):
         assert httpx.get(f"{url}/rendered", params=bad).status_code == 400, bad
