@@ -23,13 +23,17 @@ from wetread.errors import ConfigError, StorageError, UnsafeBinding, WetreadErro
 from wetread.identity import Identity, make_identity
 from wetread.inventory import Inventory
 from wetread.network import client_context, renewing_context, server_context
+from wetread.receive.admission import read_address
 from wetread.receive.cstore import Receiver, ReceiverOptions, start_receiver
 from wetread.receive.mllp import Listener, MllpOptions, start_mllp_listener
 from wetread.receive.notes import Notes
+from wetread.receive.services import Services
 from wetread.receive.storage import OnStored
 from wetread.receive.stow import Stow, StowOptions, start_stow
 from wetread.receive.trail import ReceiveTrail
 from wetread.registry import read_models
+from wetread.share.query_retrieve import MoveDestination, QueryRetrieve
+from wetread.share.trail import access_event
 from wetread.store import Store
 from wetread.store.audit_rows import AuditRows
 from wetread.store.erasure import finish_deletions
@@ -212,9 +216,27 @@ def _start_receiver(config: Config, store: Store, on_stored: OnStored) -> Receiv
         instance_limit=config.dicom.maximum_instance_mb << 20,
     )
     try:
-        return start_receiver(options, store, on_stored)
+        return start_receiver(options, store, on_stored, make_services(config, store))
     except OSError as error:
         raise ConfigError("The DICOM port is taken: choose another.", port=config.dicom.port) from error
+
+
+def make_services(config: Config, store: Store) -> Services:
+    """Return what is served on the DICOM port beside C-STORE and C-ECHO."""
+    peers = config.dicom.peers
+    is_open = not peers and not config.dicom.allowed_aets
+    answering = QueryRetrieve(
+        catalogue=store.catalogue,
+        aet=config.dicom.aet,
+        destinations={
+            one.aet: MoveDestination(one.aet, *read_address(one.retrieve_to, one.aet))
+            for one in peers
+            if one.retrieve_to
+        },
+        may_query=lambda aet: is_open or any(one.aet == aet and one.may_query for one in peers),
+        record=lambda access: store.audit.record(access_event(access, config.dicom.aet, now())),
+    )
+    return Services(contexts=answering.contexts, handlers=answering.handlers, commands=answering.commands)
 
 
 def _start_listener(config: Config, store: Store, trail: ReceiveTrail) -> Listener | None:

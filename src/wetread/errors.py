@@ -36,6 +36,7 @@ In: facts as keyword arguments.  Out: a sentence that says what to do.  Never: p
     │  ├─ WeakPassword
     │  ├─ ProviderRefused
     │  ├─ InvalidQuery
+    │  ├─ QueryNotAllowed
     │  ├─ NotAcceptable
     │  └─ NotHeld
     │     └─ NoSuchFrame
@@ -250,6 +251,12 @@ class InvalidQuery(AccessError):
     """The query cannot be understood: correct it."""
 
     code = "invalid-query"
+
+
+class QueryNotAllowed(AccessError):
+    """It may send, but not ask: set may_query for it in dicom.peers."""
+
+    code = "query-not-allowed"
 
 
 class NotAcceptable(AccessError):

@@ -17,7 +17,7 @@ from wetread.receive.associate import AssociateRequest, Rejection, is_dicom
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """``[[dicom.peers]]``: a system that may send."""
+    """``[[dicom.peers]]``: a system that may send, and what else it may."""
 
     #: How it calls itself.
     aet: str
@@ -25,6 +25,10 @@ class Peer:
     addresses: tuple[str, ...] = ()
     #: sha256 fingerprint, common name or DNS name of the certificate it must show; "": none.
     certificate: str = ""
+    #: Whether it may search and retrieve as well (C-FIND, C-GET, C-MOVE).
+    may_query: bool = False
+    #: ``HOST:PORT`` where it takes what somebody has moved to it; ``""``: nothing is.
+    retrieve_to: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,8 @@ def check_guests(guests: Guests, *, has_certificates: bool) -> None:
     """
     for peer in guests.peers:
         check_addresses("dicom.peers", peer.addresses)
+        if peer.retrieve_to:
+            read_address(peer.retrieve_to, peer.aet)
         if peer.aet in guests.allowed_aets:
             raise ConfigError("An AE title is in dicom.allowed_aets and in dicom.peers.", aet=peer.aet)
         if peer.certificate and not has_certificates:
@@ -57,6 +63,20 @@ def check_guests(guests: Guests, *, has_certificates: bool) -> None:
                 " dicom.key and dicom.authorities.",
                 aet=peer.aet,
             )
+
+
+def read_address(text: str, aet: str) -> tuple[str, int]:
+    """Return host and port of ``HOST:PORT``.
+
+    Raises
+    ------
+    ConfigError
+        If it is none.
+    """
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise ConfigError("dicom.peers.retrieve_to is HOST:PORT.", aet=aet, given=text)
+    return host.strip("[]"), int(port)
 
 
 def check_addresses(where: str, addresses: Iterable[str]) -> None:

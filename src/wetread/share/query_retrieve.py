@@ -13,7 +13,8 @@ Statuses (PS3.4 tables C.4-1, C.4-2, C.4-3):
 0xA700 more than is answered at once: narrow the query
 0xA801 the move destination is not configured
 0xA900 the identifier is none
-0xC001 a bug of ours, or the index does not answer
+0xC001 the index does not answer, or what is asked cannot be recorded
+0xC002 who asks may send, but not ask
 ====== ==========================================================================================
 """
 
@@ -37,7 +38,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from wetread.dicom.part10 import EXPLICIT
 from wetread.domain.query import Level, Query
-from wetread.errors import InvalidQuery, StorageError, WetreadError
+from wetread.errors import InvalidQuery, QueryNotAllowed, WetreadError
 from wetread.imaging.transcode import to_explicit_little_endian
 from wetread.share.cfind import Asked, read_identifier, read_uids, write_identifier
 from wetread.store.catalogue import Catalogue, Held
@@ -46,15 +47,18 @@ logger = logging.getLogger(__name__)
 
 SUCCESS, CANCEL, PENDING, PENDING_UNMATCHED = 0x0000, 0xFE00, 0xFF00, 0xFF01
 OUT_OF_RESOURCES, UNKNOWN_DESTINATION, NO_IDENTIFIER, UNABLE = 0xA700, 0xA801, 0xA900, 0xC001
+NOT_AUTHORIZED = 0xC002
 _FIND_RQ, _GET_RQ, _MOVE_RQ, _STORE_RSP, _CANCEL_RQ = 0x0020, 0x0010, 0x0021, 0x8001, 0x0FFF
 
 #: Read from the index at a time.
 _PAGE = 200
 MOST_MATCHES = 20_000
 _MOST_CONTEXTS = 128
+#: Proposed where there is nothing to send: an association needs something.
+_VERIFICATION = "1.2.840.10008.1.1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class MoveDestination:
     """A system that takes what somebody asks us to send there."""
 
@@ -82,6 +86,8 @@ class QueryRetrieve:
     catalogue: Catalogue
     aet: str
     destinations: Mapping[str, MoveDestination]
+    #: Whether who calls itself so may ask; the port has seen to it that they are who they say.
+    may_query: Callable[[str], bool]
     #: Called before anything is answered; what cannot be recorded is refused.
     record: Callable[[Access], None]
 
@@ -112,13 +118,12 @@ class QueryRetrieve:
     def find(self, event: Any) -> Iterator[tuple[Any, Dataset | None]]:
         """Answer C-FIND."""
         try:
+            self._check(event, "C-FIND")
             asked = read_identifier(_identifier(event))
             self.record(_access(event, f"C-FIND, level {asked.query.level.value}"))
             yield from self._iter_matches(event, asked)
-        except InvalidQuery as error:
-            yield _status(NO_IDENTIFIER, str(error)), None
-        except StorageError as error:
-            yield _status(UNABLE, error.message), None
+        except WetreadError as error:
+            yield _refusal(error), None
 
     def _iter_matches(self, event: Any, asked: Asked) -> Iterator[tuple[Any, Dataset | None]]:
         pending = PENDING if asked.is_matched else PENDING_UNMATCHED
@@ -136,11 +141,10 @@ class QueryRetrieve:
     def get(self, event: Any) -> Iterator[Any]:
         """Answer C-GET: send the objects on the association of who asked."""
         try:
-            held = self._named(event)
-            self._record_retrieval(event, "C-GET", held)
-        except InvalidQuery as error:
-            yield 0
-            yield _status(NO_IDENTIFIER, str(error)), None
+            held = self._named(event, "C-GET")
+        except WetreadError as error:
+            yield 1
+            yield _refusal(error), None
             return
         yield len(held)
         accepted = {
@@ -153,33 +157,36 @@ class QueryRetrieve:
         aet = str(event.move_destination).strip()
         destination = self.destinations.get(aet)
         if destination is None:
-            # What it is called is told by nobody but who asked; where it is nobody may choose.
-            self.record(_access(event, f"C-MOVE to {aet!r} refused: no such destination"))
+            self.record(_access(event, "C-MOVE refused: its destination is not configured"))
             yield None, None
             return
         try:
-            held = self._named(event)
-            self._record_retrieval(event, f"C-MOVE to {destination.aet}", held)
-        except InvalidQuery as error:
-            yield destination.host, destination.port, {"contexts": [build_context("1.2.840.10008.1.1")]}
-            yield 0
-            yield _status(NO_IDENTIFIER, str(error)), None
+            held = self._named(event, f"C-MOVE to {destination.aet}")
+        except WetreadError as error:
+            yield destination.host, destination.port, {"contexts": _contexts([]), "ae_title": destination.aet}
+            yield 1
+            yield _refusal(error), None
             return
-        contexts = _contexts(held)
-        yield destination.host, destination.port, {"contexts": contexts, "ae_title": destination.aet}
+        yield destination.host, destination.port, {"contexts": _contexts(held), "ae_title": destination.aet}
         yield len(held)
         yield from self._iter_objects(event, held, None)
 
-    def _named(self, event: Any) -> list[Held]:
-        query = Query(level=Level.IMAGE, matches=read_uids(_identifier(event)))
-        return self.catalogue.list_matching(query)
+    def _check(self, event: Any, how: str) -> None:
+        if not self.may_query(str(event.assoc.requestor.ae_title).strip()):
+            self.record(_access(event, f"{how} refused: it may not ask"))
+            raise QueryNotAllowed
 
-    def _record_retrieval(self, event: Any, how: str, held: list[Held]) -> None:
+    def _named(self, event: Any, how: str) -> list[Held]:
+        """Return what is to be sent, once that is recorded."""
+        self._check(event, how)
+        query = Query(level=Level.IMAGE, matches=read_uids(_identifier(event)))
+        held = self.catalogue.list_matching(query)
         counts: dict[str, int] = {}
         for one in held:
             counts[one.study_instance_uid] = counts.get(one.study_instance_uid, 0) + 1
         for study, count in counts.items():
             self.record(_access(event, how, study, count))
+        return held
 
     def _iter_objects(
         self, event: Any, held: list[Held], accepted: set[tuple[str, str]] | None
@@ -226,8 +233,13 @@ def _access(event: Any, what: str, study: str = "", count: int = 0) -> Access:
 def _contexts(held: list[Held]) -> list[PresentationContext]:
     """Return what must be proposed: each class as it is stored, and in the default transfer syntax."""
     pairs = {(one.sop_class_uid, one.transfer_syntax_uid) for one in held}
-    pairs |= {(one.sop_class_uid, EXPLICIT) for one in held}
+    pairs |= {(one.sop_class_uid, EXPLICIT) for one in held} or {(_VERIFICATION, EXPLICIT)}
     return [build_context(abstract, [syntax]) for abstract, syntax in sorted(pairs)[:_MOST_CONTEXTS]]
+
+
+def _refusal(error: WetreadError) -> Dataset:
+    codes: dict[type[WetreadError], int] = {InvalidQuery: NO_IDENTIFIER, QueryNotAllowed: NOT_AUTHORIZED}
+    return _status(codes.get(type(error), UNABLE), error.message)
 
 
 def _status(code: int, comment: str) -> Dataset:
