@@ -40,6 +40,8 @@ from wetread.store.objects import Place, matching_objects, objects_at
 
 #: Rows that are read at a time.
 _BATCH = 500
+#: All in one direction: the index ``study_by_date`` is walked backwards, nothing is sorted.
+_NEWEST = [schema.study.c[name].desc() for name in ("study_date", "study_time", "study_instance_uid")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,9 +185,7 @@ class Catalogue:
     def _search_studies(self, query: Query) -> list[Found]:
         table = schema.study
         statement = (
-            select(table.c.study_instance_uid, table.c.source)
-            .where(*where_study(query))
-            .order_by(table.c.study_date.desc(), table.c.study_time.desc(), table.c.study_instance_uid)
+            select(table.c.study_instance_uid, table.c.source).where(*where_study(query)).order_by(*_NEWEST)
         )
         with self._reading() as connection:
             rows = connection.execute(_page(statement, query)).all()
@@ -224,9 +224,7 @@ class Catalogue:
             .join(schema.study, study.study_instance_uid == series.study_instance_uid)
             .where(series_stands(), *where_study(query), *where_series(query))
             .order_by(
-                study.study_date.desc(),
-                study.study_time.desc(),
-                study.study_instance_uid,
+                *_NEWEST,
                 series.series_number,
                 series.series_instance_uid,
             )
