@@ -52,7 +52,7 @@ def fuzz(name: str, minutes: float, corpus: Path) -> None:
         run_once(target, data)
 
     def change(data: bytes, longest: int, seed: int) -> bytes:
-        chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
+        chance = random.Random(seed)
         own = mutate(data, chance) if chance.random() < 0.5 else atheris.Mutate(data, longest)
         return bytes(own[:longest])
 
