@@ -249,4 +249,4 @@ def test_a_result_is_found_until_it_is_superseded(archive: Archive) -> None:
 def test_the_key_of_a_name() -> None:
     assert name_key("Doe^Jane^^Dr. ") == "=^DOE^JANE^DR.="
     assert name_key("^^^") == ""
-    assert name_key("Øre^Åse=山田^太郎=") == "=^ØRE^ASE=^山田^太郎=="
+    assert name_key("Øre^Åse=山田^太郎=") == "!=^ØRE^ASE=^山田^太郎=="

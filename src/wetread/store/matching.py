@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, and_, exists, false, or_, select
 
 from wetread.domain.query import Level, Match, MatchKind, Query
 from wetread.store import schema
-from wetread.store.names import name_pattern, word_patterns
+from wetread.store.names import key_ranges, name_pattern, word_patterns
 
 _study, _series, _instance = schema.study.c, schema.series.c, schema.instance.c
 
@@ -154,7 +154,9 @@ def _between(match: Match, one: Matchable) -> ColumnElement[bool]:
 def _is_named(column: ColumnElement[Any], value: str, *, is_fuzzy: bool) -> ColumnElement[bool]:
     if is_fuzzy:
         return and_(*(column.like(pattern, escape="\\") for pattern in word_patterns(value)))
-    return column.like(name_pattern(value), escape="\\")
+    is_alike = column.like(name_pattern(value), escape="\\")
+    ranges = [and_(column >= low, column < high, is_alike) for low, high in key_ranges(value)]
+    return or_(*ranges) if ranges else is_alike
 
 
 _LIKE = {"*": "%", "?": "_", "%": "\\%", "_": "\\_", "\\": "\\\\"}

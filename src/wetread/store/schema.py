@@ -26,6 +26,9 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
+#: Ordered by the numbers of the letters, whatever the database's language is; SQLite does so anyway.
+_KEY = Text().with_variant(Text(collation="C"), "postgresql")
+
 #: One row per study; what a reading list shows without opening anything else.
 study = Table(
     "study",
@@ -60,9 +63,9 @@ study = Table(
     Column("source", String(64), nullable=False, default="", server_default="", index=True),
     # Of its first image, to be found by: PS3.18 table 10.6.1-5.
     Column("study_id", String(64), nullable=False, default="", server_default=""),
-    Column("referring_physician_key", Text, nullable=False, default="", server_default=""),
+    Column("referring_physician_key", _KEY, nullable=False, default="", server_default=""),
     # ``store.names``: how the patient's name is compared.
-    Column("patient_key", Text, nullable=False, default="", server_default=""),
+    Column("patient_key", _KEY, nullable=False, default="", server_default=""),
     Index("study_by_date", "study_date", "study_time", "study_instance_uid"),
     Index("study_by_patient_key", "patient_key"),
 )

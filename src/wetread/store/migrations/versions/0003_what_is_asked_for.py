@@ -11,14 +11,15 @@ revision = "0003"
 down_revision = "0002"
 
 _BATCH = 1000
+_KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
     """Apply this step."""
     for name, kind in (
         ("study_id", sa.String(64)),
-        ("referring_physician_key", sa.Text()),
-        ("patient_key", sa.Text()),
+        ("referring_physician_key", _KEY),
+        ("patient_key", _KEY),
     ):
         op.add_column("study", sa.Column(name, kind, server_default="", nullable=False))
     op.create_index("study_by_date", "study", ["study_date", "study_time", "study_instance_uid"])
