@@ -29,7 +29,7 @@ class Mode(StrEnum):
     REJECTS = "rejects"
     #: Never answers the first object.
     HANGS = "hangs"
-    #: Answers each object well, once it is told to be good.
+    #: Answers each object well, once it is told to be good: not sick, but for who waits no longer.
     SLOW = "slow"
     #: Takes one object and breaks off at the next.
     ABORTS = "aborts"
