@@ -2,10 +2,10 @@
 
 In: a person's name (PN), or what somebody looks for.  Out: a key.  Never: a name for people to read.
 
-The key of ``Doe^Jane`` is ``=^DOE^JANE=``, that of ``Yamada^Tarou=山田^太郎`` is ``!=^YAMADA^TAROU=^山田^太郎=``: each
-component group between equals signs, each word behind a caret, an exclamation mark before several groups. So one
-LIKE finds a whole name, the beginning of one, or a word; and where the beginning is known, few keys have to be
-looked at (``key_ranges``).
+The key of ``Doe^Jane`` is ``=^DOE^JANE=``, that of ``Yamada^Tarou=山田^太郎`` is
+``!=^YAMADA^TAROU=^山田^太郎=``: each component group between equals signs, each word behind a caret, an
+exclamation mark before several groups. So one LIKE finds a whole name, the beginning of one, or a word; and
+where the beginning is known, few keys have to be looked at (``key_ranges``).
 """
 
 from __future__ import annotations
