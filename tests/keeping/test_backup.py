@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Column, Table, select
 
 from tests.keeping.ward import NOW, OLD, files, make_study, policy, read, send
 from tests.stores import database_url, open_store
@@ -53,11 +54,16 @@ def bring_back(tmp_path: Path) -> Manifest:
     return restore(tmp_path / "backup", data, NOW, by="tester", database_url=database_url(data))
 
 
+def _kept(table: Table) -> list[Column[Any]]:
+    return [column for column in table.c if column.name != "metadata"]
+
+
 def rows(store: Store) -> dict[str, list[object]]:
     left_out = {"audit", "audit_head", "session", "worker"}
     with store.engine.connect() as connection:
+        # Headers as JSON are no part of a backup: the files have them.
         return {
-            table.name: sorted(map(repr, connection.execute(select(table)).all()))
+            table.name: sorted(map(repr, connection.execute(select(*_kept(table))).all()))
             for table in schema.metadata.sorted_tables
             if table.name not in left_out
         }
