@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 # What touches the database; tests/workers is on PostgreSQL always.
-ON_DATABASE := tests/store tests/receive tests/web tests/audit/test_record.py tests/keeping \
-	tests/identity/test_service.py tests/identity/test_sign_in.py tests/identity/test_sessions.py \
-	tests/path/test_steps.py tests/path/test_dispatch.py tests/path/test_engine.py \
+ON_DATABASE := tests/store tests/receive tests/web tests/audit/test_record.py \
+	tests/identity/test_sign_in.py tests/identity/test_sessions.py \
+	tests/path/test_steps.py tests/path/test_dispatch.py tests/path/test_engine.py
+SERVICE_ON_DATABASE := tests/keeping tests/identity/test_service.py \
 	tests/trust/test_kill.py tests/trust/test_twice.py tests/trust/test_dead_pacs.py tests/trust/test_disk_refuses.py
 
 .PHONY: setup demo test test-postgresql check lock sbom licences vulnerabilities clean
@@ -36,7 +37,8 @@ else
 endif
 
 test-postgresql: setup
-	WETREAD_TEST_DATABASE=postgresql $(BIN)/python -m pytest -m 'not sqlite' $(ON_DATABASE) $(ARGS)
+	WETREAD_TEST_DATABASE=postgresql $(BIN)/python -m pytest -m 'not sqlite' -n 2 --dist loadfile $(ON_DATABASE) $(ARGS)
+	WETREAD_TEST_DATABASE=postgresql $(BIN)/python -m pytest -m 'not sqlite' $(SERVICE_ON_DATABASE) $(ARGS)
 
 check: setup
 	$(BIN)/ruff format --check .
