@@ -68,8 +68,9 @@ def test_at_each_moment_of_a_study(jumping: Jumping, jump_s: int) -> None:
         assert QUIET_S - 0.5 < time.monotonic() - began < PROMPTLY_S
         jumping.jump(jump_s)
     assert scene.peer.is_tried.wait(PROMPTLY_S)
-    await_true(lambda: scene.attempts(number) == {1}, PROMPTLY_S, "the outcome of the first try")
+    # The wait begins when the try ends: not before now, however late we hear of it.
     began = time.monotonic()
+    await_true(lambda: scene.attempts(number) == {1}, PROMPTLY_S, "the outcome of the first try")
     scene.peer.misbehave(Mode.SLOW)
     jumping.jump(jump_s)
     assert scene.peer.is_tried.wait(PROMPTLY_S)
