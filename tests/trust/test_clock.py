@@ -16,7 +16,7 @@ from tests.path.service import await_true
 from tests.stores import open_store
 from tests.trust.chaos import Mode
 from tests.trust.disk import requires_gcc
-from tests.trust.scene import PROMPTLY_S, QUIET_S, WAIT_S, Scene, scene_in
+from tests.trust.scene import PROMPTLY_S, QUIET_S, Scene, scene_in
 from tests.trust.sender import echo
 from tests.trust.wall_clock import DAY_S, HOUR_S, WallClock, make_wall_clock
 from wetread.identity.roles import Role
@@ -74,12 +74,13 @@ def test_at_each_moment_of_a_study(jumping: Jumping, jump_s: int) -> None:
     scene.peer.misbehave(Mode.SLOW)
     jumping.jump(jump_s)
     assert scene.peer.is_tried.wait(PROMPTLY_S)
-    assert WAIT_S - 1 < time.monotonic() - began < PROMPTLY_S
+    # No lower bound: a peer that answers something else meanwhile is tried again at once.
+    assert time.monotonic() - began < PROMPTLY_S
     # In the middle of the second try.
     jumping.jump(jump_s)
     scene.peer.is_good.set()
     scene.await_sent(number)
-    assert scene.attempts(number) == {2}
+    assert scene.attempts(number) <= {2, 3}
     scene.check_once(number)
     jumping.jump(-jumping.offset_s)
 
@@ -92,7 +93,7 @@ def test_the_audit_trail_holds_over_all_of_it(jumping: Jumping) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     with service.store() as store:
         problems = {event.code for event in store.history.list_newest() if event.level == "problem"}
-    assert problems <= {"delivery-failed", "not-acknowledged"}, problems
+    assert problems <= {"delivery-failed", "not-acknowledged", "peer-unreachable"}, problems
 
 
 def test_a_session_of_the_future_is_over(tmp_path: Path) -> None:
