@@ -27,7 +27,7 @@ from wetread.receive.admission import read_address
 from wetread.receive.cstore import Receiver, ReceiverOptions, start_receiver
 from wetread.receive.mllp import Listener, MllpOptions, start_mllp_listener
 from wetread.receive.notes import Notes
-from wetread.receive.services import Services
+from wetread.receive.services import Services, join
 from wetread.receive.storage import OnStored
 from wetread.receive.stow import Stow, StowOptions, start_stow
 from wetread.receive.trail import ReceiveTrail
@@ -236,7 +236,9 @@ def make_services(config: Config, store: Store) -> Services:
         may_query=lambda aet: is_open or any(one.aet == aet and one.may_query for one in peers),
         record=lambda access: store.audit.record(access_event(access, config.dicom.aet, now())),
     )
-    return Services(contexts=answering.contexts, handlers=answering.handlers, commands=answering.commands)
+    return join(
+        Services(contexts=answering.contexts, handlers=answering.handlers, commands=answering.commands),
+    )
 
 
 def _start_listener(config: Config, store: Store, trail: ReceiveTrail) -> Listener | None:

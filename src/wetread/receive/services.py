@@ -37,3 +37,12 @@ class Services:
 
 
 STORAGE_ONLY = Services()
+
+
+def join(*services: Services) -> Services:
+    """Return several services as one."""
+    return Services(
+        contexts=tuple(context for one in services for context in one.contexts),
+        handlers=tuple(handler for one in services for handler in one.handlers),
+        commands=frozenset[int]().union(*(one.commands for one in services)),
+    )
