@@ -283,6 +283,7 @@ def _make_web(
     return create_web(
         store,
         models,
+        rules=config.rules,
         identity=identity,
         on_retry=lambda: dispatcher.wake(sweep=True),
         audit_backlog=forwarder.backlog if forwarder else None,

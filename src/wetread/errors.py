@@ -38,6 +38,7 @@ In: facts as keyword arguments.  Out: a sentence that says what to do.  Never: p
     │  ├─ InvalidQuery
     │  ├─ QueryNotAllowed
     │  ├─ NotAcceptable
+    │  ├─ NotNow
     │  └─ NotHeld
     │     └─ NoSuchFrame
     └─ StorageError          our operator: disk, permissions
@@ -263,6 +264,12 @@ class NotAcceptable(AccessError):
     """It cannot be had in any of the accepted media types: accept another one."""
 
     code = "not-acceptable"
+
+
+class NotNow(AccessError):
+    """It cannot be done as things stand: look at its state."""
+
+    code = "not-now"
 
 
 class NotHeld(AccessError):

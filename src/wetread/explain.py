@@ -26,12 +26,16 @@ def explain_study(store: Store, study: str) -> str:
     ConfigError
         If no such study is here.
     """
-    row = _find(store, study)
+    return "\n".join(explain_row(store, _find(store, study)))
+
+
+def explain_row(store: Store, row: StudyRow) -> list[str]:
+    """Return the lines of the explanation."""
     lines = [f"Study {row.study_instance_uid}: {row.state.value}, {row.instance_count} images"]
     revisions = store.studies.list_revisions(row.study_instance_uid)
     if not revisions:
-        return "\n".join([*lines, "Not yet complete: no model was asked."])
-    return "\n".join([*lines, *_revision_lines(revisions[-1])])
+        return [*lines, "Not yet complete: no model was asked."]
+    return [*lines, *_revision_lines(revisions[-1])]
 
 
 def _find(store: Store, study: str) -> StudyRow:

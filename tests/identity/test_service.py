@@ -74,9 +74,9 @@ def test_what_a_command_changes_holds_at_once_while_the_service_runs(service: Se
     listener.start()
     token = wetread(data, "tokens", "add", "viewer", "--expires-days", "1").stdout.strip()
     bearer = {"Authorization": f"Bearer {token}"}
-    assert httpx.get(f"{url}/api/studies", headers=bearer).status_code == 200
+    assert httpx.get(f"{url}/api/v1/studies", headers=bearer).status_code == 200
     assert wetread(data, "tokens", "revoke", "viewer").returncode == 0
-    assert httpx.get(f"{url}/api/studies", headers=bearer).status_code == 401
+    assert httpx.get(f"{url}/api/v1/studies", headers=bearer).status_code == 401
 
     assert wetread(data, "users", "disable", "anna").returncode == 0
     assert browser.get("/").status_code == 303

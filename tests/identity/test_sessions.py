@@ -138,7 +138,7 @@ def test_a_password_that_was_given_must_be_changed_first(house: House) -> None:
     house.add("anna", must_change_password=True)
     client = house.signed_in("anna")
     assert client.get("/").headers["location"] == "/account"
-    assert client.get("/api/studies").status_code == 403
+    assert client.get("/api/v1/studies").status_code == 403
     page = client.get("/account")
     assert "before you go on" in page.text
     typed = {"password": PASSWORD, "new": OTHER_PASSWORD, "again": OTHER_PASSWORD + "x"}

@@ -8,7 +8,7 @@ from tests.web.conftest import ORIGIN, Ward
 from wetread.web import create_web
 from wetread.web.guard import LOOPBACK_HOSTS, check_request
 
-PATHS = ("/", "/static/wetread.css", "/static/wetread.js", "/nothing", "/api/studies", "/health")
+PATHS = ("/", "/static/wetread.css", "/static/wetread.js", "/nothing", "/api/v1/studies", "/health")
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -65,7 +65,12 @@ def test_what_is_not_there_is_a_plain_page(client: TestClient, path: str) -> Non
 
 
 def test_programs_get_json_errors(client: TestClient) -> None:
-    answer = client.get("/api/studies/0000000000000000")
+    answer = client.get("/api/v1/studies/0000000000000000")
+    assert (answer.status_code, answer.json()) == (
+        404,
+        {"code": "not-found", "message": "There is no such thing here.", "details": []},
+    )
+    answer = client.get("/dicom-web/studies/1.2.3")
     assert (answer.status_code, answer.json()) == (404, {"error": "Not Found"})
 
 

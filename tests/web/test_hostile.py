@@ -96,7 +96,7 @@ H46_PATHS = [
     "/static/..\\application.py", "/static//etc/passwd", "/static/%00", "/documents/..%2f1/image",
     "/documents/1%00/image", "/documents/-1/image", "/documents/99999999999999999999/image",
     "/documents/1e3/text",
-    "/documents/0x1/pdf", "/api/studies/%2e%2e", "/api/studies/*", "//etc/passwd", "/./studies/../../x",
+    "/documents/0x1/pdf", "/api/v1/studies/%2e%2e", "/api/v1/studies/*", "//etc/passwd", "/./studies/../../x",
     "/studies/" + "a" * 60_000, "/fragments/studies/%ff%fe",
 ]  # fmt: skip
 
@@ -125,7 +125,7 @@ H48_TOKENS = [
 def test_h48_no_forged_token_is_anybody(url: str) -> None:
     for token in H48_TOKENS:
         for header in (f"Authorization: Bearer {token}", f"Cookie: wetread={token}"):
-            head = f"GET /api/studies HTTP/1.1\r\nHost: 127.0.0.1\r\n{header}\r\n"
+            head = f"GET /api/v1/studies HTTP/1.1\r\nHost: 127.0.0.1\r\n{header}\r\n"
             answer = raw(url, (head + CLOSE).encode())
             # The server may refuse before us what is longer than all headers should be.
             expected = (401,) if len(token) < 60_000 else (400, 401, 431)
@@ -138,9 +138,9 @@ def test_h49_no_other_site_acts_or_reads(house: House, anna: httpx.Client, url: 
         for path in (f"/studies/{key}/report", "/logout", "/login", "/account/password", "/account/totp"):
             answer = anna.post(path, headers={"Origin": origin})
             assert answer.status_code == 403, (origin, path)
-        read = anna.get("/api/studies", headers={"Origin": origin})
+        read = anna.get("/api/v1/studies", headers={"Origin": origin})
         assert "access-control-allow-origin" not in read.headers
-        asked = anna.request("OPTIONS", "/api/studies", headers={"Origin": origin})
+        asked = anna.request("OPTIONS", "/api/v1/studies", headers={"Origin": origin})
         assert "access-control-allow-origin" not in asked.headers
     assert house.store.studies.find("1.2.49").reported_at is None
     page = anna.get("/")
@@ -237,7 +237,7 @@ def test_h52_what_a_sender_wrote_never_runs(house: House, anna: httpx.Client, ur
         assert refused == [], "nothing even tried"
     finally:
         browser.close()
-    told = anna.get("/api/studies")
+    told = anna.get("/api/v1/studies")
     assert told.headers["content-type"] == "application/json"
     assert told.headers["x-content-type-options"] == "nosniff"
 
@@ -249,7 +249,7 @@ def test_h53_no_address_carries_or_leaks_a_session(house: House, anna: httpx.Cli
         "/",
         f"/studies/{key}",
         f"/studies/{key}?url=https://evil.example",
-        "/api/studies",
+        "/api/v1/studies",
         "/account",
     ):
         answer = anna.get(path)
@@ -261,7 +261,7 @@ def test_h53_no_address_carries_or_leaks_a_session(house: House, anna: httpx.Cli
     assert stranger.status_code == 303
     assert stranger.headers["location"].startswith("/login?next=%2Fstudies%2F")
     for name in ("wetread", "session", "token", "access_token"):
-        assert httpx.get(f"{url}/api/studies?{name}={cookie}").status_code == 401
+        assert httpx.get(f"{url}/api/v1/studies?{name}={cookie}").status_code == 401
 
 
 H54_BODIES = {
@@ -277,10 +277,13 @@ H54_BODIES = {
 
 
 @pytest.mark.parametrize("body", H54_BODIES.values(), ids=H54_BODIES.keys())
-def test_h54_no_route_takes_json(house: House, anna: httpx.Client, url: str, body: bytes) -> None:
+def test_h54_json_without_measure_is_refused(house: House, anna: httpx.Client, url: str, body: bytes) -> None:
     key = house.ward.send("1.2.54")
     headers = {"Content-Type": "application/json"}
-    for path in ("/login", "/account/password", "/account/totp", "/api/studies", f"/api/studies/{key}"):
+    for path in (
+        *("/login", "/account/password", "/account/totp", "/api/v1/studies", f"/api/v1/studies/{key}"),
+        *("/api/v1/studies/search", "/api/v1/rules/replay", "/api/v1/deliveries/retry"),
+    ):
         answer = anna.post(path, content=body, headers=headers)
         assert 400 <= answer.status_code < 500, path
         assert b"Traceback" not in answer.content

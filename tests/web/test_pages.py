@@ -78,8 +78,9 @@ def test_the_states_are_told_apart(ward: Ward, client: TestClient) -> None:
         "Slices 3 to 5 are missing.",
     ):
         assert words in text
-    states = {one["state"]: one["state_words"] for one in client.get("/api/studies").json()["studies"]}
-    triaged = [one["state"] for one in client.get("/api/studies").json()["studies"] if one["is_triaged"]]
+    lines = client.get("/api/v1/reading-list").json()["items"]
+    states = {one["state"]: one["state_words"] for one in lines}
+    triaged = [one["state"] for one in lines if one["is_triaged"]]
     assert triaged == ["read", "read"]
     assert states["not-read"] == "not read, because: Slices 3 to 5 are missing."
 
@@ -90,11 +91,11 @@ def test_late_images_keep_the_earlier_reading_and_say_so(
     key = ward.send("1.2.1")
     ward.read("1.2.1", stat)
     ward.send("1.2.1")
-    (line,) = client.get("/api/studies").json()["studies"]
+    (line,) = client.get("/api/v1/reading-list").json()["items"]
     assert line["state_words"] == "arriving, more images than were read before"
     assert line["priority"] == "stat"
     ward.begin("1.2.1")
-    (line,) = client.get("/api/studies").json()["studies"]
+    (line,) = client.get("/api/v1/reading-list").json()["items"]
     assert line["state_words"] == "being read, more images than were read before"
     ward.send("1.2.1")
     ward.read("1.2.1", findings=())
@@ -108,7 +109,7 @@ def test_composing_the_first_reading_is_no_second_reading(ward: Ward, client: Te
     ward.send("1.2.1")
     ward.begin("1.2.1")
     ward.store.readings.save(replace(make_reading(), study_instance_uid="1.2.1"))
-    (line,) = client.get("/api/studies").json()["studies"]
+    (line,) = client.get("/api/v1/reading-list").json()["items"]
     assert line["state_words"] == "being read"
 
 
@@ -236,12 +237,13 @@ def test_an_unchanged_fragment_is_not_sent_again(ward: Ward, client: TestClient)
 def test_the_json_says_the_same(ward: Ward, client: TestClient, stat: Triage) -> None:
     key = ward.send("1.2.1")
     ward.read("1.2.1", stat)
-    (line,) = client.get("/api/studies").json()["studies"]
-    assert line["reasons"] == ["Pneumothorax, right, 180 ml", "waiting 1 h"]
-    study = client.get(f"/api/studies/{key}").json()
-    assert study["study_instance_uid"] == "1.2.1"
-    assert study["line"] == line
-    assert study["readings"][0]["finding_tables"][0]["caption"] == "Lung nodule"
+    (line,) = client.get("/api/v1/reading-list").json()["items"]
+    assert line["reasons"] == ["Pneumothorax, right, 180 ml"]
+    study = client.get(f"/api/v1/studies/{key}").json()
+    assert study["study"] == line
+    assert study["study"]["study_instance_uid"] == "1.2.1"
+    reading = client.get(f"/api/v1/readings/{study['readings'][0]['id']}").json()
+    assert reading["findings"][0]["label"] == "lung nodule"
     assert client.get("/health").json() == {"status": "ok"}
 
 
@@ -274,7 +276,7 @@ def test_a_reading_that_stopped_says_why(ward: Ward, client: TestClient) -> None
     ward.store.studies.save_match("1.2.1", 1, make_match("1.2.1"))
     ward.note("1.2.1", "infer", "The reading stopped.", "problem")
     ward.store.studies.finish_revision("1.2.1", 1, StudyState.NOT_READ, NOW)
-    (line,) = client.get("/api/studies").json()["studies"]
+    (line,) = client.get("/api/v1/reading-list").json()["items"]
     assert line["state_words"] == "not read, because: The reading stopped."
 
 

@@ -27,6 +27,7 @@ class Permission(StrEnum):
     IDENTITY = "see who the patient is"
     REPORT = "mark a study as reported, put it back"
     RETRY = "send a refused document again"
+    READ_AGAIN = "have a study read again"
     SEND = "hand in images"
 
 
@@ -36,8 +37,10 @@ _P = Permission
 PERMISSIONS = MappingProxyType(
     {
         Role.RADIOLOGIST: frozenset({_P.PAGES, _P.STUDIES, _P.IDENTITY, _P.REPORT, _P.SEND}),
-        Role.LEAD: frozenset({_P.PAGES, _P.STUDIES, _P.IDENTITY, _P.REPORT, _P.RETRY, _P.SEND}),
-        Role.ADMINISTRATOR: frozenset({_P.PAGES, _P.STUDIES, _P.RETRY}),
+        Role.LEAD: frozenset(
+            {_P.PAGES, _P.STUDIES, _P.IDENTITY, _P.REPORT, _P.RETRY, _P.READ_AGAIN, _P.SEND}
+        ),
+        Role.ADMINISTRATOR: frozenset({_P.PAGES, _P.STUDIES, _P.RETRY, _P.READ_AGAIN}),
         Role.DATA_SCIENTIST: frozenset({_P.PAGES, _P.STUDIES}),
         Role.SERVICE: frozenset({_P.STUDIES, _P.IDENTITY, _P.SEND}),
     }

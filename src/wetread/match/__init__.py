@@ -4,7 +4,7 @@ In: a study's headers, models, rules.  Out: ``Match``: for every model a choice 
 Never: pixels, a model left unmentioned, a patient's name in a reason.
 """
 
-from wetread.match.decide import Match, ModelMatch, find_rule, match_study
+from wetread.match.decide import Match, ModelMatch, choose_urgency, find_rule, list_candidates, match_study
 from wetread.match.rules import Rule, default_rules, parse_rules
 from wetread.match.suitable import SeriesVerdict, check_series
 
@@ -14,8 +14,10 @@ __all__ = [
     "Rule",
     "SeriesVerdict",
     "check_series",
+    "choose_urgency",
     "default_rules",
     "find_rule",
+    "list_candidates",
     "match_study",
     "parse_rules",
 ]

@@ -11,6 +11,7 @@ from typing import Any
 
 from wetread.domain.model import Model
 from wetread.domain.problem import Problem, ProblemCode
+from wetread.domain.reading import Priority
 from wetread.domain.study import Series, Study
 from wetread.match.choice import rank_series
 from wetread.match.condition import count_met, describe_failure, is_met
@@ -71,7 +72,16 @@ class Match:
 
 def find_rule(study: Study, rules: Sequence[Rule]) -> Rule | None:
     """Return the first rule, as they are written, that applies to a study or one of its series."""
-    return next((rule for rule in rules if _candidates(study, rule)), None)
+    return next((rule for rule in rules if list_candidates(study, rule)), None)
+
+
+def choose_urgency(study: Study, rules: Sequence[Rule]) -> tuple[Priority, str]:
+    """Return the most urgent that applying rules say, and whose it is; routine and ``""`` where none does."""
+    applying = [rule for rule in rules if list_candidates(study, rule)]
+    if not applying:
+        return Priority.ROUTINE, ""
+    most = min(applying, key=lambda rule: list(Priority).index(rule.urgency))
+    return most.urgency, most.name
 
 
 def match_study(study: Study, models: Mapping[str, Model], rules: Sequence[Rule]) -> Match:
@@ -91,7 +101,8 @@ def match_study(study: Study, models: Mapping[str, Model], rules: Sequence[Rule]
     return Match(study_instance_uid=study.study_instance_uid, revision=study.revision, models=tuple(decided))
 
 
-def _candidates(study: Study, rule: Rule) -> tuple[Series, ...]:
+def list_candidates(study: Study, rule: Rule) -> tuple[Series, ...]:
+    """Return the series that a rule offers to its models; one image of each series is enough to know."""
     meeting = tuple(
         series for series in study.series if all(is_met(term, series.header) for term in rule.when)
     )
@@ -108,7 +119,7 @@ def _match_model(study: Study, model: Model, rules: Sequence[Rule]) -> ModelMatc
         return _not_chosen(name, "", (Problem(code=ProblemCode.NO_RULE_APPLIES, message=reason),))
     naming = [rule for rule in rules if name in rule.models]
     for rule in naming:
-        candidates = _candidates(study, rule)
+        candidates = list_candidates(study, rule)
         if candidates:
             return _choose(model, rule, candidates, study)
     if not naming:
@@ -194,7 +205,7 @@ def _not_chosen(
 
 
 def _unknown(name: str, study: Study, rules: Sequence[Rule]) -> ModelMatch:
-    rule = next((one for one in rules if name in one.models and _candidates(study, one)), None)
+    rule = next((one for one in rules if name in one.models and list_candidates(study, one)), None)
     message = f"A rule names the model {name!r}, which is not registered: see `wetread models list`."
     problem = Problem(code=ProblemCode.UNKNOWN_MODEL, message=message)
     return _not_chosen(name, rule.name if rule else "", (problem,))

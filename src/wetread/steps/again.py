@@ -1,7 +1,8 @@
-"""Try dead letters again, because somebody asks for it.
+"""Try dead letters again, read a study again, because somebody asks for it.
 
-In: refused or failed deliveries, who asks.  Out: deliveries that wait; entries in the audit trail and in the
-history.  Never: a job (the dispatcher finds what waits); a second try that cannot be recorded.
+In: refused or failed deliveries, a study, who asks.  Out: deliveries that wait, a revision that is begun;
+entries in the audit trail and in the history.  Never: a job (the dispatcher finds what waits); a second try
+that cannot be recorded.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from wetread.domain.audit import Actor, AuditAction, AuditEvent, AuditEventType
+from wetread.errors import NotNow
+from wetread.match import Rule, choose_urgency
 from wetread.steps.journal import Journal
 from wetread.store import Store
 from wetread.store.deliveries import DEAD, DeliveryRow
+from wetread.store.studies import StudyRow
 
 
 def retry_deliveries(store: Store, rows: Sequence[DeliveryRow], actor: Actor, at: datetime) -> int:
@@ -54,3 +58,42 @@ def _retry_parcel(store: Store, rows: Sequence[DeliveryRow], actor: Actor, at: d
     message = f"{first.destination}: {documents} to be tried again, asked for by {actor.user_id}."
     Journal(store.history, lambda: at).note(study.study_instance_uid, first.revision, "deliver", message)
     return len(rows)
+
+
+def read_again(store: Store, study: StudyRow, rules: Sequence[Rule], actor: Actor, at: datetime) -> int:
+    """Begin a revision of the images that were read already, under the rules of now; returns its number.
+
+    Raises
+    ------
+    NotNow
+        If it is being read, or more images wait and are read by themselves.
+    StorageError
+        If it cannot be recorded: nothing is begun then.
+    """
+    uid = study.study_instance_uid
+    event = AuditEvent(
+        type=AuditEventType.INSTANCES_ACCESSED,
+        action=AuditAction.UPDATE,
+        at=at,
+        description="Reading started again.",
+        actors=(actor,),
+        studies=(uid,),
+        patient_id=study.patient_id,
+        instance_count=study.instance_count,
+    )
+    begun = store.studies.begin_again(
+        uid,
+        f"asked for by {actor.user_id}",
+        at,
+        beside=lambda connection: store.audit.record_in(connection, event),
+    )
+    if begun is None:
+        raise NotNow("It is being read, or more images have arrived: it is read by itself.")
+    store.audit.note_end()
+    heads = store.studies.load_heads(uid)
+    if heads is not None:
+        urgency, rule = choose_urgency(heads, rules)
+        store.studies.set_urgency(uid, urgency, rule)
+    message = f"{begun.instance_count} images read again, asked for by {actor.user_id}."
+    Journal(store.history, lambda: at).note(uid, begun.revision, "assemble", message)
+    return begun.revision

@@ -23,7 +23,7 @@ from wetread.domain.study import Series, Study
 from wetread.errors import StudyDeleted
 from wetread.infer.job import ReadJob, make_unread
 from wetread.infer.scratch import find_volume
-from wetread.match import Match, Rule, find_rule, match_study
+from wetread.match import Match, Rule, choose_urgency, find_rule, match_study
 from wetread.steps.journal import Journal
 from wetread.steps.trail import read_event
 from wetread.store import Store
@@ -55,12 +55,14 @@ class ReadingSteps:
 
     def quiet_s(self, study: str) -> float:
         """Return how long a study must be quiet before it is complete; keep the urgency its rule gives."""
-        rules = self._applying(study)
+        # One image of each series is enough to ask; ``match`` looks at all of them.
+        heads = self.store.studies.load_heads(study)
         row = self.store.studies.find(study)
-        if rules and row is not None:
-            most_urgent = min(rules, key=lambda rule: list(Priority).index(rule.urgency))
-            if row.urgency is not most_urgent.urgency:
-                self.store.studies.set_urgency(study, most_urgent.urgency, most_urgent.name)
+        rules = [rule for rule in self.rules if heads is not None and find_rule(heads, (rule,)) is not None]
+        if heads is not None and rules and row is not None:
+            urgency, name = choose_urgency(heads, rules)
+            if row.urgency is not urgency:
+                self.store.studies.set_urgency(study, urgency, name)
         set_by_rules = [rule.quiet_s for rule in rules if rule.quiet_s is not None]
         return max(set_by_rules, default=self.default_quiet_s)
 
@@ -244,11 +246,6 @@ class ReadingSteps:
                 made_at=self.clock(),
             )
             self.store.readings.save(make_unread(job, *one.problems), unless_deleted=True)
-
-    def _applying(self, study: str) -> list[Rule]:
-        # One image of each series is enough to ask; ``match`` looks at all of them.
-        held = self.store.studies.load_heads(study)
-        return [rule for rule in self.rules if held is not None and find_rule(held, (rule,)) is not None]
 
     def _study(self, study: str, revision: int) -> Study:
         begun = self.store.studies.get_revision(study, revision)

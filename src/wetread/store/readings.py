@@ -225,24 +225,26 @@ class Readings:
         query = select(schema.reading).where(*where).order_by(schema.reading.c.id)
         with self.engine.connect().execution_options(read_only=True) as connection:
             rows = connection.execute(query).mappings().all()
-        return [
-            ReadingRow(
-                **{
-                    **row,
-                    "outcome": Outcome(row["outcome"]),
-                    "priority": Priority(row["priority"]),
-                    "reasons": tuple(row["reasons"]),
-                    "problems": tuple(row["problems"]),
-                }
-            )
-            for row in rows
-        ]
+        return [reading_row(row) for row in rows]
 
     def _documents(self, where: Any) -> list[DocumentRow]:
         query = select(*_DOCUMENT).where(where).order_by(schema.document.c.id)
         with self.engine.connect().execution_options(read_only=True) as connection:
             rows = connection.execute(query).mappings().all()
         return [DocumentRow(**{**row, "kind": DocumentKind(row["kind"])}) for row in rows]
+
+
+def reading_row(row: Mapping[Any, Any]) -> ReadingRow:
+    """Return a row of the reading table as a value."""
+    return ReadingRow(
+        **{
+            **row,
+            "outcome": Outcome(row["outcome"]),
+            "priority": Priority(row["priority"]),
+            "reasons": tuple(row["reasons"]),
+            "problems": tuple(row["problems"]),
+        }
+    )
 
 
 def _hold_revision(connection: Connection, reading: Reading) -> None:

@@ -26,6 +26,7 @@ from wetread.store.history import History
 from wetread.store.holds import Holds
 from wetread.store.intake import PATIENCE_S, Intake
 from wetread.store.keys import EncryptionSettings, check_keys, read_key_notes, read_keyring
+from wetread.store.pages import Pages
 from wetread.store.readings import Readings
 from wetread.store.space import Space
 from wetread.store.studies import Studies
@@ -44,6 +45,7 @@ class Store:
     readings: Readings
     catalogue: Catalogue
     deliveries: Deliveries
+    pages: Pages
     history: History
     accounts: Accounts
     tokens: Tokens
@@ -166,6 +168,7 @@ def open_store(
         readings=Readings(engine, Blobs(data / "readings", vault, ".zip"), documents),
         catalogue=Catalogue(engine, instances, documents),
         deliveries=Deliveries(engine),
+        pages=Pages(engine),
         history=History(engine),
         accounts=Accounts(engine, vault),
         tokens=Tokens(engine),

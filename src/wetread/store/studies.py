@@ -71,9 +71,9 @@ class RevisionRow:
 
 
 #: What rows are made from, and nothing that only queries compare.
-_STUDY = [schema.study.c[one.name] for one in fields(StudyRow)]
+STUDY_COLUMNS = [schema.study.c[one.name] for one in fields(StudyRow)]
 # Built once: it is asked for every picture of a viewer.
-_FIND = select(*_STUDY).where(schema.study.c.study_instance_uid == bindparam("uid"))
+_FIND = select(*STUDY_COLUMNS).where(schema.study.c.study_instance_uid == bindparam("uid"))
 _INSTANCE = [one for one in schema.instance.c if one.name != "metadata"]
 
 
@@ -88,7 +88,7 @@ class Studies:
         """Return a study's row, None where there is none."""
         with self._reading() as connection:
             row = connection.execute(_FIND, {"uid": study_instance_uid}).mappings().first()
-        return None if row is None else _study_row(row)
+        return None if row is None else study_row(row)
 
     def find_by_accession(self, accession_number: str) -> StudyRow | None:
         """Return the newest study of an accession number, None where there is none."""
@@ -174,17 +174,21 @@ class Studies:
 
     def load_heads(self, study_instance_uid: str) -> Study | None:
         """Return the study with one instance of each series: enough to know what kind of study it is."""
+        return self.load_heads_of([study_instance_uid]).get(study_instance_uid)
+
+    def load_heads_of(self, study_instance_uids: Collection[str]) -> dict[str, Study]:
+        """Return studies as ``load_heads`` does, by UID; those that are not there are left out."""
         table = schema.instance
         heads = (
             select(func.min(table.c.sop_instance_uid))
-            .where(table.c.study_instance_uid == study_instance_uid, ~table.c.is_result)
-            .group_by(table.c.series_instance_uid)
+            .where(table.c.study_instance_uid.in_(tuple(study_instance_uids)), ~table.c.is_result)
+            .group_by(table.c.study_instance_uid, table.c.series_instance_uid)
         )
         query = select(*_INSTANCE).where(table.c.sop_instance_uid.in_(heads))
         with self._reading() as connection:
             rows = connection.execute(query).mappings().all()
         studies = group_instances([self._instance(dict(row)) for row in rows])
-        return studies[0] if studies else None
+        return {study.study_instance_uid: study for study in studies}
 
     def set_urgency(self, study_instance_uid: str, urgency: Priority, rule: str) -> None:
         """Keep the urgency that a rule gives to a study."""
@@ -201,38 +205,28 @@ class Studies:
         In one transaction with the study's row, so that a revision begins once.
         """
         with self.engine.begin() as connection:
-            where = schema.study.c.study_instance_uid == study_instance_uid
-            row = connection.execute(select(schema.study).where(where).with_for_update()).mappings().first()
+            row = _hold(connection, study_instance_uid)
             if row is None or row["instance_count"] <= row["covered_count"]:
                 return None
-            revision = RevisionRow(
-                study_instance_uid=study_instance_uid,
-                revision=row["revision"] + 1,
-                instance_count=row["instance_count"],
-                cause=cause,
-                begun_at=now.timestamp(),
-                finished_at=None,
-                match=None,
-            )
-            connection.execute(
-                insert(schema.revision).values(
-                    study_instance_uid=study_instance_uid,
-                    revision=revision.revision,
-                    instance_count=revision.instance_count,
-                    cause=cause,
-                    begun_at=revision.begun_at,
-                )
-            )
-            connection.execute(
-                update(schema.study)
-                .where(where)
-                .values(
-                    revision=revision.revision,
-                    covered_count=revision.instance_count,
-                    state=StudyState.READING.value,
-                )
-            )
-            return revision
+            return _begin(connection, row, cause, now)
+
+    def begin_again(
+        self, study_instance_uid: str, cause: str, now: datetime, beside: Callable[[Connection], None]
+    ) -> RevisionRow | None:
+        """Begin a revision of what the last one covers; None where it is read, or read by itself.
+
+        Parameters
+        ----------
+        beside
+            What else belongs to the same transaction.
+        """
+        settled = (StudyState.READ.value, StudyState.NOT_READ.value)
+        with self.engine.begin() as connection:
+            row = _hold(connection, study_instance_uid)
+            if row is None or row["state"] not in settled or row["instance_count"] != row["covered_count"]:
+                return None
+            beside(connection)
+            return _begin(connection, row, cause, now)
 
     def list_unfinished_revisions(self) -> list[RevisionRow]:
         """Return begun revisions that are not finished, oldest first."""
@@ -288,10 +282,12 @@ class Studies:
         return self.engine.connect().execution_options(read_only=True)
 
     def _rows(self, *where: ColumnElement[bool], limit: int | None = None) -> list[StudyRow]:
-        query = select(*_STUDY).where(*where).order_by(schema.study.c.last_received_at.desc()).limit(limit)
+        query = (
+            select(*STUDY_COLUMNS).where(*where).order_by(schema.study.c.last_received_at.desc()).limit(limit)
+        )
         with self._reading() as connection:
             rows = connection.execute(query).mappings().all()
-        return [_study_row(row) for row in rows]
+        return [study_row(row) for row in rows]
 
     def _revisions(self, where: ColumnElement[bool]) -> list[RevisionRow]:
         query = select(schema.revision).where(where).order_by(schema.revision.c.begun_at)
@@ -314,7 +310,8 @@ class Studies:
         )
 
 
-def _study_row(row: Mapping[Any, Any]) -> StudyRow:
+def study_row(row: Mapping[Any, Any]) -> StudyRow:
+    """Return a row of the study table as a value."""
     return StudyRow(
         **{
             **row,
@@ -335,3 +332,40 @@ def _revision_update(study_instance_uid: str, revision: int) -> Any:
         .where(schema.revision.c.study_instance_uid == study_instance_uid)
         .where(schema.revision.c.revision == revision)
     )
+
+
+def _hold(connection: Connection, study_instance_uid: str) -> Mapping[Any, Any] | None:
+    """Return a study's row, which nobody else changes until the transaction ends."""
+    where = schema.study.c.study_instance_uid == study_instance_uid
+    return connection.execute(select(schema.study).where(where).with_for_update()).mappings().first()
+
+
+def _begin(connection: Connection, row: Mapping[Any, Any], cause: str, now: datetime) -> RevisionRow:
+    revision = RevisionRow(
+        study_instance_uid=row["study_instance_uid"],
+        revision=row["revision"] + 1,
+        instance_count=row["instance_count"],
+        cause=cause,
+        begun_at=now.timestamp(),
+        finished_at=None,
+        match=None,
+    )
+    connection.execute(
+        insert(schema.revision).values(
+            study_instance_uid=revision.study_instance_uid,
+            revision=revision.revision,
+            instance_count=revision.instance_count,
+            cause=cause,
+            begun_at=revision.begun_at,
+        )
+    )
+    connection.execute(
+        update(schema.study)
+        .where(schema.study.c.study_instance_uid == revision.study_instance_uid)
+        .values(
+            revision=revision.revision,
+            covered_count=revision.instance_count,
+            state=StudyState.READING.value,
+        )
+    )
+    return revision

@@ -56,9 +56,9 @@ def _add_page(router: APIRouter, site: Site) -> None:
 def _add_retries(router: APIRouter, site: Site) -> None:
     @router.post("/deliveries/{delivery_id}/retry")
     @needs(*PAGE, Permission.RETRY)
-    def retry(eyes: Look, delivery_id: Number, then: Then = "study") -> RedirectResponse:
+    def retry_one(eyes: Look, delivery_id: Number, then: Then = "study") -> RedirectResponse:
         delivery, study = eyes.find_delivery(delivery_id)
-        _retry(site, eyes, [delivery])
+        retry(site, eyes, [delivery])
         return RedirectResponse(
             f"/studies/{study.key}" if then == "study" else "/deliveries", status_code=303
         )
@@ -66,14 +66,17 @@ def _add_retries(router: APIRouter, site: Site) -> None:
     @router.post("/deliveries/retry")
     @needs(*PAGE, Permission.RETRY)
     def retry_all(eyes: Look, destination: Destination) -> RedirectResponse:
-        _retry(site, eyes, eyes.list_dead(destination))
+        retry(site, eyes, eyes.list_dead(destination))
         return RedirectResponse("/deliveries", status_code=303)
 
 
-def _retry(site: Site, eyes: Eyes, rows: Sequence[DeliveryRow]) -> None:
+def retry(site: Site, eyes: Eyes, rows: Sequence[DeliveryRow]) -> int:
+    """Try dead letters again; returns how many."""
     if site.on_retry is None:
         raise HTTPException(404)
     visitor = eyes.visitor
     actor = Actor(user_id=visitor.principal.name, is_requestor=True, address=visitor.address)
-    if retry_deliveries(site.store, rows, actor, site.now()):
+    count = retry_deliveries(site.store, rows, actor, site.now())
+    if count:
         site.on_retry()
+    return count

@@ -12,8 +12,10 @@ from typing import Annotated
 from fastapi import Depends, HTTPException, Request
 
 from wetread.domain.document import Document, DocumentKind
+from wetread.errors import DamagedFile
 from wetread.identity import Permission, Principal, trail
 from wetread.store.deliveries import DEAD, DeliveryRow
+from wetread.store.readings import ReadingRow
 from wetread.store.studies import StudyRow
 from wetread.web import pseudonym
 from wetread.web.access import Who, address_of, read_needs
@@ -41,7 +43,7 @@ class Eyes:
         site = self.site
         site.trail.listed(self.visitor, f"reading list, {'reported' if is_reported else 'waiting'}")
         lines = list_lines(site.store, site.now(), is_reported=is_reported, sources=self.principal.sources)
-        return lines if self._knows_names else tuple(pseudonym.hide_in_line(line) for line in lines)
+        return lines if self.knows_names else tuple(pseudonym.hide_in_line(line) for line in lines)
 
     def find_study(self, key: str) -> StudyRow:
         """Return a study's row.
@@ -57,6 +59,14 @@ class Eyes:
     def find_study_by_uid(self, study_instance_uid: str) -> StudyRow:
         """Return a study's row by its UID; raises like ``find_study``."""
         return self._require(self.site.store.studies.find(study_instance_uid))
+
+    def find_reading(self, reading_id: int) -> tuple[ReadingRow, StudyRow]:
+        """Return a Reading and its study; raises like ``find_study``."""
+        try:
+            reading = self.site.store.readings.get(reading_id)
+        except KeyError as error:
+            raise HTTPException(404) from error
+        return reading, self.find_study_by_uid(reading.study_instance_uid)
 
     def note_query(self, what: str) -> None:
         """Record that somebody searched."""
@@ -75,7 +85,7 @@ class Eyes:
         row = self.find_study(key)
         self.site.trail.opened(self.visitor, row, "the study")
         view = self.site.views.make(row, self.site.now(), sources=self.principal.sources)
-        return view if self._knows_names else pseudonym.hide_in_view(view, row)
+        return view if self.knows_names else pseudonym.hide_in_view(view, row)
 
     def load_document(self, document_id: int, kind: DocumentKind) -> Document:
         """Return a document of this kind; raises like ``find_study``."""
@@ -89,8 +99,11 @@ class Eyes:
         if row.kind is not kind:
             raise HTTPException(404)
         self.site.trail.opened(self.visitor, study, f"{row.kind.value} document")
-        document = readings.load_document(row)
-        return document if self._knows_names else pseudonym.hide_in_document(document, study)
+        try:
+            document = readings.load_document(row)
+        except OSError as error:
+            raise DamagedFile from error
+        return document if self.knows_names else pseudonym.hide_in_document(document, study)
 
     def find_delivery(self, delivery_id: int) -> tuple[DeliveryRow, StudyRow]:
         """Return a delivery and its study; raises like ``find_study``."""
@@ -116,7 +129,7 @@ class Eyes:
             view = view_destination(lack, shown, site.now())
             study = site.store.studies.find(lack.problem_study_instance_uid)
             # The words of the destination may name the patient they are about.
-            views.append(view if self._knows_names else pseudonym.hide_in_destination(view, study))
+            views.append(view if self.knows_names else pseudonym.hide_in_destination(view, study))
         return tuple(views)
 
     def _letters(self, row: DeliveryRow) -> list[LetterView]:
@@ -124,10 +137,11 @@ class Eyes:
         if study is None or not self.principal.may_see(study):
             return []
         letter = view_letter(row, self.site.store.readings.get_document(row.document_id), study)
-        return [letter if self._knows_names else pseudonym.hide_in_letter(letter, study)]
+        return [letter if self.knows_names else pseudonym.hide_in_letter(letter, study)]
 
     @property
-    def _knows_names(self) -> bool:
+    def knows_names(self) -> bool:
+        """Whether they may see who the patient is."""
         return self.principal.may(Permission.IDENTITY)
 
     def _require(self, row: StudyRow | None) -> StudyRow:

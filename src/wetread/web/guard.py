@@ -9,7 +9,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 #: Names under which this machine is reached by itself.
@@ -36,7 +36,7 @@ STRICT_TRANSPORT = "max-age=31536000"
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 #: No form can send these, and a script of another page only after a question that is never answered (CORS).
-_PROGRAMS_TYPES = ("multipart/related", "application/dicom")
+_PROGRAMS_TYPES = ("multipart/related", "application/dicom", "application/json")
 
 
 class Guard:
@@ -62,8 +62,14 @@ class Guard:
         refusal = check_request(scope["method"], headers, self._allowed_hosts)
         if self._needs_https and not refusal:
             refusal = check_scheme(scope["scheme"], headers)
-        app = PlainTextResponse(refusal, status_code=403) if refusal else self._app
+        app = _refuse(scope["path"], refusal) if refusal else self._app
         await app(scope, receive, send_guarded)
+
+
+def _refuse(path: str, refusal: str) -> ASGIApp:
+    if path.startswith("/api/"):
+        return JSONResponse({"code": "not-allowed", "message": refusal.strip(), "details": []}, 403)
+    return PlainTextResponse(refusal, status_code=403)
 
 
 def check_request(method: str, headers: Headers, allowed_hosts: frozenset[str]) -> str:

@@ -83,17 +83,18 @@ def _add_changes(router: APIRouter, site: Site) -> None:
     @router.post("/studies/{key}/report")
     @needs(*PAGE, Permission.REPORT)
     def report(eyes: Look, key: Key) -> RedirectResponse:
-        _mark(site, eyes, eyes.find_study(key), is_reported=True)
+        mark(site, eyes, eyes.find_study(key), is_reported=True)
         return RedirectResponse("/", status_code=303)
 
     @router.post("/studies/{key}/reopen")
     @needs(*PAGE, Permission.REPORT)
     def reopen(eyes: Look, key: Key) -> RedirectResponse:
-        _mark(site, eyes, eyes.find_study(key), is_reported=False)
+        mark(site, eyes, eyes.find_study(key), is_reported=False)
         return RedirectResponse(f"/studies/{key}", status_code=303)
 
 
-def _mark(site: Site, eyes: Eyes, row: StudyRow, *, is_reported: bool) -> None:
+def mark(site: Site, eyes: Eyes, row: StudyRow, *, is_reported: bool) -> None:
+    """Take a study off the reading list or put it back, with what is told of it."""
     now = site.now()
     message = "Marked as reported." if is_reported else "Put back on the reading list."
     event = site.trail.change(eyes.visitor, row, message)

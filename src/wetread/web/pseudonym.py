@@ -41,7 +41,7 @@ def hide_in_line(line: Line) -> Line:
         study_date=line.study_date[:4],
         study_day="",
     )
-    return _hide_words(plain, _pattern_of(told))
+    return hide_words(plain, _pattern_of(told))
 
 
 def hide_in_view(view: StudyView, row: StudyRow) -> StudyView:
@@ -52,20 +52,20 @@ def hide_in_view(view: StudyView, row: StudyRow) -> StudyView:
         # The patient's name is on every page of it.
         readings=tuple(replace(reading, pdfs=()) for reading in view.readings),
     )
-    return _hide_words(plain, _identity_pattern(row))
+    return hide_words(plain, identity_pattern(row))
 
 
 def hide_in_letter(letter: LetterView, row: StudyRow) -> LetterView:
     """Return a dead letter without who the patient is."""
     described = row.study_description or "no description"
     plain = replace(letter, patient_name=f"Study {row.key[:8]}", study_words=f"{described} ")
-    hidden = _hide_words(plain, _identity_pattern(row))
+    hidden = hide_words(plain, identity_pattern(row))
     return replace(hidden, study_words=words.join_words([hidden.study_words.strip(), row.study_date[:4]]))
 
 
 def hide_in_destination(view: DestinationView, row: StudyRow | None) -> DestinationView:
     """Return a destination whose last problem, with this study, does not tell who the patient is."""
-    return replace(view, message=_identity_pattern(row).sub(_HIDDEN, view.message) if row else "")
+    return replace(view, message=identity_pattern(row).sub(_HIDDEN, view.message) if row else "")
 
 
 def hide_in_document(document: Document, row: StudyRow) -> Document:
@@ -73,7 +73,7 @@ def hide_in_document(document: Document, row: StudyRow) -> Document:
     if document.kind is not DocumentKind.TEXT:
         return document
     text = document.data.decode("utf-8", "replace")
-    return replace(document, data=_identity_pattern(row).sub(_HIDDEN, text).encode())
+    return replace(document, data=identity_pattern(row).sub(_HIDDEN, text).encode())
 
 
 def _coarse_age(age: str) -> str:
@@ -82,7 +82,7 @@ def _coarse_age(age: str) -> str:
     return f"over {_OLDEST_YEARS} y" if is_old else age
 
 
-def _identity_pattern(row: StudyRow) -> re.Pattern[str]:
+def identity_pattern(row: StudyRow) -> re.Pattern[str]:
     """Return what finds the words that identify this patient."""
     born = words.format_date(row.patient_birth_date)
     told = (row.patient_name, row.patient_id, row.accession_number, row.study_instance_uid)
@@ -97,7 +97,7 @@ def _pattern_of(told: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, chosen)) or r"(?!)", re.IGNORECASE)
 
 
-def _hide_words(value: T, pattern: re.Pattern[str]) -> T:
+def hide_words(value: T, pattern: re.Pattern[str]) -> T:
     """Return a value with the words cut out of every sentence in it; single words are ours."""
     return _walk(value, pattern)  # type: ignore[no-any-return]
 

@@ -5,13 +5,15 @@ In: what ``create_web`` was given.  Out: ``Site``.  Never: routes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 import jinja2
 
+from wetread.domain.model import Model
 from wetread.identity import Identity, Permission, Principal, PrincipalKind
+from wetread.match import Rule
 from wetread.receive.stow import Stow
 from wetread.store import Store
 from wetread.web.live import Pulse
@@ -27,6 +29,10 @@ class Site:
     identity: Identity
     trail: WebTrail
     views: StudyViews
+    #: Registered models by name.
+    models: Mapping[str, Model]
+    #: In force.
+    rules: tuple[Rule, ...]
     templates: jinja2.Environment
     pulse: Pulse
     now: Callable[[], datetime]
