@@ -49,7 +49,11 @@ _BYTES: dict[str, Any] = {
 
 def add_readings(router: APIRouter, site: Site) -> None:
     """Add the routes."""
+    _add_list(router, site)
+    _add_one(router, site)
 
+
+def _add_list(router: APIRouter, site: Site) -> None:
     @router.get("/readings", tags=["readings"])
     @needs(Permission.STUDIES)
     def list_readings(
@@ -68,6 +72,8 @@ def add_readings(router: APIRouter, site: Site) -> None:
             next=link_next(request, response, asked, cursor),
         )
 
+
+def _add_one(router: APIRouter, site: Site) -> None:
     @router.get("/readings/{reading_id}", tags=["readings"])
     @needs(Permission.STUDIES)
     def get_reading(eyes: Look, reading_id: RowNumber) -> ReadingDetail:
