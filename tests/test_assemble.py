@@ -1,5 +1,7 @@
 """A study is complete after silence, or when everything expected is here."""
 
+import dataclasses
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +28,14 @@ def test_the_expected_number_ends_the_wait() -> None:
     done = check_completeness(arrival(10, expected=10), quiet_s=10.0)
     assert done.is_complete
     assert done.cause == "all 10 expected images are here"
+
+
+def test_who_told_the_number_is_said() -> None:
+    told = Arrival(instance_count=9, covered_count=0, expected_instances=10, expected_by="pacs", silence_s=10)
+    early = check_completeness(told, quiet_s=10.0)
+    assert early.cause == "nothing more for 10 s, 1 of 10 expected images (told by pacs) are missing"
+    done = check_completeness(dataclasses.replace(told, instance_count=10, silence_s=0.0), quiet_s=10.0)
+    assert done.cause == "all 10 expected images (told by pacs) are here"
 
 
 def test_late_slices_are_named() -> None:

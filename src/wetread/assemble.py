@@ -21,6 +21,8 @@ class Arrival:
     covered_count: int
     #: Where the sender told it.
     expected_instances: int | None
+    #: Who told it; "": the images themselves.
+    expected_by: str = ""
     #: For how long nothing more has come.
     silence_s: float
 
@@ -48,12 +50,22 @@ def check_completeness(arrival: Arrival, quiet_s: float) -> Completeness:
         return Completeness(is_complete=False, wait_s=quiet_s, cause="nothing new")
     # Exactly: where the sender's number is wrong, each further image would be complete by itself.
     if arrival.instance_count == arrival.expected_instances:
-        return _complete(arrival, f"all {arrival.expected_instances} expected images are here")
+        return _complete(arrival, f"all {_expected(arrival)} are here")
     if arrival.silence_s >= quiet_s:
-        return _complete(arrival, f"nothing more for {quiet_s:g} s")
+        return _complete(arrival, f"nothing more for {quiet_s:g} s{_lacking(arrival)}")
     return Completeness(
         is_complete=False, wait_s=quiet_s - arrival.silence_s, cause="images are still arriving"
     )
+
+
+def _expected(arrival: Arrival) -> str:
+    told = f" (told by {arrival.expected_by})" if arrival.expected_by else ""
+    return f"{arrival.expected_instances} expected images{told}"
+
+
+def _lacking(arrival: Arrival) -> str:
+    lacking = (arrival.expected_instances or 0) - arrival.instance_count
+    return f", {lacking} of {_expected(arrival)} are missing" if lacking > 0 else ""
 
 
 def _complete(arrival: Arrival, reason: str) -> Completeness:

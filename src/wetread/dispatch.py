@@ -167,6 +167,7 @@ class Dispatcher:
             instance_count=row.instance_count,
             covered_count=row.covered_count,
             expected_instances=row.expected_instances,
+            expected_by=row.expected_by,
             silence_s=self.waits.seen_s(row.study_instance_uid, row.instance_count),
         )
         now = self.clock()

@@ -28,7 +28,7 @@ from wetread.store.store import Store
 #: Rows that belong to a study, in an order that foreign keys allow. ``document`` hangs on ``reading``.
 _TABLES = (
     *(schema.delivery, schema.series, schema.reading, schema.revision),
-    *(schema.conflict, schema.instance, schema.event),
+    *(schema.conflict, schema.instance, schema.event, schema.expectation),
 )
 #: Files that go in one transaction: the index is locked so long.
 _BATCH = 200
@@ -214,8 +214,30 @@ def _delete_rows(connection: Connection, study: str) -> None:
     deliveries = schema.delivery.c.study_instance_uid == study
     connection.execute(delete(schema.delivery).where(deliveries))
     connection.execute(delete(schema.document).where(schema.document.c.reading_id.in_(readings)))
+    _delete_told(connection, study)
     for table in (*_TABLES, schema.study):
         connection.execute(delete(table).where(table.c.study_instance_uid == study))
+
+
+def _delete_told(connection: Connection, study: str) -> None:
+    """Delete what was told and asked of a study; a notice that is about others too stays theirs."""
+    wanted, item = schema.commitment_wanted, schema.commitment_item
+    about, notice, named = schema.notice_study, schema.notice, schema.notice_instance
+    transactions = select(wanted.c.transaction_uid).where(wanted.c.study_instance_uid == study)
+    connection.execute(delete(item).where(item.c.transaction_uid.in_(transactions)))
+    connection.execute(delete(wanted).where(wanted.c.study_instance_uid == study))
+    notices = set(
+        connection.execute(select(about.c.notice).where(about.c.study_instance_uid == study)).scalars()
+    )
+    connection.execute(delete(about).where(about.c.study_instance_uid == study))
+    for some in _batches(sorted(notices)):
+        shared = select(about.c.notice).where(about.c.notice.in_(some))
+        connection.execute(delete(named).where(named.c.notice.in_(some), named.c.notice.not_in(shared)))
+        connection.execute(
+            delete(notice).where(
+                notice.c.sop_instance_uid.in_(some), notice.c.sop_instance_uid.not_in(shared)
+            )
+        )
 
 
 def _history(now: datetime, images: int, why: str) -> dict[str, object]:

@@ -39,6 +39,7 @@ from wetread.store import schema
 from wetread.store.arriving import expected_instances, list_modalities, new_study_row, series_row
 from wetread.store.blobs import Blobs, storage_error, sync_file, sync_folder
 from wetread.store.catalogued import pack_metadata, to_integer
+from wetread.store.expectations import take_expectation
 from wetread.store.group import Group
 from wetread.store.space import Space
 
@@ -250,9 +251,7 @@ class Intake:
             check(connection)
 
     def _add_row(self, connection: Connection, arrived: Arrived, row: dict[str, Any]) -> None:
-        if self._is_shared:
-            # The images of one study are counted one after another; SQLite has begun with IMMEDIATE.
-            connection.execute(_LOCK_STUDY, {"uid": arrived.instance.study_instance_uid})
+        lock_study(connection, arrived.instance.study_instance_uid)
         arrival = _count(connection, arrived)
         place = {"arrival": arrival, "is_result": arrival == 0}
         connection.execute(_INSERT_INSTANCE, row | place)
@@ -302,6 +301,13 @@ class Intake:
             )
 
 
+def lock_study(connection: Connection, study_instance_uid: str) -> None:
+    """Let nobody else count or begin this study until the transaction ends."""
+    if connection.dialect.name == "postgresql":
+        # SQLite has begun with IMMEDIATE.
+        connection.execute(_LOCK_STUDY, {"uid": study_instance_uid})
+
+
 def forgotten_digest(sop_instance_uid: str) -> str:
     """Return what is kept of a result whose study was deleted."""
     return hashlib.sha256(sop_instance_uid.encode()).hexdigest()
@@ -349,7 +355,8 @@ def _count_for_study(connection: Connection, arrived: Arrived, *, is_result: boo
     if row is None:
         new = new_study_row(one.study_instance_uid, one.header, now) | {"source": arrived.source}
         arrival = 0 if is_result else 1
-        connection.execute(_INSERT_STUDY, new | {"instance_count": arrival})
+        told = take_expectation(connection, one.study_instance_uid)
+        connection.execute(_INSERT_STUDY, new | told | {"instance_count": arrival})
         return arrival
     if is_result:
         return 0

@@ -17,14 +17,20 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
     UniqueConstraint,
 )
 
-metadata = MetaData()
+from wetread.store.metadata import metadata as metadata
+from wetread.store.schema_told import commitment_asked as commitment_asked
+from wetread.store.schema_told import commitment_item as commitment_item
+from wetread.store.schema_told import commitment_wanted as commitment_wanted
+from wetread.store.schema_told import expectation as expectation
+from wetread.store.schema_told import notice as notice
+from wetread.store.schema_told import notice_instance as notice_instance
+from wetread.store.schema_told import notice_study as notice_study
 
 #: Ordered by the numbers of the letters, whatever the database's language is; SQLite does so anyway.
 _KEY = Text().with_variant(Text(collation="C"), "postgresql")
@@ -46,6 +52,8 @@ study = Table(
     Column("study_description", Text, nullable=False, default=""),
     Column("modalities", JSON, nullable=False, default=list),
     Column("expected_instances", Integer),
+    # Who told it: a destination's name or an AE title; "": its images' headers.
+    Column("expected_by", String(64), nullable=False, default="", server_default=""),
     Column("instance_count", Integer, nullable=False, default=0),
     Column("first_received_at", Float, nullable=False),
     Column("last_received_at", Float, nullable=False, index=True),

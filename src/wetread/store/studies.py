@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, bindparam, func, insert, select, update
@@ -19,6 +19,8 @@ from wetread.domain.study import Instance, Study, group_instances
 from wetread.errors import StorageError
 from wetread.store import schema
 from wetread.store.blobs import Blobs
+from wetread.store.expectations import expect_in
+from wetread.store.intake import lock_study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,8 @@ class StudyRow:
     study_description: str
     modalities: tuple[str, ...]
     expected_instances: int | None
+    #: Who told it: a destination's name or an AE title; "": its images' headers.
+    expected_by: str = ""
     instance_count: int
     #: Seconds since 1970.
     first_received_at: float
@@ -140,6 +144,35 @@ class Studies:
                     .values(reported_at=now.timestamp() if now else None)
                 )
                 beside(connection)
+        except SQLAlchemyError as error:
+            raise StorageError("The index cannot be written.", reason=type(error).__name__) from error
+
+    def expect(self, study_instance_uid: str, count: int, told_by: str, now: datetime | None = None) -> None:
+        """Keep how many images a study will have; what was told last counts, before or after it came.
+
+        Parameters
+        ----------
+        count
+            Of images, without results of ours.
+        told_by
+            Who says so, for the study's page: a destination's name or an AE title.
+        now
+            When it was told; None: by this machine's clock.
+
+        Raises
+        ------
+        ValueError
+            If it is no number of images.
+        StorageError
+            If the index refuses.
+        """
+        if not 0 < count < 1_000_000:
+            raise ValueError(f"a study of {count} images")
+        at = (now or datetime.now(UTC)).timestamp()
+        try:
+            with self.engine.begin() as connection:
+                lock_study(connection, study_instance_uid)
+                expect_in(connection, study_instance_uid, count, told_by[:64], at)
         except SQLAlchemyError as error:
             raise StorageError("The index cannot be written.", reason=type(error).__name__) from error
 
