@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import uvicorn
@@ -27,6 +28,7 @@ from wetread.receive.admission import read_address
 from wetread.receive.cstore import Receiver, ReceiverOptions, start_receiver
 from wetread.receive.mllp import Listener, MllpOptions, start_mllp_listener
 from wetread.receive.notes import Notes
+from wetread.receive.notices import NoticeScp
 from wetread.receive.services import Services, join
 from wetread.receive.storage import OnStored
 from wetread.receive.stow import Stow, StowOptions, start_stow
@@ -111,7 +113,7 @@ def start_app(config: Config) -> RunningApp:
     models = read_models(config.models, config.registry.trusted_keys)
     work = start_work(config, store, worker_id, models)
     on_stored = _waking(work.dispatcher)
-    receiver = _start_receiver(config, store, on_stored)
+    receiver = _start_receiver(config, store, on_stored, work.dispatcher.wake)
     stow = _start_stow(config, store, on_stored)
     trail = ReceiveTrail(store.audit.record, config.dicom.aet)
     web = _make_web(config, store, models, work.dispatcher, identity, forwarder, stow)
@@ -204,7 +206,7 @@ def _start_stow(config: Config, store: Store, on_stored: OnStored) -> Stow:
     return start_stow(options, store, on_stored)
 
 
-def _start_receiver(config: Config, store: Store, on_stored: OnStored) -> Receiver:
+def _start_receiver(config: Config, store: Store, on_stored: OnStored, wake: Callable[[], None]) -> Receiver:
     options = ReceiverOptions(
         aet=config.dicom.aet,
         host=config.dicom.host,
@@ -216,13 +218,19 @@ def _start_receiver(config: Config, store: Store, on_stored: OnStored) -> Receiv
         instance_limit=config.dicom.maximum_instance_mb << 20,
     )
     try:
-        return start_receiver(options, store, on_stored, make_services(config, store))
+        return start_receiver(options, store, on_stored, make_services(config, store, wake))
     except OSError as error:
         raise ConfigError("The DICOM port is taken: choose another.", port=config.dicom.port) from error
 
 
-def make_services(config: Config, store: Store) -> Services:
-    """Return what is served on the DICOM port beside C-STORE and C-ECHO."""
+def make_services(config: Config, store: Store, wake: Callable[[], None] = lambda: None) -> Services:
+    """Return what is served on the DICOM port beside C-STORE and C-ECHO.
+
+    Parameters
+    ----------
+    wake
+        Called when something was told of a study.
+    """
     peers = config.dicom.peers
     is_open = not peers and not config.dicom.allowed_aets
     answering = QueryRetrieve(
@@ -236,8 +244,17 @@ def make_services(config: Config, store: Store) -> Services:
         may_query=lambda aet: is_open or any(one.aet == aet and one.may_query for one in peers),
         record=lambda access: store.audit.record(access_event(access, config.dicom.aet, now())),
     )
+    telling = NoticeScp(
+        store=store,
+        aet=config.dicom.aet,
+        # Whoever may send images may tell of them, unless the list says otherwise.
+        may_notify=lambda aet: all(one.may_notify for one in peers if one.aet == aet),
+        wake=wake,
+        clock=now,
+    )
     return join(
         Services(contexts=answering.contexts, handlers=answering.handlers, commands=answering.commands),
+        telling.services(),
     )
 
 

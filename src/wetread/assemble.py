@@ -11,6 +11,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wetread.domain.notice import Told
+
+NOTHING_TOLD = Told()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
@@ -25,6 +29,8 @@ class Arrival:
     expected_by: str = ""
     #: For how long nothing more has come.
     silence_s: float
+    #: What modality and archive tell, by UID.
+    told: Told = NOTHING_TOLD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +42,8 @@ class Completeness:
     wait_s: float
     #: In words, for the study's history.
     cause: str
+    #: Images that somebody told of and that have not come.
+    missing: int = 0
 
 
 def check_completeness(arrival: Arrival, quiet_s: float) -> Completeness:
@@ -48,11 +56,17 @@ def check_completeness(arrival: Arrival, quiet_s: float) -> Completeness:
     """
     if arrival.instance_count <= arrival.covered_count:
         return Completeness(is_complete=False, wait_s=quiet_s, cause="nothing new")
-    # Exactly: where the sender's number is wrong, each further image would be complete by itself.
-    if arrival.instance_count == arrival.expected_instances:
+    told = arrival.told
+    # Something of it is new: or each image that was never named would be complete by itself.
+    if told.named_count and not told.missing_count and not told.open_count and told.fresh_count:
+        return _complete(arrival, f"all {_named(told)} are here ({_who(told)})")
+    # Exactly: where the sender's number is wrong, each further image would be complete by itself. And where
+    # images are named, a number does not replace one of them.
+    is_counted = not told.missing_count and not told.open_count
+    if is_counted and arrival.instance_count == arrival.expected_instances:
         return _complete(arrival, f"all {_expected(arrival)} are here")
     if arrival.silence_s >= quiet_s:
-        return _complete(arrival, f"nothing more for {quiet_s:g} s{_lacking(arrival)}")
+        return _complete(arrival, f"nothing more for {quiet_s:g} s{_lacking(arrival)}", _missing(arrival))
     return Completeness(
         is_complete=False, wait_s=quiet_s - arrival.silence_s, cause="images are still arriving"
     )
@@ -63,13 +77,36 @@ def _expected(arrival: Arrival) -> str:
     return f"{arrival.expected_instances} expected images{told}"
 
 
+def _named(told: Told) -> str:
+    if not told.step_count:
+        return f"{told.named_count} images that the archive names"
+    who, verb = ("step", "names") if told.step_count == 1 else ("steps", "name")
+    return f"{told.named_count} images that the modality's procedure {who} {verb}"
+
+
+def _who(told: Told) -> str:
+    return "MPPS" if told.step_count else "IAN"
+
+
+def _missing(arrival: Arrival) -> int:
+    if arrival.told.named_count:
+        return arrival.told.missing_count
+    return max(0, (arrival.expected_instances or 0) - arrival.instance_count)
+
+
 def _lacking(arrival: Arrival) -> str:
-    lacking = (arrival.expected_instances or 0) - arrival.instance_count
-    return f", {lacking} of {_expected(arrival)} are missing" if lacking > 0 else ""
+    told, missing = arrival.told, _missing(arrival)
+    words = ""
+    if missing:
+        all_of_it = f"the {_named(told)}" if told.named_count else _expected(arrival)
+        words = f", {missing} of {all_of_it} {'is' if missing == 1 else 'are'} missing"
+    if told.open_count:
+        words += ", though the modality has not told that its procedure step is over (MPPS)"
+    return words
 
 
-def _complete(arrival: Arrival, reason: str) -> Completeness:
+def _complete(arrival: Arrival, reason: str, missing: int = 0) -> Completeness:
     late = arrival.instance_count - arrival.covered_count
     if arrival.covered_count:
         reason = f"{late} more {'image' if late == 1 else 'images'} after the last reading, {reason}"
-    return Completeness(is_complete=True, wait_s=0.0, cause=reason)
+    return Completeness(is_complete=True, wait_s=0.0, cause=reason, missing=missing)

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from wetread.assemble import Arrival, check_completeness
+from wetread.assemble import NOTHING_TOLD, Arrival, check_completeness
+from wetread.domain.notice import Told
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import DeliveryState
 from wetread.engine import OPEN_STATES, Engine
@@ -27,7 +28,7 @@ from wetread.steps import DeliverySteps, KeepingSteps, ReadingSteps
 from wetread.store import Store
 from wetread.store.deliveries import DeliveryRow
 from wetread.store.history import Event
-from wetread.store.studies import StudyRow
+from wetread.store.studies import RevisionRow, StudyRow
 from wetread.waits import Backoff, Waits
 
 #: Look at everything at least this often.
@@ -104,8 +105,9 @@ class Dispatcher:
         wait_s = SWEEP_S
         due = self.store.studies.list_due()
         self.waits.forget_others({row.study_instance_uid for row in due})
+        told = self.store.notices.tell([row.study_instance_uid for row in due]) if due else {}
         for row in due:
-            wait_s = min(wait_s, self._consider_safely(row))
+            wait_s = min(wait_s, self._consider_safely(row, told.get(row.study_instance_uid, NOTHING_TOLD)))
         if sweep:
             if self.engine.is_alone:
                 # A full disk ends the thread that works on a job, and keeps that from being noted.
@@ -155,20 +157,21 @@ class Dispatcher:
         with contextlib.suppress(Exception):
             self.store.history.add(event)
 
-    def _consider_safely(self, row: StudyRow) -> float:
+    def _consider_safely(self, row: StudyRow, told: Told) -> float:
         try:
-            return self._consider(row)
+            return self._consider(row, told)
         except Exception as error:  # noqa: BLE001 - one study must not hold up the others
             self._report(error, row.study_instance_uid)
             return SWEEP_S
 
-    def _consider(self, row: StudyRow) -> float:
+    def _consider(self, row: StudyRow, told: Told) -> float:
         arrival = Arrival(
             instance_count=row.instance_count,
             covered_count=row.covered_count,
             expected_instances=row.expected_instances,
             expected_by=row.expected_by,
             silence_s=self.waits.seen_s(row.study_instance_uid, row.instance_count),
+            told=told,
         )
         now = self.clock()
         quiet_s = self.reading.quiet_s(row.study_instance_uid)
@@ -186,8 +189,24 @@ class Dispatcher:
                     message=f"{begun.instance_count} images taken as complete: {begun.cause}.",
                 )
             )
+            if completeness.missing:
+                self._note_missing(begun, completeness.missing)
             self._enqueue_reading(row.study_instance_uid, begun.revision)
         return SWEEP_S
+
+    def _note_missing(self, begun: RevisionRow, missing: int) -> None:
+        them = "1 image that was told of has" if missing == 1 else f"{missing} images that were told of have"
+        self.store.history.add(
+            Event(
+                study_instance_uid=begun.study_instance_uid,
+                revision=begun.revision,
+                at=self.clock(),
+                stage="assemble",
+                level="problem",
+                code=ProblemCode.IMAGES_MISSING.value,
+                message=f"{them} not come: what is here is read; should they come, it is read again.",
+            )
+        )
 
     def _enqueue_reading(self, study: str, revision: int) -> None:
         self.engine.enqueue(reading_job(study, revision, self.reading.urgency(study)))

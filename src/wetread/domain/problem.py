@@ -22,6 +22,7 @@ class ProblemCode(StrEnum):
     ASSOCIATION_REFUSED = "association-refused"
     ASSOCIATION_BROKEN = "association-broken"
     UNREADABLE_MESSAGE = "unreadable-message"
+    IMAGES_MISSING = "images-missing"
     STORAGE_ERROR = "storage-error"
     # the index knows an instance whose file is gone
     FILE_MISSING = "file-missing"

@@ -27,6 +27,8 @@ class Peer:
     certificate: str = ""
     #: Whether it may search and retrieve as well (C-FIND, C-GET, C-MOVE).
     may_query: bool = False
+    #: Whether it may tell of procedure steps and of images that can be had (MPPS, IAN).
+    may_notify: bool = True
     #: ``HOST:PORT`` where it takes what somebody has moved to it; ``""``: nothing is.
     retrieve_to: str = ""
 

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
+from wetread.dicom.plain import MOST_BYTES
 from wetread.receive.command import (
     C_CANCEL_RQ,
     C_ECHO_RQ,
@@ -44,8 +45,12 @@ from wetread.receive.spool import Spools, encode_file_meta
 
 #: How long a look for a message lasts at most.
 _WAIT_S = 0.05
-#: A message that is no C-STORE has no business to be larger.
+#: A message that is no C-STORE has no business to be larger, ...
 _OTHER_LIMIT = 1 << 20
+#: ... unless it names instances (N-EVENT-REPORT, N-SET, N-ACTION, N-CREATE): of its data set so much is kept
+#: (``MOST_BYTES``), the rest is read and thrown away, so that who serves can answer.
+_NAMING = frozenset({0x0100, 0x0120, 0x0130, 0x0140})
+_NAMING_LIMIT = 64 << 20
 _ALWAYS_PASSED_ON = frozenset({C_ECHO_RQ, C_CANCEL_RQ})
 
 
@@ -122,7 +127,8 @@ class StoringDimse(DIMSEServiceProvider):
         self._passed_on = _ALWAYS_PASSED_ON | house.services.commands
         self._command = bytearray()
         self._request: StoreRequest | None = None
-        self._other_size = 0
+        self._other_size = self._kept = 0
+        self._is_naming = False
         self._awaits_other = False
         #: Whether the peer has sent a whole message.
         self.has_served = False
@@ -168,7 +174,8 @@ class StoringDimse(DIMSEServiceProvider):
             if field not in self._passed_on:
                 # pynetdicom would answer "success" to a C-FIND where C-ECHO was agreed on.
                 raise ValueError("A service that was not agreed on.")
-            self._other_size = 0
+            self._other_size = self._kept = 0
+            self._is_naming = field in _NAMING
             self._pass_on(context_id, b"\x03" + command)
             self._end_other(awaits_more=has_data)
             return
@@ -220,8 +227,11 @@ class StoringDimse(DIMSEServiceProvider):
 
     def _pass_on(self, context_id: int, value: bytes) -> None:
         self._other_size += len(value)
-        if self._other_size > _OTHER_LIMIT:
+        if self._other_size > (_NAMING_LIMIT if self._is_naming else _OTHER_LIMIT):
             raise ValueError("A message that is no C-STORE is too large.")
+        if self._is_naming and not value[0] & 1:
+            value = value[: 1 + max(0, MOST_BYTES - self._kept)]
+            self._kept += len(value) - 1
         primitive = P_DATA()
         primitive.presentation_data_value_list.append((context_id, value))
         super().receive_primitive(primitive)

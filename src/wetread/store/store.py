@@ -26,6 +26,7 @@ from wetread.store.history import History
 from wetread.store.holds import Holds
 from wetread.store.intake import PATIENCE_S, Intake
 from wetread.store.keys import EncryptionSettings, check_keys, read_key_notes, read_keyring
+from wetread.store.notices import Notices
 from wetread.store.pages import Pages
 from wetread.store.readings import Readings
 from wetread.store.space import Space
@@ -47,6 +48,7 @@ class Store:
     deliveries: Deliveries
     pages: Pages
     history: History
+    notices: Notices
     accounts: Accounts
     tokens: Tokens
     audit: Audit
@@ -170,6 +172,7 @@ def open_store(
         deliveries=Deliveries(engine),
         pages=Pages(engine),
         history=History(engine),
+        notices=Notices(engine),
         accounts=Accounts(engine, vault),
         tokens=Tokens(engine),
         audit=audit,
