@@ -6,11 +6,15 @@ Never: a number lost because it came before the first image; one kept for ever o
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
+from wetread.errors import StorageError
 from wetread.store import schema
+from wetread.store.study_lock import lock_study
 
 #: What was told of a study that never came is forgotten after this time, in s.
 KEEP_S = 90 * 86400.0
@@ -22,8 +26,27 @@ _FIND = select(_TABLE.c.instance_count, _TABLE.c.told_by).where(
 _DELETE = delete(_TABLE).where(_TABLE.c.study_instance_uid == bindparam("uid"))
 
 
-def expect_in(connection: Connection, study_instance_uid: str, count: int, told_by: str, at: float) -> None:
-    """Keep a number; the caller has locked the study."""
+def keep_expectation(engine: Engine, study_instance_uid: str, count: int, told_by: str, at: datetime) -> None:
+    """Keep a number.
+
+    Raises
+    ------
+    ValueError
+        If it is no number of images.
+    StorageError
+        If the index refuses.
+    """
+    if not 0 < count < 1_000_000:
+        raise ValueError(f"a study of {count} images")
+    try:
+        with engine.begin() as connection:
+            lock_study(connection, study_instance_uid)
+            _expect(connection, study_instance_uid, count, told_by[:64], at.timestamp())
+    except SQLAlchemyError as error:
+        raise StorageError("The index cannot be written.", reason=type(error).__name__) from error
+
+
+def _expect(connection: Connection, study_instance_uid: str, count: int, told_by: str, at: float) -> None:
     changed = connection.execute(
         update(schema.study)
         .where(schema.study.c.study_instance_uid == study_instance_uid)

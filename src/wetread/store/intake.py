@@ -42,6 +42,7 @@ from wetread.store.catalogued import pack_metadata, to_integer
 from wetread.store.expectations import take_expectation
 from wetread.store.group import Group
 from wetread.store.space import Space
+from wetread.store.study_lock import lock_study
 
 #: Concurrent senders of the same UID meet at the same lock. So many images are taken in at once.
 _STRIPES = 16
@@ -61,10 +62,8 @@ _ORIGIN = select(
 _FIND_STUDY = select(schema.study.c.modalities, schema.study.c.expected_instances).where(
     schema.study.c.study_instance_uid == bindparam("study")
 )
-# Seeds keep the locks of instances and of studies apart, also where a sender gives both one UID.
-_LOCK_INSTANCE, _LOCK_STUDY = (
-    select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("uid"), seed))) for seed in (1, 2)
-)
+# ``study_lock`` has another seed: the locks stay apart, also where a sender gives both one UID.
+_LOCK_INSTANCE = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("uid"), 1)))
 _INSERT_STUDY = insert(schema.study)
 _INSERT_INSTANCE = insert(schema.instance)
 # SQLite and PostgreSQL say it alike, SQLAlchemy does not.
@@ -299,13 +298,6 @@ class Intake:
                     source=arrived.source,
                 )
             )
-
-
-def lock_study(connection: Connection, study_instance_uid: str) -> None:
-    """Let nobody else count or begin this study until the transaction ends."""
-    if connection.dialect.name == "postgresql":
-        # SQLite has begun with IMMEDIATE.
-        connection.execute(_LOCK_STUDY, {"uid": study_instance_uid})
 
 
 def forgotten_digest(sop_instance_uid: str) -> str:

@@ -19,8 +19,7 @@ from wetread.domain.study import Instance, Study, group_instances
 from wetread.errors import StorageError
 from wetread.store import schema
 from wetread.store.blobs import Blobs
-from wetread.store.expectations import expect_in
-from wetread.store.intake import lock_study
+from wetread.store.expectations import keep_expectation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,15 +165,7 @@ class Studies:
         StorageError
             If the index refuses.
         """
-        if not 0 < count < 1_000_000:
-            raise ValueError(f"a study of {count} images")
-        at = (now or datetime.now(UTC)).timestamp()
-        try:
-            with self.engine.begin() as connection:
-                lock_study(connection, study_instance_uid)
-                expect_in(connection, study_instance_uid, count, told_by[:64], at)
-        except SQLAlchemyError as error:
-            raise StorageError("The index cannot be written.", reason=type(error).__name__) from error
+        keep_expectation(self.engine, study_instance_uid, count, told_by, now or datetime.now(UTC))
 
     def list_newest(self, limit: int = 500) -> list[StudyRow]:
         """Return the studies that arrived last, newest first."""
