@@ -6,6 +6,7 @@ In: a ``Config``.  Out: a running service.  Never: a decision about a study.
 from __future__ import annotations
 
 import contextlib
+import gc
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -121,6 +122,9 @@ def start_app(config: Config) -> RunningApp:
     # Last: it takes as long as there are files, and nobody need wait for it.
     inventory = Inventory(store, now)
     inventory.start()
+    # What was loaded stays for good: the collector need not walk through it for each answer.
+    gc.collect()
+    gc.freeze()
     return RunningApp(
         store=store,
         work=work,

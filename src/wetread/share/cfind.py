@@ -111,7 +111,8 @@ def write_identifier(asked: Asked, found: Found, aet: str) -> Dataset:
     aet
         Our title: where it can be retrieved from.
     """
-    header: dict[str, Any] = {tag: found.header[tag] for tag in asked.tags if tag in found.header}
+    noted = found.read_header()
+    header: dict[str, Any] = {tag: noted[tag] for tag in asked.tags if tag in noted}
     header.update({tag: value for tag, value in _computed(found).items() if tag in asked.tags})
     # Bulk data is nothing that anybody asks for here.
     ds = Dataset.from_json({tag: value for tag, value in header.items() if "BulkDataURI" not in value})

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -110,8 +111,12 @@ def write_answer(search: Search, found: Iterable[Found], base_url: str) -> bytes
         Of the DICOMweb service, without a slash at the end.
     """
     shape = _Shape.of(search)
-    answers = [_answer(shape, one, base_url) for one in list(found)[: search.limit]]
-    return orjson.dumps(answers, option=orjson.OPT_SORT_KEYS)
+    # One after the other: all answers at once as Python's values would fill the memory.
+    answers = (
+        orjson.dumps(_answer(shape, one, base_url), option=orjson.OPT_SORT_KEYS)
+        for one in islice(found, search.limit)
+    )
+    return b"[" + b",".join(answers) + b"]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +243,7 @@ def _truth(name: str, value: str) -> bool:
 
 
 def _answer(shape: _Shape, one: Found, base_url: str) -> dict[Tag, Any]:
-    header = one.header
+    header = one.read_header()
     tags = header.keys() if shape.wanted is None else shape.wanted & header.keys()
     answer = dict(shape.empty)
     answer.update((tag, header[tag]) for tag in tags if "BulkDataURI" not in header[tag])

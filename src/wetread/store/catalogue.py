@@ -62,14 +62,19 @@ class Found:
     #: ``""`` above the level.
     series_instance_uid: str = ""
     sop_instance_uid: str = ""
-    #: Header of the object that speaks for it.
-    header: JsonHeader
+    #: Header of the object that speaks for it, DICOM JSON.
+    metadata: bytes
     #: Of the study; None at the level IMAGE.
     counts: Counts | None = None
     #: Of the series; None at other levels.
     instance_count: int | None = None
     #: AE title, ``folder`` or ``stow``: who handed in the study's first image.
     source: str = ""
+
+    def read_header(self) -> JsonHeader:
+        """Return the header; made anew each time, since those of all answers would fill the memory."""
+        header: JsonHeader = orjson.loads(self.metadata)
+        return header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +209,7 @@ class Catalogue:
             Found(
                 level=Level.STUDY,
                 study_instance_uid=row.study_instance_uid,
-                header=headers.get(heads.get(row.study_instance_uid, ""), {}),
+                metadata=headers.get(heads.get(row.study_instance_uid, ""), b"{}"),
                 counts=counts.get(row.study_instance_uid, empty),
                 source=row.source,
             )
@@ -241,7 +246,7 @@ class Catalogue:
                 level=Level.SERIES,
                 study_instance_uid=row.study_instance_uid,
                 series_instance_uid=row.series_instance_uid,
-                header=headers.get(row.head, {}),
+                metadata=headers.get(row.head, b"{}"),
                 counts=counts[row.study_instance_uid],
                 instance_count=row.instance_count,
                 source=row.source,
@@ -261,22 +266,22 @@ class Catalogue:
                     study_instance_uid=held.study_instance_uid,
                     series_instance_uid=held.series_instance_uid,
                     sop_instance_uid=held.sop_instance_uid,
-                    header=orjson.loads(self._metadata(held, row["metadata"])),
+                    metadata=self._metadata(held, row["metadata"]),
                     source=row["source"],
                 )
             )
         return found
 
-    def _headers(self, uids: Iterable[str]) -> dict[str, JsonHeader]:
+    def _headers(self, uids: Iterable[str]) -> dict[str, bytes]:
         """Return the headers of objects by UID."""
-        headers: dict[str, JsonHeader] = {}
+        headers: dict[str, bytes] = {}
         for some in _batches(list(dict.fromkeys(uids))):
             place = Place(sop_instance_uids=some)
             with self._reading() as connection:
                 query = objects_at(place, with_metadata=True)
                 rows = connection.execute(query, place.values).mappings().all()
             for row in rows:
-                headers[row["sop_instance_uid"]] = orjson.loads(self._metadata(_held(row), row["metadata"]))
+                headers[row["sop_instance_uid"]] = self._metadata(_held(row), row["metadata"])
         return headers
 
     def _metadata(self, held: Held, packed: bytes | None) -> bytes:

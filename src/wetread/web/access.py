@@ -141,7 +141,8 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def _get_principal(request: Request) -> Principal:
+# Asynchronous, though it waits for nothing: FastAPI would give it a thread.
+async def _get_principal(request: Request) -> Principal:
     principal: Principal = request.state.principal
     return principal
 

@@ -10,7 +10,7 @@ PS3.18 sections 9 (URI), 10.4 (Retrieve), 10.6 (Search).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
 import orjson
@@ -37,6 +37,8 @@ from wetread.web.guard import LOOPBACK_HOSTS
 from wetread.web.site import Site
 
 PREFIX = "/dicom-web"
+#: Sent at a time.
+_PIECE = 2 << 20
 #: Images and headers name the patient.
 _ASKED = needs(Permission.STUDIES, Permission.IDENTITY)
 _STUDY = "/studies/{study}"
@@ -233,9 +235,26 @@ def _held(site: Site, eyes: Eyes, request: Request) -> tuple[StudyRow, Sequence[
     return study, held
 
 
-def stream(payload: Payload) -> StreamingResponse:
-    """Return an answer that is sent piece by piece."""
-    pieces = iter(payload.pieces)
+def stream(payload: Payload) -> Response:
+    """Return an answer that is sent piece by piece, or at once where it is small."""
+    pieces = _gather(payload.pieces)
     # Before anything is sent: that it cannot be had must still be an answer.
     first = next(pieces, b"")
-    return StreamingResponse(chain([first], pieces), media_type=payload.media_type)
+    second = next(pieces, None)
+    if second is None:
+        return Response(first, media_type=payload.media_type)
+    return StreamingResponse(chain([first, second], pieces), media_type=payload.media_type)
+
+
+def _gather(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the same bytes in pieces of at least ``_PIECE``: each goes from thread to thread by itself."""
+    gathered: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        gathered.append(piece)
+        size += len(piece)
+        if size >= _PIECE:
+            yield b"".join(gathered)
+            gathered, size = [], 0
+    if gathered:
+        yield b"".join(gathered)

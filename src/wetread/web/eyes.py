@@ -156,7 +156,8 @@ class Eyes:
         return row
 
 
-def _look(request: Request, who: Who) -> Eyes:
+# Asynchronous as ``_get_principal`` is.
+async def _look(request: Request, who: Who) -> Eyes:
     declared = read_needs(request.scope.get("endpoint"))
     visitor = Visitor(
         principal=who,
