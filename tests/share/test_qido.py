@@ -92,7 +92,9 @@ def test_limits_hold_whatever_is_asked() -> None:
 
 def found(level: Level, **values: object) -> Found:
     counts = Counts(series=1, instances=2, modalities=("CT", "SR"))
-    return Found(level=level, study_instance_uid="1.2", metadata=orjson.dumps(HEADER), counts=counts, **values)  # type: ignore[arg-type]
+    return Found(
+        level=level, study_instance_uid="1.2", metadata=orjson.dumps(HEADER), counts=counts, **values
+    )  # type: ignore[arg-type]
 
 
 def test_an_answer_has_what_the_standard_wants_and_what_was_asked() -> None:

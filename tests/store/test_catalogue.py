@@ -174,7 +174,7 @@ def test_what_a_study_holds(archive: Archive) -> None:
     )
     assert found.counts is not None
     assert (found.counts.series, found.counts.instances, found.counts.modalities) == (2, 3, ("CT", "MR"))
-    assert found.header["00100010"]["Value"] == [{"Alphabetic": "Müller^Jürgen"}]
+    assert found.read_header()["00100010"]["Value"] == [{"Alphabetic": "Müller^Jürgen"}]
 
 
 def test_series_and_instances(archive: Archive) -> None:
@@ -185,7 +185,7 @@ def test_series_and_instances(archive: Archive) -> None:
     images = catalogue.search(Query(level=Level.IMAGE, matches=matches))
     # By number, not by arrival.
     assert [one.sop_instance_uid for one in images] == ["1.9.2", "1.9.1"]
-    assert images[0].header["00200013"]["Value"] == [98]
+    assert images[0].read_header()["00200013"]["Value"] == [98]
     numbered = (*matches, any_of("InstanceNumber", "99"))
     assert len(catalogue.search(Query(level=Level.IMAGE, matches=numbered))) == 1
 
@@ -250,3 +250,19 @@ def test_the_key_of_a_name() -> None:
     assert name_key("Doe^Jane^^Dr. ") == "=^DOE^JANE^DR.="
     assert name_key("^^^") == ""
     assert name_key("Øre^Åse=山田^太郎=") == "!=^ØRE^ASE=^山田^太郎=="
+
+
+@pytest.mark.parametrize("few", [0, 1000])
+def test_few_and_many_candidates_give_the_same_answer(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr("wetread.store.catalogue._FEW", few)
+    modality = Match(keyword="ModalitiesInStudy", kind=MatchKind.ANY_OF, values=("MR",))
+    name = Match(keyword="PatientName", kind=MatchKind.WILDCARD, values=("*ller*",))
+    archive.add("1.7", "1.7.1", Modality="MR", PatientName="Muller^J")
+    assert "1.7" in archive.studies(modality)
+    assert archive.studies(modality, name) == ["1.7"]
+    other = Match(keyword="PatientName", kind=MatchKind.WILDCARD, values=("*zzz*",))
+    assert archive.studies(modality, other) == []
+    query = Query(level=Level.SERIES, matches=(modality, name))
+    assert [one.series_instance_uid for one in archive.store.catalogue.search(query)] == ["1.7.1"]

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 import orjson
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Engine,
     Select,
@@ -35,11 +36,13 @@ from wetread.sealed import SealError
 from wetread.store import schema
 from wetread.store.blobs import Blobs, storage_error
 from wetread.store.catalogued import pack_metadata, unpack_metadata
-from wetread.store.matching import series_stands, where_series, where_study
+from wetread.store.matching import candidates, series_stands, where_series, where_study
 from wetread.store.objects import Place, matching_objects, objects_at
 
 #: Rows that are read at a time.
 _BATCH = 500
+#: So many studies are named one by one.
+_FEW = 1000
 #: All in one direction: the index ``study_by_date`` is walked backwards, nothing is sorted.
 _NEWEST = [schema.study.c[name].desc() for name in ("study_date", "study_time", "study_instance_uid")]
 
@@ -188,11 +191,10 @@ class Catalogue:
         return count
 
     def _search_studies(self, query: Query) -> list[Found]:
-        table = schema.study
-        statement = (
-            select(table.c.study_instance_uid, table.c.source).where(*where_study(query)).order_by(*_NEWEST)
-        )
+        study = schema.study.c
+        statement = select(study.study_instance_uid, study.source).where(*where_study(query))
         with self._reading() as connection:
+            statement = statement.where(*_few(connection, query)).order_by(*_NEWEST)
             rows = connection.execute(_page(statement, query)).all()
             uids = [row.study_instance_uid for row in rows]
             counts = {
@@ -228,13 +230,10 @@ class Catalogue:
             )
             .join(schema.study, study.study_instance_uid == series.study_instance_uid)
             .where(series_stands(), *where_study(query), *where_series(query))
-            .order_by(
-                *_NEWEST,
-                series.series_number,
-                series.series_instance_uid,
-            )
         )
+        order = (*_NEWEST, series.series_number, series.series_instance_uid)
         with self._reading() as connection:
+            statement = statement.where(*_few(connection, query)).order_by(*order)
             rows = connection.execute(_page(statement, query)).all()
             uids = list(dict.fromkeys(row.study_instance_uid for row in rows))
             counts = {
@@ -320,6 +319,16 @@ def _held(row: Mapping[Any, Any]) -> Held:
         content_digest=row["content_digest"],
         document_id=row["document_id"],
     )
+
+
+def _few(connection: Connection, query: Query) -> list[ColumnElement[bool]]:
+    """Return the studies that can be meant at all, where they are few (``candidates``)."""
+    conditions = []
+    for candidate in candidates(query):
+        uids = connection.execute(candidate.limit(_FEW + 1)).scalars().all()
+        if len(uids) <= _FEW:
+            conditions.append(schema.study.c.study_instance_uid.in_(uids))
+    return conditions
 
 
 def _page(statement: Select[Any], query: Query) -> Select[Any]:

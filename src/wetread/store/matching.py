@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, false, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, false, or_, select
 
 from wetread.domain.query import Level, Match, MatchKind, Query
 from wetread.store import schema
@@ -81,6 +81,29 @@ def where_study(query: Query) -> list[ColumnElement[bool]]:
     if query.sources is not None:
         conditions.append(_study.source.in_(tuple(query.sources)))
     return conditions
+
+
+def candidates(query: Query) -> list[Select[tuple[str]]]:
+    """Return queries for the UIDs of the studies that fit one condition for which nothing is sorted.
+
+    Studies are looked at by date. Where many fit, the first that are wanted are found soon; where few do, all
+    would be looked at: whoever asks these first, up to some number, knows which it is.
+    """
+    known = MATCHABLE[Level.STUDY]
+    asked = [(match, known[match.keyword]) for match in query.matches if match.keyword in known]
+    modality = [
+        select(_series.study_instance_uid)
+        .where(_compare(match, Matchable(one.column), query), series_stands())
+        .distinct()
+        for match, one in asked
+        if one.kind is _Kind.MODALITY
+    ]
+    text = [
+        select(_study.study_instance_uid).where(_compare(match, one, query))
+        for match, one in asked
+        if one.kind is _Kind.NAME or match.kind is MatchKind.WILDCARD
+    ]
+    return modality + text
 
 
 def where_series(query: Query) -> list[ColumnElement[bool]]:

@@ -75,7 +75,8 @@ study = Table(
     # ``store.names``: how the patient's name is compared.
     Column("patient_key", _KEY, nullable=False, default="", server_default=""),
     Index("study_by_date", "study_date", "study_time", "study_instance_uid"),
-    Index("study_by_patient_key", "patient_key"),
+    # With the UID beside it: a part of a name is looked for in the index alone.
+    Index("study_by_patient_key", "patient_key", "study_instance_uid"),
 )
 
 #: One row per series, of images that arrived and of results of ours.
