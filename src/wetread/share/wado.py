@@ -11,7 +11,7 @@ PS3.18 section 10.4; tables 8.7.3-2 to 8.7.3-5 (media types of frames).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import orjson
@@ -21,6 +21,7 @@ from wetread.dicom.json_model import with_base
 from wetread.dicom.part10 import BIG_ENDIAN, EXPLICIT, IMPLICIT
 from wetread.errors import NotAcceptable, NotHeld
 from wetread.imaging.frames import iter_frames
+from wetread.imaging.layout import Layouts
 from wetread.imaging.transcode import to_explicit_little_endian
 from wetread.share.accept import DICOM, JSON, OCTETS, XML, MediaType, choose, choose_syntax
 from wetread.share.multipart import Multipart, Part
@@ -56,6 +57,8 @@ class Wado:
     catalogue: Catalogue
     #: Of the DICOMweb service, without a slash at the end.
     base_url: str
+    #: Of objects whose frames were asked for lately.
+    layouts: Layouts = field(default_factory=Layouts)
 
     def retrieve(self, held: Sequence[Held], accepted: Sequence[MediaType]) -> Payload:
         """Return objects.
@@ -159,7 +162,8 @@ class Wado:
 
     def _frames(self, held: Held, numbers: Sequence[int], *, is_decoded: bool) -> Iterator[bytes]:
         def read(file: BinaryIO) -> Iterator[bytes]:
-            return (frame.data for frame in iter_frames(file, numbers, is_decoded=is_decoded))
+            layout = self.layouts.find(held.content_digest, file)
+            return (frame.data for frame in iter_frames(file, numbers, is_decoded=is_decoded, layout=layout))
 
         return _closing(self.catalogue.open(held), read)
 

@@ -323,7 +323,7 @@ def _held(row: Mapping[Any, Any]) -> Held:
 
 def _few(connection: Connection, query: Query) -> list[ColumnElement[bool]]:
     """Return the studies that can be meant at all, where they are few (``candidates``)."""
-    conditions = []
+    conditions: list[ColumnElement[bool]] = []
     for candidate in candidates(query):
         uids = connection.execute(candidate.limit(_FEW + 1)).scalars().all()
         if len(uids) <= _FEW:

@@ -120,11 +120,11 @@ def where_instance(query: Query, columns: Any) -> list[ColumnElement[bool]]:
     return [_compare(match, named[match.keyword], query) for match in query.matches if match.keyword in named]
 
 
-def series_stands() -> ColumnElement[bool]:
+def series_stands(series: Any = _series) -> ColumnElement[bool]:
     """Return the condition that a series is of images, or of a Reading that was not superseded."""
     reading = schema.reading.c
-    return _series.reading_id.is_(None) | exists(
-        select(reading.id).where(reading.id == _series.reading_id, ~reading.superseded)
+    return series.reading_id.is_(None) | exists(
+        select(reading.id).where(reading.id == series.reading_id, ~reading.superseded)
     )
 
 
@@ -137,9 +137,11 @@ def _conditions(query: Query, level: Level) -> list[ColumnElement[bool]]:
 
 def _condition(match: Match, one: Matchable, query: Query) -> ColumnElement[bool]:
     if one.kind is _Kind.MODALITY:
-        inside = _compare(match, Matchable(one.column), query)
+        # Any series, whichever is asked for besides.
+        other = schema.series.alias().c
+        inside = _compare(match, Matchable(other.modality), query)
         return exists().where(
-            _series.study_instance_uid == _study.study_instance_uid, inside, series_stands()
+            other.study_instance_uid == _study.study_instance_uid, inside, series_stands(other)
         )
     return _compare(match, one, query)
 

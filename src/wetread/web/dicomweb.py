@@ -209,7 +209,7 @@ def base_url(request: Request) -> str:
 
 
 def _wado(site: Site, request: Request) -> Wado:
-    return Wado(site.store.catalogue, base_url(request))
+    return Wado(site.store.catalogue, base_url(request), site.layouts)
 
 
 def _accepted(request: Request) -> list[MediaType]:

@@ -6,13 +6,14 @@ In: what ``create_web`` was given.  Out: ``Site``.  Never: routes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import jinja2
 
 from wetread.domain.model import Model
 from wetread.identity import Identity, Permission, Principal, PrincipalKind
+from wetread.imaging.layout import Layouts
 from wetread.match import Rule
 from wetread.receive.stow import Stow
 from wetread.store import Store
@@ -42,6 +43,8 @@ class Site:
     audit_backlog: Callable[[], tuple[int, str]] | None = None
     #: Takes what is handed in by STOW-RS; None: nothing is.
     stow: Stow | None = None
+    #: Where frames lie in objects that were asked for lately.
+    layouts: Layouts = field(default_factory=Layouts)
 
     def render(self, template: str, who: Principal | None = None, **values: object) -> str:
         """Return a page for somebody; everything in it is escaped."""
