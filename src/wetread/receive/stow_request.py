@@ -284,7 +284,6 @@ class StowRequest:
             spool = self._open_spool()
             spool.begin(encode_file_meta(*name, EXPLICIT))
             write_data_set(model, self._bulk, partial(write_within, spool, limit=self._instance_limit))
-            spool.finish()
             self._store(spool, name)
         except CompressedBulkData as error:
             self._fail(TRANSFER_SYNTAX_NOT_SUPPORTED, error.message, _UNSUPPORTED, name)
