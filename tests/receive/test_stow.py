@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 from collections.abc import Iterator
@@ -9,9 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from pydicom import dcmread
-from pydicom.uid import JPEGBaseline8Bit, generate_uid
+from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
+from pydicom.uid import JPEGBaseline8Bit, JPEGLosslessSV1, generate_uid
 
 from tests.receive.stow_bodies import (
     BOUNDARY,
@@ -26,7 +31,9 @@ from tests.receive.stow_bodies import (
     with_bulk,
 )  # fmt: skip
 from wetread.dicom.digest import digest_data_set
+from wetread.dicom.xml_model import encode_xml
 from wetread.domain.progress import Acceptance
+from wetread.imaging.render import RenderOptions, render
 from wetread.receive.stow import Stow, StowOptions, start_stow
 from wetread.receive.stow_answer import StowAnswer
 from wetread.receive.stow_request import Handing, StowRefusal
@@ -34,6 +41,7 @@ from wetread.receive.trail import Sender
 from wetread.store import Store
 from wetread.store.audit_rows import AuditRows
 
+XML = "application/dicom+xml"
 URL = "http://127.0.0.1:8080/dicom-web"
 OPTIONS = StowOptions(instance_limit=1 << 20, maximum_requests=3, maximum_parts=50)
 HANDING = Handing(sender=Sender(aet="", user="token ris", address="10.0.0.7"), source="ris")
@@ -311,12 +319,110 @@ def test_h42_no_address_of_bulk_data_is_opened(
         assert "no address is ever opened" in event.message
 
 
-def test_compressed_bulk_data_is_not_taken(stow: Stow) -> None:
-    metadata, bulk = as_json(new_ct())
-    answer = hand_in(
-        stow, with_bulk(metadata, bulk, f"image/jpeg; transfer-syntax={JPEGBaseline8Bit}"), related(JSON)
-    )
+def _jpeg(shape: tuple[int, ...] = (32, 48)) -> bytes:
+    file = io.BytesIO()
+    noise = np.random.default_rng(1).integers(0, 255, shape, dtype=np.uint8)
+    Image.fromarray(noise).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+_TOLD_BY_THE_STREAM = ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
+
+
+@pytest.mark.parametrize(("shape", "colours"), [((32, 48), "MONOCHROME2"), ((32, 48, 3), "YBR_FULL_422")])
+def test_a_compressed_image_becomes_pixel_data(
+    stow: Stow, store: Store, shape: tuple[int, ...], colours: str
+) -> None:
+    dataset = new_ct()
+    for keyword in (*_TOLD_BY_THE_STREAM, "PhotometricInterpretation", "SamplesPerPixel"):
+        delattr(dataset, keyword)
+    metadata, _ = as_json(dataset, threshold=16_384)
+    picture = _jpeg(shape)
+    answer = hand_in(stow, with_bulk(metadata, {"bulk/0": picture}, "image/jpeg"), related(JSON))
+    assert (answer.http_status, reasons(answer)) == (200, [0])
+    held = stored(store, dataset.SOPInstanceUID)
+    assert held.file_meta.TransferSyntaxUID == JPEGBaseline8Bit
+    assert (held.Rows, held.Columns, held.BitsStored) == (32, 48, 8)
+    assert held.PhotometricInterpretation == colours
+    assert next(generate_frames(held.PixelData, number_of_frames=1)).rstrip(b"\0") == picture.rstrip(b"\0")
+    with store.catalogue.open(store.catalogue.find_held(str(dataset.SOPInstanceUID))) as file:
+        assert render(file, 1, RenderOptions(media_type="image/png")).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        (f"image/jpeg; transfer-syntax={JPEGLosslessSV1}", {}),
+        ("image/jpeg", {"Rows": 31}),
+        ("image/jpeg", {"NumberOfFrames": 2}),
+        ("image/png", {}),
+        ("image/jls; transfer-syntax=1.2.3", {}),
+    ],
+)
+def test_a_compressed_image_that_is_another_than_it_says_is_refused(
+    stow: Stow, store: Store, kind: str, changes: dict[str, Any]
+) -> None:
+    metadata, _ = as_json(new_ct(**{"Rows": 32, "Columns": 48} | changes), threshold=16_384)
+    answer = hand_in(stow, with_bulk(metadata, {"bulk/0": _jpeg()}, kind), related(JSON))
     assert (answer.http_status, reasons(answer)) == (415, [0xC122])
+    assert store.studies.list_newest() == []
+
+
+def test_metadata_in_xml_become_a_file(stow: Stow, store: Store) -> None:
+    dataset = new_ct(
+        PatientName="Müller^Änne=山田^太郎", OtherPatientNames=["A^B", "C"], OtherPatientIDs=["a", "", "c"]
+    )
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    dataset.ReferencedStudySequence = [Dataset(), Dataset()]
+    dataset.ReferencedStudySequence[1].ReferencedSOPClassUID = "1.2.3"
+    metadata, bulk = as_json(dataset)
+    [model] = json.loads(metadata)
+    parts = [({"Content-Type": XML}, encode_xml(model))]
+    parts += [
+        ({"Content-Type": "application/octet-stream", "Content-Location": k}, v) for k, v in bulk.items()
+    ]
+    answer = hand_in(stow, multipart(parts), related(XML))
+    assert (answer.http_status, reasons(answer)) == (200, [0])
+    held = stored(store, dataset.SOPInstanceUID)
+    assert held.PixelData == dataset.PixelData
+    assert held.PatientName == dataset.PatientName
+    assert list(held.OtherPatientNames) == list(dataset.OtherPatientNames)
+    assert list(held.OtherPatientIDs) == ["a", "", "c"]
+    assert (held.Rows, held.PixelSpacing) == (dataset.Rows, dataset.PixelSpacing)
+    assert held.ReferencedStudySequence == dataset.ReferencedStudySequence
+
+
+_XML_NAME = '<DicomAttribute tag="00100010" vr="PN"/>'
+_XML_HEAD = '<NativeDicomModel xmlns="http://dicom.nema.org/PS3.19/models/NativeDICOM">'
+_XML_BODIES = {
+    "none": b"<",
+    "another": b"<html/>",
+    "an entity": b'<!DOCTYPE a [<!ENTITY b "c">]><NativeDicomModel>&b;</NativeDicomModel>',
+    "a file": b'<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><NativeDicomModel>&b;</NativeDicomModel>',
+    "laughs": b'<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><NativeDicomModel/>',
+    "text": f"{_XML_HEAD}x</NativeDicomModel>".encode(),
+    "a tag that is none": f'{_XML_HEAD}<DicomAttribute tag="0010001" vr="PN"/></NativeDicomModel>'.encode(),
+    "one twice": (
+        _XML_HEAD + 2 * '<DicomAttribute tag="00100010" vr="PN"/>' + "</NativeDicomModel>"
+    ).encode(),
+    "a value far away": (
+        f'{_XML_HEAD}<DicomAttribute tag="00100020" vr="LO"><Value number="99999">a</Value></DicomAttribute>'
+        "</NativeDicomModel>"
+    ).encode(),
+    "depth": (
+        _XML_HEAD
+        + 500 * '<DicomAttribute tag="00081140" vr="SQ"><Item number="1">'
+        + 500 * "</Item></DicomAttribute>"
+        + "</NativeDicomModel>"
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("body", _XML_BODIES.values(), ids=_XML_BODIES.keys())
+def test_h41_xml_that_is_no_data_set_is_refused(stow: Stow, store: Store, body: bytes) -> None:
+    answer = hand_in(stow, multipart([({"Content-Type": XML}, body)]), related(XML))
+    assert (answer.http_status, reasons(answer)) == (409, [0xC000])
+    assert store.studies.list_newest() == []
 
 
 def _model(**changes: Any) -> bytes:
@@ -375,7 +481,7 @@ def test_metadata_without_measure_are_refused(stow: Stow) -> None:
 
 def test_h40_kinds_of_bodies_that_are_not_taken(stow: Stow) -> None:
     for kind in (
-        "application/dicom+xml", related("application/dicom+xml"), "multipart/form-data; boundary=x",
+        "application/xml", related("application/xml"), "multipart/form-data; boundary=x",
         "multipart/mixed; boundary=x", "text/plain", "x", "\udcff",
     ):  # fmt: skip
         assert refusal_of(stow, b"", kind).http_status == 415, kind

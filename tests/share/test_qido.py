@@ -127,3 +127,10 @@ def test_one_more_than_the_limit_is_asked_for_and_not_shown() -> None:
     assert len(json.loads(write_answer(asked, [found(Level.STUDY)] * 2, BASE))) == 1
     nothing = search(Level.STUDY, ("limit", "0"))
     assert json.loads(write_answer(nothing, [found(Level.STUDY)], BASE)) == []
+
+
+@pytest.mark.parametrize(("enabled", "kind"), [("true", MatchKind.EMPTY), ("false", MatchKind.ANY_OF)])
+def test_no_value_is_matched_where_that_is_asked_for(enabled: str, kind: MatchKind) -> None:
+    parameters = [("AccessionNumber", '""'), ("emptyvaluematching", enabled)]
+    [match] = read_search(Level.STUDY, {}, parameters).query.matches
+    assert match.kind is kind

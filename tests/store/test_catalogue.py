@@ -266,3 +266,20 @@ def test_few_and_many_candidates_give_the_same_answer(
     assert archive.studies(modality, other) == []
     query = Query(level=Level.SERIES, matches=(modality, name))
     assert [one.series_instance_uid for one in archive.store.catalogue.search(query)] == ["1.7.1"]
+
+
+def test_what_has_no_value_is_found_and_counted(archive: Archive) -> None:
+    archive.add("1.8", "1.8.1", AccessionNumber="", InstanceNumber=None, PatientName="")
+    for keyword in ("AccessionNumber", "PatientName"):
+        empty = Match(keyword=keyword, kind=MatchKind.EMPTY, values=())
+        found = archive.studies(empty)
+        assert "1.8" in found
+        assert "1.1" not in found
+    number = Match(keyword="InstanceNumber", kind=MatchKind.EMPTY, values=())
+    query = Query(level=Level.IMAGE, matches=(number,))
+    assert [one.study_instance_uid for one in archive.store.catalogue.search(query)] == ["1.8"]
+    for level in Level:
+        every = Query(level=level, limit=1)
+        count = archive.store.catalogue.count(every, 1000)
+        assert count == len(archive.store.catalogue.search(replace(every, limit=None)))
+        assert archive.store.catalogue.count(every, 2) == 2

@@ -31,6 +31,8 @@ class MatchKind(StrEnum):
     WILDCARD = "wildcard"
     #: From the first to the second value, both included; ``""`` is open.
     RANGE = "range"
+    #: Without a value. PS3.4 C.2.2.2.7.
+    EMPTY = "empty"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,13 @@
 """The size that a compressed image says it has, before a decoder believes it.
 
-In: the first bytes of a JPEG, JPEG-LS or JPEG 2000 code stream.  Out: (rows, columns), or None.
+In: the first bytes of a JPEG, JPEG-LS or JPEG 2000 stream.  Out: (rows, columns), a frame header, None.
 Never: decoding; a decoder allocates what the stream asks for, so that a small file could ask for much.
 """
 
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 
 # ITU-T T.81 table B.1: start of frame, without DHT, JPG, DAC; T.87: SOF55 of JPEG-LS
 _START_OF_FRAME = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
@@ -28,6 +29,23 @@ def find_size(data: bytes) -> tuple[int, int] | None:
     return _jpeg_size(data) if data.startswith(_JPEG) else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """What the frame header of a JPEG or JPEG-LS image says."""
+
+    #: Start of frame, the second byte: 0xC0 baseline, 0xC1 extended, 0xC3 lossless, 0xF7 JPEG-LS.
+    marker: int
+    bits: int
+    rows: int
+    columns: int
+    components: int
+
+
+def read_frame_header(data: bytes) -> Frame | None:
+    """Return the frame header of a JPEG or JPEG-LS image; None where its beginning has none."""
+    return _jpeg_frame(data) if data.startswith(_JPEG) else None
+
+
 def _jpeg_2000_size(data: bytes) -> tuple[int, int] | None:
     if len(data) < 24:
         return None
@@ -36,14 +54,19 @@ def _jpeg_2000_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    frame = _jpeg_frame(data)
+    return (frame.rows, frame.columns) if frame else None
+
+
+def _jpeg_frame(data: bytes) -> Frame | None:
     at = 2
-    while at + 9 <= len(data) and data[at] == 0xFF:
+    while at + 10 <= len(data) and data[at] == 0xFF:
         marker, length = data[at + 1], struct.unpack(">H", data[at + 2 : at + 4])[0]
         if marker == 0xFF:  # fill byte
             at += 1
         elif marker in _START_OF_FRAME:
-            rows, columns = struct.unpack(">2H", data[at + 5 : at + 9])
-            return rows, columns
+            bits, rows, columns, components = struct.unpack(">BHHB", data[at + 4 : at + 10])
+            return Frame(marker=marker, bits=bits, rows=rows, columns=columns, components=components)
         else:
             at += 2 + length
     return None

@@ -1,6 +1,6 @@
-"""An instance handed in as metadata in the DICOM JSON Model, with its bulk data beside it.
+"""An instance handed in as metadata, with its bulk data beside it.
 
-In: JSON by anybody, and the spools of its bulk data.  Out: a data set in Explicit VR Little Endian.
+In: JSON or XML by anybody, and the spools of its bulk data.  Out: a data set, explicit VR little endian.
 Never: an address that is fetched; pixel data in memory; more elements or nesting than the limits.
 
 References
@@ -26,7 +26,16 @@ from pydicom.valuerep import VR, format_number_as_ds
 from wetread.dicom.header import is_uid
 from wetread.dicom.scan import LIMITS
 from wetread.dicom.values import BINARY, Encoding, unpack
+from wetread.dicom.xml_read import decode_xml
 from wetread.errors import MissingAttribute, UnreadableInstance
+from wetread.receive.compressed_part import (
+    BEGINNING_BYTES,
+    Compressed,
+    CompressedBulkData,
+    iter_encapsulated,
+    read_compressed,
+)
+from wetread.receive.multipart import MediaType
 from wetread.receive.spool import Spool
 
 #: Of all metadata in a request, in bytes.
@@ -39,6 +48,7 @@ _MEMORY_LIMIT = 16 << 20
 _PIECE = 1 << 20
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _SOP_CLASS_UID, _SOP_INSTANCE_UID, _CHARACTER_SET = "00080016", "00080018", "00080005"
+_PIXEL_DATA = "7FE00010"
 _UTF_8 = {"vr": "CS", "Value": ["ISO_IR 192"]}
 _VRS = frozenset(str(vr.value) for vr in VR if len(vr.value) == 2)
 #: Values that are bytes, and may be as long as a file.
@@ -64,12 +74,12 @@ class BulkData:
     """A part of the request that metadata may refer to."""
 
     spool: Spool
-    #: Whether these are the bytes of a value, and not of a compressed image.
-    is_plain: bool
+    media_type: MediaType
 
-
-class CompressedBulkData(UnreadableInstance):
-    """Bulk data is taken as application/octet-stream: send compressed images as application/dicom."""
+    @property
+    def is_plain(self) -> bool:
+        """Whether these are the bytes of a value, and not of a compressed image."""
+        return self.media_type.name in ("", "application/octet-stream")
 
 
 def parse_metadata(data: bytes) -> list[Model]:
@@ -93,6 +103,17 @@ def parse_metadata(data: bytes) -> list[Model]:
     return models
 
 
+def parse_xml(data: bytes) -> list[Model]:
+    """Return the data set of a part with metadata in the Native DICOM Model.
+
+    Raises
+    ------
+    UnreadableInstance
+        If it is none, or too large.
+    """
+    return [decode_xml(data)]
+
+
 def name_of(model: Model) -> tuple[str, str]:
     """Return SOP Class and SOP Instance UID.
 
@@ -102,6 +123,26 @@ def name_of(model: Model) -> tuple[str, str]:
         If they are none.
     """
     return _uid(model, _SOP_CLASS_UID, "SOPClassUID"), _uid(model, _SOP_INSTANCE_UID, "SOPInstanceUID")
+
+
+def find_compressed(model: Model, bulk: Mapping[str, BulkData]) -> Compressed | None:
+    """Return what the pixel data of a data set are where they are compressed, None where they are not.
+
+    Raises
+    ------
+    CompressedBulkData
+        If they are nothing that is taken.
+    OSError
+        If they cannot be read again.
+    """
+    address = model.get(_PIXEL_DATA, {}).get("BulkDataURI")
+    found = bulk.get(address) if isinstance(address, str) else None
+    if found is None or found.is_plain:
+        return None
+    if found.spool.error is not None:
+        raise found.spool.error
+    with found.spool.opener(found.spool.path) as file:
+        return read_compressed(found.media_type, file.read(BEGINNING_BYTES))
 
 
 def write_data_set(model: Model, bulk: Mapping[str, BulkData], write: Callable[[memoryview], None]) -> None:
@@ -119,7 +160,7 @@ def write_data_set(model: Model, bulk: Mapping[str, BulkData], write: Callable[[
     UnreadableInstance
         If a value does not fit its VR, or bulk data are not there.
     CompressedBulkData
-        If bulk data are compressed.
+        If bulk data beside the pixel data are compressed.
     OSError
         If bulk data cannot be read again.
     """
@@ -140,6 +181,10 @@ def _write_element(
     tag: str, element: Mapping[str, Any], source: _Source, write: Callable[[memoryview], None]
 ) -> None:
     vr, address = element["vr"], element.get("BulkDataURI")
+    if tag == _PIXEL_DATA and address is not None and source.is_compressed(address):
+        for piece in iter_encapsulated(source.find(address, is_pixel_data=True).spool):
+            write(memoryview(piece))
+        return
     if address is not None and vr in _BYTES:
         for piece in _iter_long(tag, vr, source.find(address).spool):
             write(memoryview(piece))
@@ -176,11 +221,15 @@ class _Source:
         self._bulk = bulk
         self._left = _MEMORY_LIMIT
 
-    def find(self, address: object) -> BulkData:
+    def is_compressed(self, address: object) -> bool:
+        found = self._bulk.get(address) if isinstance(address, str) else None
+        return found is not None and not found.is_plain
+
+    def find(self, address: object, *, is_pixel_data: bool = False) -> BulkData:
         found = self._bulk.get(address) if isinstance(address, str) else None
         if found is None:
             raise UnreadableInstance("Bulk data must be in the same request: no address is ever opened.")
-        if not found.is_plain:
+        if not (found.is_plain or is_pixel_data):
             raise CompressedBulkData
         if found.spool.error is not None:
             raise found.spool.error

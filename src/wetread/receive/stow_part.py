@@ -13,6 +13,8 @@ from typing import Protocol
 
 from wetread.dicom.part10 import TRANSFER_SYNTAX, read_meta
 from wetread.errors import InputError, UnreadableInstance
+from wetread.receive.json_instance import Model
+from wetread.receive.multipart import PartHead
 from wetread.receive.spool import Spool, encode_file_meta
 
 #: Preamble and File Meta Information: real ones have some hundred bytes.
@@ -95,11 +97,13 @@ class InstancePart:
 
 
 class MetadataPart:
-    """Metadata in the DICOM JSON Model."""
+    """Metadata, in JSON or XML."""
 
-    def __init__(self, grow: Callable[[int], None]) -> None:
+    def __init__(self, grow: Callable[[int], None], parse: Callable[[bytes], list[Model]]) -> None:
         # Raises where there are too many.
         self._grow = grow
+        #: Returns the data sets of a part.
+        self.parse = parse
         self.data = bytearray()
 
     def write(self, data: memoryview) -> None:
@@ -115,10 +119,9 @@ class MetadataPart:
 class BulkPart:
     """Bulk data that metadata of the same request refer to."""
 
-    def __init__(self, spool: Spool, location: str, *, is_plain: bool, limit: int) -> None:
+    def __init__(self, spool: Spool, head: PartHead, limit: int) -> None:
         self.spool = spool
-        self.location = location
-        self.is_plain = is_plain
+        self.head = head
         self._limit = limit
 
     def write(self, data: memoryview) -> None:

@@ -15,13 +15,15 @@ from wetread.dicom.part10 import EXPLICIT
 from wetread.domain.problem import ProblemCode
 from wetread.domain.study import Instance
 from wetread.errors import InputError, StorageError
+from wetread.receive.compressed_part import CompressedBulkData, complete
 from wetread.receive.json_instance import (
     METADATA_LIMIT,
     BulkData,
-    CompressedBulkData,
     Model,
+    find_compressed,
     name_of,
     parse_metadata,
+    parse_xml,
     write_data_set,
 )
 from wetread.receive.multipart import Malformed, Multipart, PartHead, TooMany, read_media_type
@@ -49,7 +51,7 @@ NOT_AUTHORIZED = 0x0124
 OTHER_STUDY = 0xA901
 TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122
 
-DICOM, JSON, OCTETS = "application/dicom", "application/dicom+json", "application/octet-stream"
+DICOM, JSON, XML = "application/dicom", "application/dicom+json", "application/dicom+xml"
 _MULTIPART = "multipart/related"
 #: What may follow the last boundary and is read all the same.
 _LONGEST_EPILOGUE = 64 << 10
@@ -191,7 +193,7 @@ class StowRequest:
             finally:
                 part.discard()
         elif isinstance(part, MetadataPart):
-            self._take_metadata(bytes(part.data))
+            self._take_metadata(part)
         elif isinstance(part, BulkPart):
             part.spool.finish()
             self._keep_bulk(part)
@@ -201,11 +203,11 @@ class StowRequest:
         self._root = media_type.name
         if media_type.name == _MULTIPART:
             self._root = media_type.parameters.get("type", "").lower()
-        if self._root not in (DICOM, JSON) and (self._root or media_type.name != _MULTIPART):
+        if self._root not in (DICOM, JSON, XML) and (self._root or media_type.name != _MULTIPART):
             raise StowRefusal(
                 _UNSUPPORTED,
-                "Send multipart/related of application/dicom, or of application/dicom+json with bulk data."
-                " XML is not taken.",
+                "Send multipart/related of application/dicom, or of application/dicom+json or"
+                " application/dicom+xml with bulk data.",
             )
         if media_type.name == _MULTIPART:
             try:
@@ -227,13 +229,13 @@ class StowRequest:
 
     def _open_part(self, head: PartHead) -> Part:
         name = head.media_type.name
-        if name == DICOM or (not name and self._root != JSON):
+        has_metadata = self._root in (JSON, XML)
+        if name == DICOM or (not name and not has_metadata):
             return InstancePart(self._open_spool, self._instance_limit)
-        if name == JSON:
-            return MetadataPart(self._grow_metadata)
-        if head.location and not name.startswith("multipart/") and (self._root == JSON or self._models):
-            is_plain = name in ("", OCTETS)
-            return BulkPart(self._open_spool(), head.location, is_plain=is_plain, limit=self._instance_limit)
+        if name in (JSON, XML):
+            return MetadataPart(self._grow_metadata, parse_metadata if name == JSON else parse_xml)
+        if head.location and not name.startswith("multipart/") and (has_metadata or self._models):
+            return BulkPart(self._open_spool(), head, self._instance_limit)
         self._fail(CANNOT_UNDERSTAND, "A part has a media type that is not taken.", _UNSUPPORTED)
         return SkippedPart()
 
@@ -264,17 +266,18 @@ class StowRequest:
         else:
             self._store(spool, name)
 
-    def _take_metadata(self, data: bytes) -> None:
+    def _take_metadata(self, part: MetadataPart) -> None:
         try:
-            self._models += parse_metadata(data)
+            self._models += part.parse(bytes(part.data))
         except InputError as error:
             self._fail(CANNOT_UNDERSTAND, error.message)
 
     def _keep_bulk(self, part: BulkPart) -> None:
-        before = self._bulk.get(part.location)
+        location = part.head.location
+        before = self._bulk.get(location)
         if before is not None:
             before.spool.discard()
-        self._bulk[part.location] = BulkData(spool=part.spool, is_plain=part.is_plain)
+        self._bulk[location] = BulkData(spool=part.spool, media_type=part.head.media_type)
 
     def _store_model(self, model: Model) -> None:
         name = ("", "")
@@ -282,7 +285,10 @@ class StowRequest:
         try:
             name = name_of(model)
             spool = self._open_spool()
-            spool.begin(encode_file_meta(*name, EXPLICIT))
+            compressed = find_compressed(model, self._bulk)
+            if compressed is not None:
+                model = complete(model, compressed)
+            spool.begin(encode_file_meta(*name, compressed.transfer_syntax_uid if compressed else EXPLICIT))
             write_data_set(model, self._bulk, partial(write_within, spool, limit=self._instance_limit))
             self._store(spool, name)
         except CompressedBulkData as error:

@@ -31,6 +31,9 @@ from wetread.store.matching import MATCHABLE
 MOST_RESULTS = 5000
 _MOST_OFFSET = 1 << 31
 _LONGEST_VALUE, _MOST_VALUES, _MOST_PARAMETERS = 1024, 1000, 256
+_EMPTY_MATCHING = "emptyvaluematching"
+#: What stands for no value. PS3.18 8.3.4.1.
+_NO_VALUE = '""'
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _DATE = re.compile(r"[0-9]{8}")
 _TIME = re.compile(r"[0-9]{2}([0-9]{2}([0-9]{2}(\.[0-9]{1,6})?)?)?")
@@ -82,7 +85,8 @@ def read_search(
         if not is_uid(uid):
             raise InvalidQuery("The address names a UID that is none.", attribute=keyword)
         reader.matches.append(Match(keyword=keyword, kind=MatchKind.ANY_OF, values=(uid,)))
-    for name, value in parameters:
+    # First what says how the others are to be understood.
+    for name, value in sorted(parameters, key=lambda one: one[0] != _EMPTY_MATCHING):
         reader.take(name, value)
     named = {"StudyInstanceUID": Level.STUDY, "SeriesInstanceUID": Level.SERIES}
     known = {named[keyword] for keyword in path}
@@ -152,7 +156,7 @@ class _Reader:
         self.included: set[Tag] = set()
         self.includes_all = False
         self.limit, self.offset = MOST_RESULTS, 0
-        self.is_fuzzy = False
+        self.is_fuzzy = self.matches_empty = False
         self.warnings: list[str] = []
 
     def take(self, name: str, value: str) -> None:
@@ -162,6 +166,8 @@ class _Reader:
             self.offset = min(_number(name, value), _MOST_OFFSET)
         elif name == "fuzzymatching":
             self.is_fuzzy = _truth(name, value)
+        elif name == _EMPTY_MATCHING:
+            self.matches_empty = _truth(name, value)
         elif name == "includefield":
             self._include(value)
         else:
@@ -183,7 +189,9 @@ class _Reader:
             self.warnings.append(f"The attribute {name[:64]} is not matched")
             return
         self.included.add(tags[0])
-        if value:
+        if value == _NO_VALUE and self.matches_empty:
+            self.matches.append(Match(keyword=keyword, kind=MatchKind.EMPTY, values=()))
+        elif value:
             self.matches.append(read_match(keyword, value))
 
 

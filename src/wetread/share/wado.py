@@ -19,13 +19,13 @@ import orjson
 from wetread.dicom.bulk import iter_value
 from wetread.dicom.json_model import with_base
 from wetread.dicom.part10 import BIG_ENDIAN, EXPLICIT, IMPLICIT
+from wetread.dicom.xml_model import encode_xml
 from wetread.errors import NotAcceptable, NotHeld
 from wetread.imaging.frames import iter_frames
 from wetread.imaging.layout import Layouts
 from wetread.imaging.transcode import to_explicit_little_endian
 from wetread.share.accept import DICOM, JSON, OCTETS, XML, MediaType, choose, choose_syntax
 from wetread.share.multipart import Multipart, Part
-from wetread.share.xml_model import encode_xml
 from wetread.store.catalogue import Catalogue, Held
 
 _PIECE = 1 << 20

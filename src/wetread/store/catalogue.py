@@ -112,6 +112,19 @@ class Catalogue:
             return self._search_series(query)
         return self._search_instances(query)
 
+    def count(self, query: Query, most: int) -> int:
+        """Return how many match, whatever the query's limit is; ``most`` where there are more than that."""
+        with self._reading() as connection:
+            if query.level is Level.STUDY:
+                statement = select(schema.study.c.study_instance_uid).where(*where_study(query))
+                statement = statement.where(*_few(connection, query))
+            elif query.level is Level.SERIES:
+                statement = _series_matching(query).where(*_few(connection, query))
+            else:
+                statement = matching_objects(query, with_metadata=False)
+            counted = statement.order_by(None).limit(most).subquery()
+            return int(connection.execute(select(func.count()).select_from(counted)).scalar_one())
+
     def list_held(
         self, study_instance_uid: str, series_instance_uid: str = "", sop_instance_uid: str = ""
     ) -> list[Held]:
@@ -219,21 +232,10 @@ class Catalogue:
         ]
 
     def _search_series(self, query: Query) -> list[Found]:
-        study, series = schema.study.c, schema.series.c
-        statement = (
-            select(
-                series.study_instance_uid,
-                series.series_instance_uid,
-                series.instance_count,
-                series.head,
-                study.source,
-            )
-            .join(schema.study, study.study_instance_uid == series.study_instance_uid)
-            .where(series_stands(), *where_study(query), *where_series(query))
-        )
+        series = schema.series.c
         order = (*_NEWEST, series.series_number, series.series_instance_uid)
         with self._reading() as connection:
-            statement = statement.where(*_few(connection, query)).order_by(*order)
+            statement = _series_matching(query).where(*_few(connection, query)).order_by(*order)
             rows = connection.execute(_page(statement, query)).all()
             uids = list(dict.fromkeys(row.study_instance_uid for row in rows))
             counts = {
@@ -318,6 +320,21 @@ def _held(row: Mapping[Any, Any]) -> Held:
         transfer_syntax_uid=row["transfer_syntax_uid"],
         content_digest=row["content_digest"],
         document_id=row["document_id"],
+    )
+
+
+def _series_matching(query: Query) -> Select[Any]:
+    study, series = schema.study.c, schema.series.c
+    return (
+        select(
+            series.study_instance_uid,
+            series.series_instance_uid,
+            series.instance_count,
+            series.head,
+            study.source,
+        )
+        .join(schema.study, study.study_instance_uid == series.study_instance_uid)
+        .where(series_stands(), *where_study(query), *where_series(query))
     )
 
 

@@ -123,9 +123,8 @@ def where_instance(query: Query, columns: Any) -> list[ColumnElement[bool]]:
 def series_stands(series: Any = _series) -> ColumnElement[bool]:
     """Return the condition that a series is of images, or of a Reading that was not superseded."""
     reading = schema.reading.c
-    return series.reading_id.is_(None) | exists(
-        select(reading.id).where(reading.id == series.reading_id, ~reading.superseded)
-    )
+    standing = exists(select(reading.id).where(reading.id == series.reading_id, ~reading.superseded))
+    return or_(series.reading_id.is_(None), standing)
 
 
 def _conditions(query: Query, level: Level) -> list[ColumnElement[bool]]:
@@ -149,6 +148,8 @@ def _condition(match: Match, one: Matchable, query: Query) -> ColumnElement[bool
 def _compare(match: Match, one: Matchable, query: Query) -> ColumnElement[bool]:
     if match.kind is MatchKind.RANGE:
         return _between(match, one)
+    if match.kind is MatchKind.EMPTY:
+        return one.column.is_(None) if one.kind is _Kind.NUMBER else one.column == ""
     if one.kind is _Kind.NAME:
         return or_(*(_is_named(one.column, value, is_fuzzy=query.is_fuzzy) for value in match.values))
     if one.kind is _Kind.NUMBER:

@@ -72,13 +72,13 @@ def _where(given: frozenset[str], study: Any, series: Any, instance: Any) -> lis
     return conditions
 
 
-def matching_objects(query: Query) -> Select[Any]:
-    """Return the query for the objects that match, with their headers."""
+def matching_objects(query: Query, *, with_metadata: bool = True) -> Select[Any]:
+    """Return the query for the objects that match."""
     study, series = schema.study.c, schema.series.c
     one, document, reading = schema.instance.c, schema.document.c, schema.reading.c
     above = [*where_study(query), *where_series(query)]
     arrived = (
-        select(*_columns_of_instance(with_metadata=True), study.source)
+        select(*_columns_of_instance(with_metadata=with_metadata), study.source)
         .join(schema.study, study.study_instance_uid == one.study_instance_uid)
         .join(
             schema.series,
@@ -90,7 +90,7 @@ def matching_objects(query: Query) -> Select[Any]:
         .where(_is_no_document(), *above, *where_instance(query, one))
     )
     made = (
-        select(*_columns_of_document(with_metadata=True), study.source)
+        select(*_columns_of_document(with_metadata=with_metadata), study.source)
         .join(schema.reading, reading.id == document.reading_id)
         .join(schema.study, study.study_instance_uid == reading.study_instance_uid)
         .join(

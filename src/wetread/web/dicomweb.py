@@ -19,6 +19,7 @@ from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 
 from wetread.dicom.header import is_uid
+from wetread.dicom.xml_model import encode_xml
 from wetread.domain.query import Level
 from wetread.errors import InvalidQuery
 from wetread.identity import Permission
@@ -28,7 +29,6 @@ from wetread.share.multipart import Multipart, Part
 from wetread.share.qido import Search, read_search, write_answer
 from wetread.share.rendered import read_rendering
 from wetread.share.wado import Payload, Wado, read_frame_list
-from wetread.share.xml_model import encode_xml
 from wetread.store.catalogue import Held
 from wetread.store.studies import StudyRow
 from wetread.web.access import needs
@@ -37,6 +37,8 @@ from wetread.web.guard import LOOPBACK_HOSTS
 from wetread.web.site import Site
 
 PREFIX = "/dicom-web"
+#: Results that are counted beyond those that are answered: more would take longer than the answer.
+MOST_COUNTED = 10_000
 #: Sent at a time.
 _PIECE = 2 << 20
 #: Images and headers name the patient.
@@ -79,7 +81,7 @@ def _searching(site: Site, level: Level) -> Callable[..., Response]:
         eyes.note_query(f"DICOMweb query for {level.value.lower()}")
         found = site.store.catalogue.search(asked.query)
         body = write_answer(asked, found, base_url(request))
-        warnings = _warnings(asked, len(found))
+        warnings = _warnings(asked, _remaining(site, asked, len(found)))
         return _written(body, chosen, {"Warning": warnings} if warnings else {})
 
     return search
@@ -100,10 +102,20 @@ def _written(body: bytes, chosen: MediaType, headers: dict[str, str]) -> Respons
     return Response(b"".join(multipart), media_type=multipart.media_type, headers=headers)
 
 
-def _warnings(asked: Search, count: int) -> str:
+def _remaining(site: Site, asked: Search, count: int) -> int:
+    """Return how many more there are than are answered."""
+    if count <= asked.limit:
+        return 0
+    before = asked.query.offset + asked.limit
+    return site.store.catalogue.count(asked.query, before + MOST_COUNTED) - before
+
+
+def _warnings(asked: Search, remaining: int) -> str:
     texts = list(asked.warnings)
-    if count > asked.limit:
-        texts.append("There are additional results that can be requested")
+    if remaining:
+        # PS3.18 8.3.4.4 gives the words.
+        more = f"more than {remaining - 1}" if remaining >= MOST_COUNTED else str(remaining)
+        texts.append(f"There are {more} additional results that can be requested")
     return ", ".join(f'299 wetread: "{text}"' for text in texts)
 
 

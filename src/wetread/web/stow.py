@@ -22,13 +22,13 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from wetread.dicom.xml_model import encode_xml
 from wetread.identity import Permission, Principal, PrincipalKind
 from wetread.receive.stow import Stow
 from wetread.receive.stow_answer import StowAnswer
 from wetread.receive.stow_request import Handing, StowRefusal, StowRequest
 from wetread.receive.trail import Sender
 from wetread.share.accept import JSON, XML, MediaType, choose, read_accept
-from wetread.share.xml_model import encode_xml
 from wetread.web.access import Who, address_of, needs
 from wetread.web.dicomweb import PREFIX, base_url
 from wetread.web.site import Site
