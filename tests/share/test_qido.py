@@ -10,7 +10,8 @@ import pytest
 from wetread.domain.query import Level, Match, MatchKind
 from wetread.errors import InvalidQuery
 from wetread.share.qido import MOST_RESULTS, read_match, read_search, write_answer
-from wetread.store.catalogue import Counts, Found
+from wetread.store.catalogue import Found
+from wetread.store.holdings import Counts
 
 BASE = "http://x/dicom-web"
 HEADER = {

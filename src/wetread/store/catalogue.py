@@ -10,7 +10,7 @@ is the document; its file beside the images is not shown twice.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -36,24 +36,14 @@ from wetread.sealed import SealError
 from wetread.store import schema
 from wetread.store.blobs import Blobs, storage_error
 from wetread.store.catalogued import pack_metadata, unpack_metadata
+from wetread.store.holdings import BATCH, Counts, batches, count_studies, find_heads
 from wetread.store.matching import candidates, series_stands, where_series, where_study
 from wetread.store.objects import Place, matching_objects, objects_at
 
-#: Rows that are read at a time.
-_BATCH = 500
 #: So many studies are named one by one.
 _FEW = 1000
 #: All in one direction: the index ``study_by_date`` is walked backwards, nothing is sorted.
 _NEWEST = [schema.study.c[name].desc() for name in ("study_date", "study_time", "study_instance_uid")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """What a study holds."""
-
-    series: int
-    instances: int
-    modalities: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,12 +167,12 @@ class Catalogue:
         place = Place(study_instance_uid, series_instance_uid, sop_instance_uid)
         query = objects_at(place, with_metadata=True)
         with self._reading() as connection:
-            rows = connection.execute(query, place.values, execution_options={"yield_per": _BATCH})
+            rows = connection.execute(query, place.values, execution_options={"yield_per": BATCH})
             for row in rows.mappings():
                 held = _held(row)
                 yield held, self._metadata(held, row["metadata"])
 
-    def describe_missing(self, limit: int = _BATCH) -> int:
+    def describe_missing(self, limit: int = BATCH) -> int:
         """Make headers that an earlier version did not keep; returns how many, 0 where none is missing."""
         count = 0
         for table in (schema.instance, schema.document):
@@ -210,14 +200,8 @@ class Catalogue:
             statement = statement.where(*_few(connection, query)).order_by(*_NEWEST)
             rows = connection.execute(_page(statement, query)).all()
             uids = [row.study_instance_uid for row in rows]
-            counts = {
-                uid: counts for some in _batches(uids) for uid, counts in _count(connection, some).items()
-            }
-            heads = {
-                uid: head
-                for some in _batches(uids)
-                for uid, head in _heads_of_studies(connection, some).items()
-            }
+            counts = count_studies(connection, uids)
+            heads = find_heads(connection, uids)
         headers = self._headers(heads.values())
         empty = Counts(series=0, instances=0, modalities=())
         return [
@@ -238,9 +222,7 @@ class Catalogue:
             statement = _series_matching(query).where(*_few(connection, query)).order_by(*order)
             rows = connection.execute(_page(statement, query)).all()
             uids = list(dict.fromkeys(row.study_instance_uid for row in rows))
-            counts = {
-                uid: counts for some in _batches(uids) for uid, counts in _count(connection, some).items()
-            }
+            counts = count_studies(connection, uids)
         headers = self._headers(row.head for row in rows)
         return [
             Found(
@@ -276,7 +258,7 @@ class Catalogue:
     def _headers(self, uids: Iterable[str]) -> dict[str, bytes]:
         """Return the headers of objects by UID."""
         headers: dict[str, bytes] = {}
-        for some in _batches(list(dict.fromkeys(uids))):
+        for some in batches(list(dict.fromkeys(uids))):
             place = Place(sop_instance_uids=some)
             with self._reading() as connection:
                 query = objects_at(place, with_metadata=True)
@@ -350,45 +332,6 @@ def _few(connection: Connection, query: Query) -> list[ColumnElement[bool]]:
 
 def _page(statement: Select[Any], query: Query) -> Select[Any]:
     return statement.limit(query.limit).offset(query.offset or None)
-
-
-def _count(connection: Connection, uids: Collection[str]) -> dict[str, Counts]:
-    """Return what studies hold."""
-    series = schema.series.c
-    query = (
-        select(series.study_instance_uid, series.modality, func.count(), func.sum(series.instance_count))
-        .where(series.study_instance_uid.in_(uids), series_stands())
-        .group_by(series.study_instance_uid, series.modality)
-        .order_by(series.modality)
-    )
-    by_study: dict[str, list[tuple[str, int, int]]] = {}
-    for uid, modality, count, instances in connection.execute(query):
-        by_study.setdefault(uid, []).append((modality, int(count), int(instances)))
-    return {
-        uid: Counts(
-            series=sum(count for _, count, _ in rows),
-            instances=sum(instances for _, _, instances in rows),
-            modalities=tuple(modality for modality, _, _ in rows if modality),
-        )
-        for uid, rows in by_study.items()
-    }
-
-
-def _heads_of_studies(connection: Connection, uids: Collection[str]) -> dict[str, str]:
-    """Return the object that speaks for each study: of its lowest series of images, or of a result."""
-    series = schema.series.c
-    query = (
-        select(series.study_instance_uid, series.head)
-        .where(series.study_instance_uid.in_(uids), series_stands())
-        # What comes last is kept: images before results.
-        .order_by(series.reading_id.is_(None), series.series_instance_uid.desc())
-    )
-    return {row.study_instance_uid: row.head for row in connection.execute(query)}
-
-
-def _batches(uids: list[str]) -> Iterator[tuple[str, ...]]:
-    for start in range(0, len(uids), _BATCH):
-        yield tuple(uids[start : start + _BATCH])
 
 
 def _bare_header(held: Held) -> JsonHeader:
