@@ -22,6 +22,7 @@ from wetread.domain.model import Model
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import Acceptance
 from wetread.errors import ConfigError, StorageError, UnsafeBinding, WetreadError
+from wetread.fetch.web import check_token
 from wetread.identity import Identity, make_identity
 from wetread.inventory import Inventory
 from wetread.network import client_context, renewing_context, server_context
@@ -155,6 +156,10 @@ def check_certificates(config: Config) -> None:
     for destination in config.destinations:
         if destination.needs_tls:
             client_context(destination.client_tls)
+    for pacs in config.pacs:
+        check_token(pacs)
+        if pacs.needs_tls:
+            client_context(pacs.client_tls)
 
 
 def check_users(config: Config, identity: Identity) -> None:

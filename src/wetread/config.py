@@ -18,6 +18,7 @@ from wetread.deliver.destination import Destination, Verify, parse_destination, 
 from wetread.deliver.retry import RetryPlan
 from wetread.deliver.syslog import AuditSettings, read_collector
 from wetread.errors import ConfigError, UnsafeBinding
+from wetread.fetch.pacs import Pacs, check_pacs, read_pacs
 from wetread.identity.settings import OidcSettings, SignInSettings, is_loopback_name
 from wetread.match import Rule, default_rules, parse_rules
 from wetread.network import ServerTls, make_server_tls
@@ -142,6 +143,8 @@ class Config:
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     encryption: EncryptionSettings = field(default_factory=EncryptionSettings)
     destinations: tuple[Destination, ...] = ()
+    #: Systems that are asked and fetched from.
+    pacs: tuple[Pacs, ...] = ()
     rules: tuple[Rule, ...] = field(default_factory=default_rules)
     #: Folders of model packages beside the built-in ones.
     models: tuple[Path, ...] = ()
@@ -184,11 +187,13 @@ def _read(name: str, value: Any, folder: Path) -> Any:
     if name == "data":
         _check_type(name, value, str)
         return folder / value
-    if name not in ("destinations", "rules", "models"):
+    if name not in ("destinations", "pacs", "rules", "models"):
         raise unknown_word(name, "", [one.name for one in fields(Config)])
     _check_type(name, value, list)
     if name == "destinations":
         return tuple(read_destination(one, folder) for one in value)
+    if name == "pacs":
+        return tuple(read_pacs(one, folder) for one in value)
     return parse_rules(value) if name == "rules" else tuple(folder / one for one in value)
 
 
@@ -224,6 +229,7 @@ def check_config(config: Config) -> None:
     check_dicom(config.dicom)
     check_hl7(config.hl7)
     read_collector(config.audit)
+    check_pacs(config.pacs)
     names = [destination.name for destination in config.destinations]
     for name in names:
         if names.count(name) > 1:

@@ -17,14 +17,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from wetread.assemble import NOTHING_TOLD, Arrival, check_completeness
+from wetread.domain.fetching import FetchState, Purpose
 from wetread.domain.notice import Told
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import DeliveryState
-from wetread.engine import OPEN_STATES, Engine
+from wetread.engine import OPEN_STATES, Engine, Job
 from wetread.errors import AssociationRejected, PeerUnreachable
 from wetread.outbox import Outbox, Parcel
 from wetread.path import delivery_job, reading_job
 from wetread.steps import DeliverySteps, KeepingSteps, ReadingSteps
+from wetread.steps.priors import PriorSteps
 from wetread.store import Store
 from wetread.store.deliveries import DeliveryRow
 from wetread.store.history import Event
@@ -35,6 +37,8 @@ from wetread.waits import Backoff, Waits
 SWEEP_S = 10.0
 #: Look at deliveries at most this often, and spend at most this share of the time on it.
 LEAST_S = 1.0
+#: Look again after this time at what waits for something that tells nobody.
+HELD_BACK_S = 1.0
 MOST_SHARE = 0.1
 #: Between the tries of a reading that could not be kept, e.g. for want of space: the model runs each time.
 READ_WAITS_S = (5.0, 30.0, 60.0)
@@ -66,6 +70,10 @@ class Dispatcher:
     engine: Engine
     clock: Callable[[], datetime]
     keeping: KeepingSteps
+    #: None: nobody is asked for priors.
+    priors: PriorSteps | None = None
+    #: Readings of a backfill that are begun at once.
+    backfill_readings: int = 1
     waits: Waits = field(default_factory=Waits)
     outbox: Outbox = field(default_factory=Outbox)
     backoff: Backoff = field(default_factory=lambda: Backoff(READ_WAITS_S))
@@ -104,8 +112,11 @@ class Dispatcher:
         """Start what is due; returns how long nothing new can become due by itself, in s."""
         wait_s = SWEEP_S
         due = self.store.studies.list_due()
-        self.waits.forget_others({row.study_instance_uid for row in due})
         told = self.store.notices.tell([row.study_instance_uid for row in due]) if due else {}
+        studies = {row.study_instance_uid for row in due}
+        self.waits.forget_others(set(studies))
+        if self.priors is not None:
+            self.priors.end_round(studies)
         for row in due:
             wait_s = min(wait_s, self._consider_safely(row, told.get(row.study_instance_uid, NOTHING_TOLD)))
         if sweep:
@@ -165,6 +176,8 @@ class Dispatcher:
             return SWEEP_S
 
     def _consider(self, row: StudyRow, told: Told) -> float:
+        # From the first image on: while the rest arrives, its priors may come.
+        priors_wait_s = self.priors.wait_s(row) if self.priors is not None else 0.0
         arrival = Arrival(
             instance_count=row.instance_count,
             covered_count=row.covered_count,
@@ -177,7 +190,9 @@ class Dispatcher:
         quiet_s = self.reading.quiet_s(row.study_instance_uid)
         completeness = check_completeness(arrival, quiet_s)
         if not completeness.is_complete:
-            return completeness.wait_s
+            return min(completeness.wait_s, priors_wait_s or completeness.wait_s)
+        if priors_wait_s or self._is_held_back(row):
+            return priors_wait_s or HELD_BACK_S
         begun = self.store.studies.begin_revision(row.study_instance_uid, completeness.cause, now)
         if begun is not None:
             self.store.history.add(
@@ -191,6 +206,8 @@ class Dispatcher:
             )
             if completeness.missing:
                 self._note_missing(begun, completeness.missing)
+            if self.priors is not None:
+                self.priors.tell(row, begun.revision)
             self._enqueue_reading(row.study_instance_uid, begun.revision)
         return SWEEP_S
 
@@ -208,8 +225,23 @@ class Dispatcher:
             )
         )
 
+    def _is_held_back(self, row: StudyRow) -> bool:
+        """Tell whether the rest of a study is being fetched, or a backfill waits for what is live."""
+        study, is_backfill = row.study_instance_uid, row.purpose is Purpose.BACKFILL
+        states = (FetchState.FETCHING, FetchState.WAITING) if is_backfill else (FetchState.FETCHING,)
+        if self.store.fetches.is_open(study, *states):
+            return True
+        if not is_backfill:
+            return False
+        unfinished = len(self.store.studies.list_unfinished_revisions())
+        return unfinished >= self.backfill_readings or self.store.purposes.has_live_waiting()
+
     def _enqueue_reading(self, study: str, revision: int) -> None:
-        self.engine.enqueue(reading_job(study, revision, self.reading.urgency(study)))
+        self.engine.enqueue(self._job(study, revision))
+
+    def _job(self, study: str, revision: int, attempt: int = 1) -> Job:
+        urgency, is_backfill = self.reading.urgency(study), self.reading.is_backfill(study)
+        return reading_job(study, revision, urgency, attempt, is_backfill=is_backfill)
 
     def _resume_readings(self) -> None:
         jobs = {key.rsplit("/", 1)[0] for key in self.engine.list_open("read/")}
@@ -231,7 +263,7 @@ class Dispatcher:
             # was full, or we were killed so often that the engine gave it up. Models run apart: no study
             # can kill us.
             if self.backoff.is_due((study, revision), number):
-                self.engine.enqueue(reading_job(study, revision, self.reading.urgency(study), number + 1))
+                self.engine.enqueue(self._job(study, revision, number + 1))
         else:
             # The engine gave it up: say so on the study instead of waiting for ever.
             self.reading.stop(study, revision, f"{ProblemCode.INTERNAL_ERROR} {state}")

@@ -25,7 +25,10 @@ In: facts as keyword arguments.  Out: a sentence that says what to do.  Never: p
    │  ├─ PeerNotTrusted
     │  ├─ AssociationRejected
     │  ├─ NotAcknowledged
-    │  └─ NotFoundAtPeer
+    │  ├─ NotFoundAtPeer
+    │  ├─ QueryRefused
+    │  ├─ TooManyMatches
+    │  └─ RetrieveRefused
     ├─ ConfigError           our operator
     │  ├─ InvalidRule
     │  ├─ UnknownModel
@@ -192,6 +195,24 @@ class NotFoundAtPeer(PeerError):
     """The destination acknowledged the object but does not list it: ask its administrator."""
 
     code = "not-found-at-peer"
+
+
+class QueryRefused(PeerError):
+    """The PACS does not answer the question: let our AE title ask there, see its status."""
+
+    code = "query-refused"
+
+
+class TooManyMatches(PeerError):
+    """The PACS has more studies of one day than are taken: raise maximum_matches."""
+
+    code = "too-many-matches"
+
+
+class RetrieveRefused(PeerError):
+    """The PACS does not hand out what was asked for: see its status, and what our AE title may there."""
+
+    code = "retrieve-refused"
 
 
 class ConfigError(WetreadError):

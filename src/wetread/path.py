@@ -27,6 +27,8 @@ READ_QUEUE = Queue(name="read", concurrency=1)
 DELIVER_QUEUE = Queue(name="deliver", concurrency=8, partitioned=True)
 #: Lower runs first; room is left between for what comes later.
 URGENCY = {Priority.STAT: 10, Priority.URGENT: 20, Priority.ROUTINE: 30}
+#: Of a backfill, whatever its rule says: behind everything that is live.
+BACKFILL_PRIORITY = 90
 #: The engine's numbers end here.
 _LAST_TURN = 2**31 - 1
 #: What passes by itself: the study stays unfinished, and ``dispatch`` has it read again.
@@ -103,14 +105,16 @@ class StudyPath:
             self.reading.note_waiting(study, revision, code)
 
 
-def reading_job(study: str, revision: int, urgency: Priority, attempt: int = 1) -> Job:
+def reading_job(
+    study: str, revision: int, urgency: Priority, attempt: int = 1, *, is_backfill: bool = False
+) -> Job:
     """Return the job that reads a revision."""
     return Job(
         workflow="read_study",
         queue=READ_QUEUE.name,
         key=f"read/{study}/{revision}/{attempt}",
         arguments=(study, revision, attempt),
-        priority=URGENCY[urgency],
+        priority=BACKFILL_PRIORITY if is_backfill else URGENCY[urgency],
     )
 
 

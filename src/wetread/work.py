@@ -12,7 +12,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -22,10 +22,16 @@ from wetread.dispatch import Dispatcher
 from wetread.domain.model import Model
 from wetread.engine import ALONE, Engine, Queue, engine_url
 from wetread.errors import ConfigError
+from wetread.fetcher import Fetcher
 from wetread.heartbeat import Heartbeat
 from wetread.infer.process import run_job
 from wetread.path import DELIVER_QUEUE, READ_QUEUE, StudyPath
+from wetread.receive.fetched import FetchedIntake, make_fetched_intake
 from wetread.steps import DeliverySteps, KeepingSteps, ReadingSteps
+from wetread.steps.backfilling import BackfillSteps
+from wetread.steps.fetching import FetchSteps
+from wetread.steps.priors import PriorSteps
+from wetread.steps.watching import WatchSteps
 from wetread.store import Store, open_store
 from wetread.store.place import take_place
 from wetread.store.settings import read_database_url
@@ -46,9 +52,17 @@ class Work:
     dispatcher: Dispatcher
     #: None where the data folder is ours alone.
     heartbeat: Heartbeat | None
+    #: One for each PACS.
+    fetchers: tuple[Fetcher, ...] = ()
+    #: Takes in what they fetch; None where there are none.
+    fetched: FetchedIntake | None = None
 
     def stop(self) -> None:
         """Stop working; what is in flight goes on at the next start, or elsewhere."""
+        for fetcher in self.fetchers:
+            fetcher.stop()
+        if self.fetched is not None:
+            self.fetched.close()
         self.dispatcher.stop()
         if self.heartbeat is not None:
             self.heartbeat.stop_watching()
@@ -104,11 +118,7 @@ def start_work(config: Config, store: Store, worker_id: str, models: Mapping[str
         reading, delivery, lambda job: engine.enqueue(job), tried=lambda: dispatcher.wake_tried()
     )
     url = read_database_url(config.store)
-    queues: tuple[Queue, ...] = (
-        replace(READ_QUEUE, concurrency=config.work.readings),
-        # A place for each, or as many that hang would keep the others waiting.
-        replace(DELIVER_QUEUE, concurrency=max(DELIVER_QUEUE.concurrency, len(destinations))),
-    )
+    queues = _make_queues(config)
     heartbeat = None
     if url:
         # Before the first job is taken: else it would look like that of a dead one. And beating from the
@@ -119,12 +129,78 @@ def start_work(config: Config, store: Store, worker_id: str, models: Mapping[str
         queues = tuple(replace(queue, polling_interval_s=_SHARED_POLLING_S) for queue in queues)
     engine = Engine(url or engine_url(config.data), path.workflows(), queues, worker_id)
     keeping = KeepingSteps(store=store, policy=retention_policy(config), clock=now)
-    dispatcher = Dispatcher(store, reading, delivery, engine, now, keeping)
+    fetchers, fetched = _make_fetchers(config, store, lambda: dispatcher.wake())
+    priors = _make_priors(config, store, partial(_wake, fetchers))
+    most = max(1, config.work.readings)
+    dispatcher = Dispatcher(
+        store, reading, delivery, engine, now, keeping, priors=priors, backfill_readings=most
+    )
     engine.start()
     if heartbeat is not None:
         heartbeat.start_watching(engine)
     dispatcher.start()
-    return Work(store=store, worker_id=worker_id, engine=engine, dispatcher=dispatcher, heartbeat=heartbeat)
+    for fetcher in fetchers:
+        fetcher.start()
+    return Work(
+        store=store,
+        worker_id=worker_id,
+        engine=engine,
+        dispatcher=dispatcher,
+        heartbeat=heartbeat,
+        fetchers=fetchers,
+        fetched=fetched,
+    )
+
+
+def _make_queues(config: Config) -> tuple[Queue, ...]:
+    return (
+        replace(READ_QUEUE, concurrency=config.work.readings),
+        # A place for each, or as many that hang would keep the others waiting.
+        replace(DELIVER_QUEUE, concurrency=max(DELIVER_QUEUE.concurrency, len(config.destinations))),
+    )
+
+
+def _wake(fetchers: tuple[Fetcher, ...]) -> None:
+    for fetcher in fetchers:
+        fetcher.wake()
+
+
+def _make_priors(config: Config, store: Store, wanted: Callable[[], None]) -> PriorSteps:
+    asked = tuple(one for one in config.pacs if one.priors.on)
+    return PriorSteps(store=store, pacs=asked, clock=now, wanted=wanted)
+
+
+def _make_fetchers(
+    config: Config, store: Store, wake: Callable[[], None]
+) -> tuple[tuple[Fetcher, ...], FetchedIntake | None]:
+    """Return who fetches from each PACS, and who takes that in."""
+    if not config.pacs:
+        return (), None
+    limit = config.dicom.maximum_instance_mb << 20
+    fetched = make_fetched_intake(store, config.dicom.aet, limit, lambda _study, _acceptance: wake())
+    fetching = FetchSteps(
+        store=store,
+        pacs={pacs.name: pacs for pacs in config.pacs},
+        begin_taking=fetched.begin,
+        own_aet=config.dicom.aet,
+        clock=now,
+        settled=wake,
+    )
+    watching = WatchSteps(store=store, rules=config.rules, clock=now)
+    backfilling = BackfillSteps(store=store, rules=config.rules, clock=now)
+    priors = _make_priors(config, store, lambda: None)
+    fetchers = tuple(
+        Fetcher(
+            pacs=pacs,
+            store=store,
+            fetching=fetching,
+            watching=watching,
+            priors=priors,
+            backfilling=backfilling,
+        )
+        for pacs in config.pacs
+    )
+    return fetchers, fetched
 
 
 def check_worker(config: Config) -> None:

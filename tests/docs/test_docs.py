@@ -43,7 +43,7 @@ def test_commands_exist_with_their_options(page: Path) -> None:
             continue
         words = shlex.split(line, comments=True)[1:]
         command = group.commands[words[0]]
-        if hasattr(command, "commands"):
+        if hasattr(command, "commands") and not words[1].startswith("--"):
             command = command.commands[words[1]]
         known = {name for parameter in command.params for name in parameter.opts}
         used = {word for word in words if word.startswith("--")}

@@ -11,11 +11,13 @@ import sys
 import typer
 
 from wetread.cli.audit import audit_app
+from wetread.cli.backfill import backfill_app
 from wetread.cli.backup import backup, restore
 from wetread.cli.certificates import certificates
 from wetread.cli.console import console
 from wetread.cli.deliveries import deliveries_app
 from wetread.cli.explain import explain
+from wetread.cli.fetch import fetch_app
 from wetread.cli.images import analyze, send
 from wetread.cli.keys import keys_app
 from wetread.cli.models import models_app
@@ -52,6 +54,8 @@ for command in (
     app.command()(command)
 app.add_typer(models_app, name="models")
 app.add_typer(deliveries_app, name="deliveries")
+app.add_typer(fetch_app, name="fetch")
+app.add_typer(backfill_app, name="backfill")
 app.add_typer(retention_app, name="retention")
 app.add_typer(users_app, name="users")
 app.add_typer(tokens_app, name="tokens")

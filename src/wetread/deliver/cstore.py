@@ -12,27 +12,25 @@ taken: A9xx, Cxxx, 0111, 0117, 0122 and a presentation context that was not acce
 from __future__ import annotations
 
 import logging
-import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE, _config, build_context, evt
+from pynetdicom import _config, build_context
 from pynetdicom.dsutils import split_dataset
 from pynetdicom.presentation import PresentationContext
 
-from wetread.deliver.checkpoint import Checkpoint
 from wetread.deliver.destination import Destination
 from wetread.deliver.outcome import Outcome, failed, sent
-from wetread.deliver.secure import connection_error, destination_context, telling_socket
+from wetread.deliver.secure import callee_of
 from wetread.deliver.words import keep_known_words
-from wetread.dicom.timers import steady_timers
+from wetread.dicom import scu
+from wetread.dicom.scu import MAXIMUM_CONTEXTS
 from wetread.domain.document import Document
 from wetread.errors import (
-    AssociationRejected,
     NotAcknowledged,
     PeerError,
     PeerUnreachable,
@@ -44,10 +42,6 @@ logger = logging.getLogger(__name__)
 
 # Bytes go as they are, in pieces: no decoding, no re-encoding, no whole file in memory.
 _config.STORE_SEND_CHUNKED_DATASET = True
-_config.LOG_HANDLER_LEVEL = "none"
-
-#: Presentation context IDs are the odd numbers up to 255 (PS3.8 9.3.2.2).
-MAXIMUM_CONTEXTS = 128
 
 #: (done, all)
 Progress = Callable[[int, int], None]
@@ -132,8 +126,9 @@ def _contexts(batch: Iterable[Item]) -> list[PresentationContext]:
     return [build_context(sop_class, syntax) for sop_class, syntax in pairs]
 
 
-@contextmanager
-def open_association(destination: Destination, contexts: list[PresentationContext]) -> Iterator[Any]:
+def open_association(
+    destination: Destination, contexts: list[PresentationContext]
+) -> AbstractContextManager[Any]:
     """Associate, and release or abort at the end.
 
     Raises
@@ -141,68 +136,7 @@ def open_association(destination: Destination, contexts: list[PresentationContex
     PeerUnreachable, PeerNotTrusted, AssociationRejected
         If there is no association.
     """
-    entity = AE(destination.calling_aet)
-    entity.connection_timeout = destination.connect_timeout_s
-    entity.acse_timeout = destination.timeout_s
-    entity.dimse_timeout = destination.timeout_s
-    entity.network_timeout = destination.timeout_s
-    handlers: list[Any] = [
-        (evt.EVT_CONN_OPEN, _set_up, [destination.timeout_s]),
-        (evt.EVT_ABORTED, _let_go),
-        (evt.EVT_RELEASED, _let_go),
-    ]
-    errors: list[Exception] = []
-    tls = None
-    if destination.tls:
-        context = destination_context(destination)
-        context.sslsocket_class = telling_socket(errors)
-        tls = (context, destination.host)
-    try:
-        association = entity.associate(
-            destination.host,
-            destination.port,
-            contexts=contexts,
-            ae_title=destination.aet,
-            evt_handlers=handlers,
-            tls_args=tls,
-        )
-    except OSError as error:  # the name does not resolve
-        raise PeerUnreachable(destination=destination.name, reason=str(error)) from error
-    if not association.is_established:
-        raise (
-            connection_error(destination, errors[0]) if errors else _no_association(destination, association)
-        )
-    try:
-        yield association
-    finally:
-        if association.is_established:
-            association.release()
-
-
-def _set_up(event: Any, timeout_s: float) -> None:
-    event.assoc._reactor_checkpoint = Checkpoint(event.assoc)
-    steady_timers(event.assoc.dul)
-    connection = event.assoc.dul.socket.socket
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # A peer that stops reading must not hold us for ever.
-    connection.settimeout(timeout_s)
-
-
-def _let_go(event: Any) -> None:
-    # Sending waits without limit until the association's thread pauses (``Association.send_c_store``);
-    # one that ends at that moment never would.
-    event.assoc._is_paused = True
-
-
-def _no_association(destination: Destination, association: Any) -> PeerError:
-    if association.is_rejected:
-        answer = association.acceptor.primitive
-        return AssociationRejected(destination=destination.name, reason=answer.reason_str)
-    if association.acceptor.primitive is not None and not association.accepted_contexts:
-        return AssociationRejected(
-            "The destination takes none of the offered objects.", destination=destination.name
-        )
-    return PeerUnreachable(destination=destination.name)
+    return scu.open_association(callee_of(destination), contexts)
 
 
 def _send_one(association: Any, item: Item) -> Outcome:

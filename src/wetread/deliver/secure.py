@@ -6,11 +6,26 @@ In: a destination.  Out: a context, and the error to report.  Never: a certifica
 from __future__ import annotations
 
 import ssl
-from typing import Any
+from dataclasses import replace
 
 from wetread.deliver.destination import Destination
-from wetread.errors import ConfigError, PeerError, PeerNotTrusted, PeerUnreachable
-from wetread.network import client_context, explain_tls
+from wetread.dicom.scu import Callee
+from wetread.errors import PeerError
+
+
+def callee_of(destination: Destination) -> Callee:
+    """Return whom to call for a destination."""
+    return Callee(
+        name=destination.name,
+        kind="destination",
+        host=destination.host,
+        port=destination.port,
+        aet=destination.aet,
+        calling_aet=destination.calling_aet,
+        tls=destination.client_tls if destination.tls else None,
+        connect_timeout_s=destination.connect_timeout_s,
+        timeout_s=destination.timeout_s,
+    )
 
 
 def destination_context(destination: Destination) -> ssl.SSLContext:
@@ -21,41 +36,10 @@ def destination_context(destination: Destination) -> ssl.SSLContext:
     PeerNotTrusted
         If they cannot be used: somebody will mend them, so what waits goes on waiting.
     """
-    try:
-        return client_context(destination.client_tls)
-    except ConfigError as error:
-        raise PeerNotTrusted(destination=destination.name, reason=error.message) from error
+    tls = destination.client_tls if destination.needs_tls else None
+    return replace(callee_of(destination), tls=tls).tls_context()
 
 
 def connection_error(destination: Destination, error: Exception) -> PeerError:
     """Return what to report for a connection that failed."""
-    # urllib wraps what it meets.
-    cause = getattr(error, "reason", None)
-    found = cause if isinstance(cause, Exception) else error
-    if isinstance(found, ssl.SSLError):
-        return PeerNotTrusted(destination=destination.name, reason=explain_tls(found))
-    return PeerUnreachable(destination=destination.name, reason=str(found) or type(found).__name__)
-
-
-def telling_socket(errors: list[Exception]) -> type[ssl.SSLSocket]:
-    """Return a socket class that keeps the errors which pynetdicom only logs.
-
-    Where a client certificate is refused, TLS 1.3 says so at the first read and not in the hand-shake.
-    """
-
-    class TellingSocket(ssl.SSLSocket):
-        def do_handshake(self, block: bool = False) -> None:
-            try:
-                super().do_handshake(block)
-            except OSError as error:
-                errors.append(error)
-                raise
-
-        def recv(self, *arguments: Any, **options: Any) -> bytes:
-            try:
-                return super().recv(*arguments, **options)
-            except ssl.SSLError as error:
-                errors.append(error)
-                raise
-
-    return TellingSocket
+    return callee_of(destination).connection_error(error)

@@ -69,6 +69,14 @@ class ProblemCode(StrEnum):
     # composing and delivering
     COMPOSE_FAILED = "compose-failed"
     DELIVERY_FAILED = "delivery-failed"
+    # fetching
+    PACS_UNANSWERED = "pacs-unanswered"
+    FETCH_FAILED = "fetch-failed"
+    OTHER_PATIENT = "other-patient"
+    OTHER_STUDY = "other-study"
+    TOO_MANY_MATCHES = "too-many-matches"
+    STUDY_DELETED = "study-deleted"
+    PRIORS_MISSING = "priors-missing"
     # keeping
     RETENTION_BLOCKED = "retention-blocked"
     # a process that shares our database

@@ -50,8 +50,13 @@ class StoreAnswer:
     comment: str = ""
 
 
-def decode_command(command: bytes) -> dict[int, bytes]:
+def decode_command(command: bytes, groups: tuple[int, ...] = (0,)) -> dict[int, bytes]:
     """Return the elements of a command set by number (PS3.7 6.3.1: implicit VR little endian).
+
+    Parameters
+    ----------
+    groups
+        What may stand in it; elements of others than group 0 are passed over.
 
     Raises
     ------
@@ -65,9 +70,10 @@ def decode_command(command: bytes) -> dict[int, bytes]:
             raise ValueError("The command set is cut short.")
         group, number, length = struct.unpack_from("<HHI", command, offset)
         offset += 8
-        if group != 0 or offset + length > len(command):
+        if group not in groups or offset + length > len(command):
             raise ValueError("The command set is not one.")
-        elements[number] = command[offset : offset + length]
+        if group == 0:
+            elements[number] = command[offset : offset + length]
         offset += length
     return elements
 

@@ -119,6 +119,9 @@ class House(Protocol):
 class StoringDimse(DIMSEServiceProvider):
     """Messages of one association; C-STORE is served as it comes in."""
 
+    #: Of elements in command sets.
+    groups: tuple[int, ...] = (0x0000,)
+
     def __init__(self, assoc: Any, house: House) -> None:
         super().__init__(assoc)
         self.waiting = WaitingQueue()
@@ -167,7 +170,7 @@ class StoringDimse(DIMSEServiceProvider):
         if not is_last:
             return
         command, self._command = bytes(self._command), bytearray()
-        elements = decode_command(command)
+        elements = decode_command(command, self.groups)
         field = command_number(elements, COMMAND_FIELD)
         has_data = command_number(elements, DATA_SET_TYPE) != NO_DATA_SET
         if field != C_STORE_RQ:

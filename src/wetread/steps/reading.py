@@ -15,6 +15,7 @@ from typing import Any
 from wetread.compose import DocumentReference, compose, read_source
 from wetread.deliver.destination import Destination
 from wetread.domain.document import Document, DocumentKind
+from wetread.domain.fetching import Purpose
 from wetread.domain.model import Model, ModelIdentity
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import StudyState
@@ -70,6 +71,11 @@ class ReadingSteps:
         """Return the urgency with which a study waits for its models."""
         row = self.store.studies.find(study)
         return row.urgency if row is not None else Priority.ROUTINE
+
+    def is_backfill(self, study: str) -> bool:
+        """Tell whether a study is read for a backfill only, behind everything that is live."""
+        row = self.store.studies.find(study)
+        return row is not None and row.purpose is Purpose.BACKFILL
 
     def is_newest(self, study: str, revision: int) -> bool:
         """Tell whether a revision is worth reading; one that a newer one took over is closed here."""
@@ -191,6 +197,9 @@ class ReadingSteps:
             for standing in self._standing(study, revision)
             for document in self.store.readings.list_documents(standing.id)
         ]
+        if row.purpose is Purpose.BACKFILL and not self.store.backfills.delivers(study):
+            self.journal.note(study, revision, "deliver", "Not delivered: the backfill was begun without.")
+            return []
         addressed = []
         for destination in self.destinations.values():
             wanted = [document.id for document in documents if document.kind in destination.kinds]

@@ -15,11 +15,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, delete, insert, select
+from sqlalchemy import Connection, Table, delete, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from wetread.domain.audit import AuditEvent, AuditEventType
-from wetread.errors import StorageError
+from wetread.domain.fetching import FetchState
+from wetread.errors import StorageError, StudyDeleted
 from wetread.store import schema
 from wetread.store.blobs import Blobs, remove_file, storage_error, sync_folder
 from wetread.store.intake import forgotten_digest
@@ -215,6 +216,18 @@ def _delete_rows(connection: Connection, study: str) -> None:
     connection.execute(delete(schema.delivery).where(deliveries))
     connection.execute(delete(schema.document).where(schema.document.c.reading_id.in_(readings)))
     _delete_told(connection, study)
+    search, fetch = schema.prior_search, schema.fetch
+    connection.execute(delete(search).where(search.c.study_instance_uid == study))
+    # Kept, so that no watch and no backfill fetches it again; somebody may ask for it.
+    forgotten = {
+        "state": FetchState.SKIPPED.value,
+        "problem_code": StudyDeleted.code,
+        "message": StudyDeleted().message,
+        "study_date": "",
+        "for_study": "",
+    }
+    connection.execute(update(fetch).where(fetch.c.study_instance_uid == study).values(**forgotten))
+    connection.execute(update(fetch).where(fetch.c.for_study == study).values(for_study=""))
     for table in (*_TABLES, schema.study):
         connection.execute(delete(table).where(table.c.study_instance_uid == study))
 

@@ -11,10 +11,12 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, or_, select, true
 
 from wetread.domain.audit import Actor, AuditAction, AuditEvent, AuditEventType
+from wetread.domain.fetching import FetchState, Purpose
 from wetread.domain.progress import DeliveryState, StudyState
 from wetread.store import schema
 from wetread.store.erasure import delete_study
@@ -143,10 +145,11 @@ def _judge(connection: Connection, policy: Policy, now: datetime, only: str = ""
     table = schema.study
     held = _studies(connection, schema.hold, only, true())
     unfinished = _studies(connection, schema.revision, only, schema.revision.c.finished_at.is_(None))
+    fetched = _studies(connection, schema.fetch, only, schema.fetch.c.state == FetchState.FETCHING.value)
     undelivered = _studies(connection, schema.delivery, only, _is_undelivered(policy))
     columns = (
         *(table.c.study_instance_uid, table.c.state, table.c.instance_count, table.c.covered_count),
-        *(table.c.reported_at, table.c.last_received_at),
+        *(table.c.reported_at, table.c.last_received_at, table.c.purpose),
     )
     verdicts = []
     one = table.c.study_instance_uid == only if only else true()
@@ -154,9 +157,8 @@ def _judge(connection: Connection, policy: Policy, now: datetime, only: str = ""
         uid, age_s = row.study_instance_uid, now.timestamp() - row.last_received_at
         reasons = {
             "on legal hold": uid in held,
-            "not read yet": row.instance_count > row.covered_count
-            or uid in unfinished
-            or (row.instance_count > 0 and row.state in (StudyState.ARRIVING, StudyState.READING)),
+            "not read yet": uid in unfinished or (row.purpose != Purpose.PRIOR and _is_unread(row)),
+            "being fetched": uid in fetched,
             "not delivered": uid in undelivered,
             # Results of ours that came back are nobody's work.
             "still on the reading list": policy.settings.keep_unreported
@@ -175,6 +177,11 @@ def _judge(connection: Connection, policy: Policy, now: datetime, only: str = ""
             )
         )
     return verdicts
+
+
+def _is_unread(row: Any) -> bool:
+    is_open = row.state in (StudyState.ARRIVING, StudyState.READING)
+    return bool(row.instance_count > row.covered_count or (row.instance_count > 0 and is_open))
 
 
 def _studies(connection: Connection, table: Table, only: str, where: ColumnElement[bool]) -> set[str]:

@@ -24,6 +24,10 @@ from sqlalchemy import (
 )
 
 from wetread.store.metadata import metadata as metadata
+from wetread.store.schema_fetch import backfill as backfill
+from wetread.store.schema_fetch import fetch as fetch
+from wetread.store.schema_fetch import pacs_state as pacs_state
+from wetread.store.schema_fetch import prior_search as prior_search
 from wetread.store.schema_told import commitment_asked as commitment_asked
 from wetread.store.schema_told import commitment_item as commitment_item
 from wetread.store.schema_told import commitment_wanted as commitment_wanted
@@ -74,6 +78,8 @@ study = Table(
     Column("referring_physician_key", _KEY, nullable=False, default="", server_default=""),
     # ``store.names``: how the patient's name is compared.
     Column("patient_key", _KEY, nullable=False, default="", server_default=""),
+    # domain.fetching.Purpose: what it is here for.
+    Column("purpose", String(16), nullable=False, default="live", server_default="live", index=True),
     Index("study_by_date", "study_date", "study_time", "study_instance_uid"),
     # With the UID beside it: a part of a name is looked for in the index alone.
     Index("study_by_patient_key", "patient_key", "study_instance_uid"),

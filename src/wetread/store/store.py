@@ -17,17 +17,21 @@ from sqlalchemy.exc import DBAPIError
 from wetread.errors import ConfigError, IndexUnavailable, StorageError
 from wetread.store.accounts import Accounts
 from wetread.store.audit import Audit
+from wetread.store.backfills import Backfills
 from wetread.store.blobs import Blobs, storage_error, sync_folder
 from wetread.store.catalogue import Catalogue
 from wetread.store.cipher import Vault
 from wetread.store.database import open_database
 from wetread.store.deliveries import Deliveries
+from wetread.store.fetches import Fetches
 from wetread.store.history import History
 from wetread.store.holds import Holds
 from wetread.store.intake import PATIENCE_S, Intake
 from wetread.store.keys import EncryptionSettings, check_keys, read_key_notes, read_keyring
 from wetread.store.notices import Notices
+from wetread.store.pacs_states import PacsStates
 from wetread.store.pages import Pages
+from wetread.store.purposes import Purposes
 from wetread.store.readings import Readings
 from wetread.store.space import Space
 from wetread.store.studies import Studies
@@ -47,6 +51,10 @@ class Store:
     catalogue: Catalogue
     deliveries: Deliveries
     pages: Pages
+    fetches: Fetches
+    pacs: PacsStates
+    purposes: Purposes
+    backfills: Backfills
     history: History
     notices: Notices
     accounts: Accounts
@@ -172,6 +180,10 @@ def open_store(
         catalogue=Catalogue(engine, instances, documents),
         deliveries=Deliveries(engine),
         pages=Pages(engine),
+        fetches=Fetches(engine),
+        pacs=PacsStates(engine),
+        purposes=Purposes(engine),
+        backfills=Backfills(engine),
         history=History(engine),
         notices=Notices(engine),
         accounts=Accounts(engine, vault),

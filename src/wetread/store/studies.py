@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, bindparam, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from wetread.domain.fetching import Purpose
 from wetread.domain.progress import StudyState
 from wetread.domain.reading import Priority
 from wetread.domain.study import Instance, Study, group_instances
@@ -57,6 +58,8 @@ class StudyRow:
     reported_at: float | None
     #: AE title, ``folder`` or ``stow``: who handed in its first image.
     source: str = ""
+    #: What it is here for.
+    purpose: Purpose = Purpose.LIVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,8 +175,11 @@ class Studies:
         return self._rows(limit=limit)
 
     def list_due(self) -> list[StudyRow]:
-        """Return the studies with instances that no revision covers yet."""
-        return self._rows(schema.study.c.instance_count > schema.study.c.covered_count)
+        """Return the studies to be read with instances that no revision covers yet."""
+        return self._rows(
+            schema.study.c.instance_count > schema.study.c.covered_count,
+            schema.study.c.purpose != Purpose.PRIOR.value,
+        )
 
     def load(self, study_instance_uid: str, limit: int | None = None, revision: int = 1) -> Study | None:
         """Return the study with its instances' headers, without results of ours that came back.
@@ -342,6 +348,7 @@ def study_row(row: Mapping[Any, Any]) -> StudyRow:
             "modalities": tuple(row["modalities"]),
             "state": StudyState(row["state"]),
             "urgency": Priority(row["urgency"]),
+            "purpose": Purpose(row["purpose"]),
         }
     )
 

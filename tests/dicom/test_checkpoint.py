@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from wetread.deliver.checkpoint import Checkpoint
+from wetread.dicom.checkpoint import Checkpoint
 
 
 class Reactor(threading.Thread):

@@ -1,0 +1,235 @@
+"""One thread per PACS: search priors, watch, fetch, go on with backfills.
+
+In: rows of what is to be fetched, the clock.  Out: steps done, one after the other, and when to look again.
+Never: two associations with one PACS at once; a backfill while something live waits; a study without end.
+
+Level-triggered, as ``dispatch``: a lost wake-up or a killed process is found by looking again. Where several
+processes share a database, one of them asks a PACS (``Fetches.owner``); when it ends, another goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from wetread.domain.fetching import BackfillState, FetchReason
+from wetread.domain.problem import ProblemCode
+from wetread.errors import PeerError, StorageError, TooManyMatches, WetreadError
+from wetread.fetch.pacs import Pacs
+from wetread.fetch.retrieval import Stopper
+from wetread.steps.backfilling import BackfillSteps
+from wetread.steps.fetching import FetchSteps
+from wetread.steps.priors import PriorSteps
+from wetread.steps.watching import WatchSteps
+from wetread.store import Store
+from wetread.store.fetches import FetchRow
+from wetread.store.history import Event
+from wetread.waits import Backoff
+
+#: What others write into the index (a command, another process) is seen after this time.
+LOOK_S = 1.0
+#: Between two tries to become the one that asks.
+_OWNER_S = 5.0
+#: After a PACS did not answer, in s; the last one again and again.
+_REST_S = (2.0, 5.0, 15.0, 60.0, 120.0)
+#: Between the tries of one study.
+_TRY_WAITS_S = (5.0, 60.0, 300.0, 1800.0)
+_HOUR_S = 3600.0
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What one process knows of one PACS; on a clock that nobody sets."""
+
+    watched_at: float = float("-inf")
+    rest_until: float = float("-inf")
+    failures: int = 0
+    #: When studies were begun in the last hour, for the pace.
+    begun: deque[float] = field(default_factory=deque)
+    backoff: Backoff = field(default_factory=lambda: Backoff(_TRY_WAITS_S))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetcher:
+    """The thread of one PACS."""
+
+    pacs: Pacs
+    store: Store
+    fetching: FetchSteps
+    watching: WatchSteps
+    priors: PriorSteps
+    backfilling: BackfillSteps
+    monotonic: Callable[[], float] = time.monotonic
+    look_s: float = LOOK_S
+    _memory: _Memory = field(default_factory=_Memory)
+    _wake: threading.Event = field(default_factory=threading.Event)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Begin."""
+        thread = threading.Thread(target=self._loop, name=f"fetch {self.pacs.name}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def wake(self) -> None:
+        """Look now: there is something to ask."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Stop; what is under way is interrupted, and goes on at the next start."""
+        self._stop.set()
+        self._wake.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _loop(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with self.store.fetches.owner(self.pacs.name) as is_owner:
+                    if is_owner:
+                        self._serve()
+            except Exception as error:  # noqa: BLE001 - the index is away: looked at again
+                self._report(error)
+            self._stop.wait(_OWNER_S)
+
+    def _serve(self) -> None:
+        self.take_over()
+        while not self._stop.is_set():
+            self._wake.clear()
+            wait_s = self.look()
+            if wait_s > 0:
+                self._wake.wait(wait_s)
+
+    def take_over(self) -> None:
+        """Let wait again what somebody had begun who is no more."""
+        self.store.fetches.release(self.pacs.name, self.fetching.clock())
+
+    def look(self) -> float:
+        """Do what is most urgent; returns how long nothing new can become due by itself, in s."""
+        memory = self._memory
+        rest_s = memory.rest_until - self.monotonic()
+        if rest_s > 0:
+            return min(rest_s, self.look_s)
+        try:
+            has_worked = self._work()
+        except PeerError as error:
+            self._rest(error)
+            return self.look_s
+        except StorageError as error:
+            self._report(error)
+            return self.look_s
+        except Exception as error:  # noqa: BLE001 - a bug must not end the thread
+            self._report(error)
+            self._rest(None)
+            return self.look_s
+        return 0.0 if has_worked else self.look_s
+
+    def _work(self) -> bool:
+        for search in self.store.pacs.list_searches(self.pacs.name):
+            self.priors.search(self.pacs, search)
+            self._answered()
+            self.fetching.settled()
+        if self._watch():
+            return True
+        row = self._next_row()
+        if row is not None:
+            self._begin(row)
+            return True
+        return self._advance()
+
+    def _watch(self) -> bool:
+        watch = self.pacs.watch
+        if not watch.on or self.monotonic() - self._memory.watched_at < watch.interval_s:
+            return False
+        # Before: a PACS that fails is not asked more often than one that does not.
+        self._memory.watched_at = self.monotonic()
+        self.watching.look(self.pacs)
+        self._answered()
+        return True
+
+    def _next_row(self) -> FetchRow | None:
+        rows = self.store.fetches.list_waiting(self.pacs.name)
+        due = [row for row in rows if self._memory.backoff.is_due(row.id, row.attempts)]
+        self._memory.backoff.end_round({row.id for row in rows})
+        for row in due:
+            if row.priority < FetchReason.WATCH.rank:
+                return row
+            if not self._is_within_pace():
+                return None
+            if row.priority < FetchReason.BACKFILL.rank or self._may_backfill(row):
+                return row
+        return None
+
+    def _may_backfill(self, row: FetchRow) -> bool:
+        backfill = self.store.backfills.find(row.backfill_id) if row.backfill_id is not None else None
+        is_on = backfill is None or backfill.state is BackfillState.RUNNING
+        return is_on and self.backfilling.may_work(self.pacs)
+
+    def _begin(self, row: FetchRow) -> None:
+        if row.priority >= FetchReason.WATCH.rank:
+            self._memory.begun.append(self.monotonic())
+        self.fetching.fetch(row, Stopper(self._stops(row)))
+        self._answered()
+
+    def _stops(self, row: FetchRow) -> Callable[[], bool]:
+        if row.priority < FetchReason.BACKFILL.rank:
+            return self._stop.is_set
+        return lambda: self._stop.is_set() or not self._may_backfill(row)
+
+    def _advance(self) -> bool:
+        if not self.backfilling.may_work(self.pacs):
+            return False
+        try:
+            has_advanced = self.backfilling.advance(self.pacs)
+        except TooManyMatches as error:
+            self._note_backfill(error)
+            raise
+        if has_advanced:
+            self._answered()
+        return has_advanced
+
+    def _note_backfill(self, error: WetreadError) -> None:
+        for row in self.store.backfills.list_all(BackfillState.RUNNING):
+            if row.pacs == self.pacs.name:
+                now = self.fetching.clock()
+                self.store.backfills.note_problem(row.id, error.code, str(error), now)
+
+    def _is_within_pace(self) -> bool:
+        limit, begun, now = self.pacs.studies_per_hour, self._memory.begun, self.monotonic()
+        while begun and now - begun[0] >= _HOUR_S:
+            begun.popleft()
+        return not limit or len(begun) < limit
+
+    def _answered(self) -> None:
+        self._memory.failures = 0
+        if self.store.pacs.note(self.pacs.name, self.fetching.clock()):
+            self._note("info", "", f"{self.pacs.name} answers again.")
+
+    def _rest(self, error: PeerError | None) -> None:
+        """Leave a PACS alone for a while that does not answer."""
+        memory = self._memory
+        memory.rest_until = self.monotonic() + _REST_S[min(memory.failures, len(_REST_S) - 1)]
+        memory.failures += 1
+        if error is None:
+            return
+        with contextlib.suppress(StorageError):
+            now, code = self.fetching.clock(), error.code
+            if self.store.pacs.note(self.pacs.name, now, code=code, message=str(error)):
+                message = f"{self.pacs.name} cannot be asked; it is tried again. {error}"
+                shown = code if code in set(ProblemCode) else ProblemCode.PACS_UNANSWERED.value
+                self._note("problem", shown, message)
+
+    def _note(self, level: str, code: str, message: str) -> None:
+        event = Event(at=self.fetching.clock(), stage="fetch", level=level, code=code, message=message)
+        self.store.history.add(event)
+
+    def _report(self, error: Exception) -> None:
+        # Where the index itself is out, this cannot be noted either: the next look will.
+        with contextlib.suppress(Exception):
+            message = f"Fetching from {self.pacs.name} failed with {type(error).__name__}; trying again."
+            self._note("problem", ProblemCode.INTERNAL_ERROR.value, message)

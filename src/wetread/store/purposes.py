@@ -1,0 +1,67 @@
+"""What studies are here for: to be read and shown, to be compared with, or to be read when there is time.
+
+In: a study and a purpose.  Out: rows of ``study``.  Never: less for a study than it was here for before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, case, or_, select, update
+
+from wetread.domain.fetching import Purpose
+from wetread.domain.progress import StudyState
+from wetread.store import schema
+
+_WEIGHT = {Purpose.PRIOR: 0, Purpose.BACKFILL: 1, Purpose.LIVE: 2}
+_table = schema.study
+#: What is to be read now has to look like it.
+_RESTATE = case(
+    (_table.c.instance_count > _table.c.covered_count, StudyState.ARRIVING.value), else_=_table.c.state
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Purposes:
+    """What all studies are here for."""
+
+    engine: Engine
+
+    def has_live_waiting(self) -> bool:
+        """Tell whether a live study is arriving, waits to be read, or is being read."""
+        revision = schema.revision
+        unfinished = select(revision.c.study_instance_uid).where(revision.c.finished_at.is_(None))
+        query = select(_table.c.study_instance_uid).where(
+            _table.c.purpose == Purpose.LIVE.value,
+            or_(
+                _table.c.instance_count > _table.c.covered_count,
+                _table.c.study_instance_uid.in_(unfinished),
+            ),
+        )
+        with self.engine.connect().execution_options(read_only=True) as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
+    def add(self, study_instance_uid: str, purpose: Purpose) -> bool:
+        """Let a study be here for something more: a prior is read, a backfill is live; False: it was so."""
+        raised = [one.value for one in Purpose if _WEIGHT[one] < _WEIGHT[purpose]]
+        change: dict[str, Any] = {"purpose": purpose.value, "state": _RESTATE}
+        if purpose is Purpose.LIVE:
+            change["reported_at"] = None
+        with self.engine.begin() as connection:
+            done = connection.execute(
+                update(_table)
+                .where(_table.c.study_instance_uid == study_instance_uid, _table.c.purpose.in_(raised))
+                .values(**change)
+            )
+            return done.rowcount == 1
+
+    def close_prior(self, study_instance_uid: str) -> None:
+        """Mark a prior that has come as not read: it is here to be compared with."""
+        with self.engine.begin() as connection:
+            connection.execute(
+                update(_table)
+                .where(_table.c.study_instance_uid == study_instance_uid)
+                .where(_table.c.purpose == Purpose.PRIOR.value)
+                .values(state=StudyState.NOT_READ.value)
+            )
