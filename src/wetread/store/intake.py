@@ -32,7 +32,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from wetread.domain.fetching import FetchReason, FetchState, Purpose
 from wetread.domain.progress import Acceptance, StudyState
 from wetread.domain.study import Instance
 from wetread.errors import IndexUnavailable, StorageError
@@ -43,6 +42,7 @@ from wetread.store.blobs import Blobs, storage_error, sync_file, sync_folder
 from wetread.store.catalogued import pack_metadata, to_integer
 from wetread.store.expectations import take_expectation
 from wetread.store.group import Group
+from wetread.store.purposes import arriving_purpose
 from wetread.store.space import Space
 from wetread.store.study_lock import lock_study
 
@@ -66,14 +66,6 @@ _ORIGIN = select(
 _FIND_STUDY = select(
     schema.study.c.modalities, schema.study.c.expected_instances, schema.study.c.purpose
 ).where(schema.study.c.study_instance_uid == bindparam("study"))
-#: Why we fetch it at this moment.
-_FIND_REASON = (
-    select(schema.fetch.c.reason)
-    .where(schema.fetch.c.study_instance_uid == bindparam("study"))
-    .where(schema.fetch.c.state == FetchState.FETCHING.value)
-    .order_by(schema.fetch.c.priority)
-    .limit(1)
-)
 # ``study_lock`` has another seed: the locks stay apart, also where a sender gives both one UID.
 _LOCK_INSTANCE = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("uid"), 1)))
 _INSERT_STUDY = insert(schema.study)
@@ -100,7 +92,7 @@ _GROW_STUDY = (
         expected_instances=bindparam("expected"),
         state=StudyState.ARRIVING.value,
         # More images: whoever reported it must see it again.
-        reported_at=bindparam("reported"),
+        reported_at=bindparam("reported_at"),
         purpose=bindparam("purpose"),
     )
     .returning(schema.study.c.instance_count)
@@ -383,17 +375,10 @@ def _count_for_study(connection: Connection, arrived: Arrived, *, is_result: boo
     one = arrived.instance
     now = arrived.received_at.timestamp()
     row = connection.execute(_FIND_STUDY, {"study": one.study_instance_uid}).first()
-    purpose = Purpose.LIVE
-    if row is None or row.purpose != Purpose.LIVE:
-        purpose = _purpose(connection, one.study_instance_uid)
-    # What is not live was never on the reading list.
-    reported = None if purpose is Purpose.LIVE else now
+    known = row.purpose if row else None
+    purpose = arriving_purpose(connection, one.study_instance_uid, known, now)
     if row is None:
-        new = new_study_row(one.study_instance_uid, one.header, now) | {
-            "source": arrived.source,
-            "purpose": purpose.value,
-            "reported_at": reported,
-        }
+        new = new_study_row(one.study_instance_uid, one.header, now) | {"source": arrived.source} | purpose
         arrival = 0 if is_result else 1
         told = take_expectation(connection, one.study_instance_uid)
         connection.execute(_INSERT_STUDY, new | told | {"instance_count": arrival})
@@ -405,13 +390,5 @@ def _count_for_study(connection: Connection, arrived: Arrived, *, is_result: boo
         "now": now,
         "kinds": sorted({*row.modalities, *list_modalities(one.header)}),
         "expected": row.expected_instances or expected_instances(one.header),
-        "reported": reported,
-        "purpose": purpose.value,
     }
-    return int(connection.execute(_GROW_STUDY, values).scalar_one())
-
-
-def _purpose(connection: Connection, study: str) -> Purpose:
-    """Return what a study is here for whose image comes now: not live only while it is fetched for that."""
-    reason = connection.execute(_FIND_REASON, {"study": study}).scalar_one_or_none()
-    return Purpose.LIVE if reason is None else FetchReason(reason).purpose
+    return int(connection.execute(_GROW_STUDY, values | purpose).scalar_one())

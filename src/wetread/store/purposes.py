@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, case, or_, select, update
+from sqlalchemy import Connection, Engine, bindparam, case, or_, select, update
 
-from wetread.domain.fetching import Purpose
+from wetread.domain.fetching import FetchReason, FetchState, Purpose
 from wetread.domain.progress import StudyState
 from wetread.store import schema
 
@@ -19,6 +19,15 @@ _table = schema.study
 #: What is to be read now has to look like it.
 _RESTATE = case(
     (_table.c.instance_count > _table.c.covered_count, StudyState.ARRIVING.value), else_=_table.c.state
+)
+
+#: Why we fetch it at this moment.
+_FIND_REASON = (
+    select(schema.fetch.c.reason)
+    .where(schema.fetch.c.study_instance_uid == bindparam("study"))
+    .where(schema.fetch.c.state == FetchState.FETCHING.value)
+    .order_by(schema.fetch.c.priority)
+    .limit(1)
 )
 
 
@@ -65,3 +74,19 @@ class Purposes:
                 .where(_table.c.purpose == Purpose.PRIOR.value)
                 .values(state=StudyState.NOT_READ.value)
             )
+
+
+def arriving_purpose(connection: Connection, study: str, known: str | None, now: float) -> dict[str, Any]:
+    """Return what a study is here for whose image comes now, as columns of its row.
+
+    Parameters
+    ----------
+    known
+        What it was here for until now; None: it is new. Not live it is only while it is fetched for that.
+    """
+    reason = None
+    if known != Purpose.LIVE.value:
+        reason = connection.execute(_FIND_REASON, {"study": study}).scalar_one_or_none()
+    purpose = Purpose.LIVE if reason is None else FetchReason(reason).purpose
+    # What is not live was never on the reading list.
+    return {"purpose": purpose.value, "reported_at": None if purpose is Purpose.LIVE else now}

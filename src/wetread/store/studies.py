@@ -176,10 +176,8 @@ class Studies:
 
     def list_due(self) -> list[StudyRow]:
         """Return the studies to be read with instances that no revision covers yet."""
-        return self._rows(
-            schema.study.c.instance_count > schema.study.c.covered_count,
-            schema.study.c.purpose != Purpose.PRIOR.value,
-        )
+        is_due = schema.study.c.instance_count > schema.study.c.covered_count
+        return self._rows(is_due, schema.study.c.purpose != Purpose.PRIOR.value)
 
     def load(self, study_instance_uid: str, limit: int | None = None, revision: int = 1) -> Study | None:
         """Return the study with its instances' headers, without results of ours that came back.
