@@ -35,6 +35,7 @@ _PIXEL_REPRESENTATION, _SPECIFIC_CHARACTER_SET = 0x00280103, 0x00080005
 _MAX_KEPT_BYTES = 64 << 10
 _MAX_GROUP_VALUE_BYTES = 128
 _MAX_ITEMS = 64
+_SHORT_BYTES = 64
 _IDENTIFYING = frozenset(
     {
         *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SpecificCharacterSet"),
@@ -222,7 +223,8 @@ class _Header:
         keyword, vr = _name(element.tag, element.vr)
         if not keyword or element.value is None:
             return "", None
-        return keyword, plain_value(vr, element.value, self._encoding)
+        read = _short_value if len(element.value) <= _SHORT_BYTES else plain_value
+        return keyword, read(vr, element.value, self._encoding)
 
     def _fits(self, element: Element) -> bool:
         self._left -= len(element.value or b"")
@@ -242,6 +244,10 @@ def _name(tag: int, written_vr: str) -> tuple[str, str]:
         return "", ""
     keyword = keyword_for_tag(tag)
     return keyword, dictionary_VR(tag) if written_vr == "UN" and keyword else written_vr
+
+
+# The images of a series have most of their values in common.
+_short_value = lru_cache(maxsize=4096)(plain_value)
 
 
 def _chain(values: list[Plain]) -> Plain:

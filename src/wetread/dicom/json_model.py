@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -39,6 +40,7 @@ LONGEST_VALUE_BYTES = 64 << 10
 _LONGEST_NUMBERS_BYTES, _INLINE_BYTES = 8 << 10, 1 << 10
 _TEXT = frozenset(["AE", "AS", "CS", "DA", "DT", "LO", "LT", "SH", "ST", "TM", "UC", "UI", "UR", "UT"])
 _LARGE = 1 << 53
+_SHORT_BYTES = 64
 _PIXEL_REPRESENTATION, _SPECIFIC_CHARACTER_SET, _BITS_ALLOCATED = 0x00280103, 0x00080005, 0x00280100
 _BULK_PREFIX = b'"BulkDataURI":"'
 _NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
@@ -186,6 +188,13 @@ def _attribute(element: Element, vr: str, encoding: Encoding) -> dict[str, Any]:
     value = element.value
     if value is None or _is_bulk(vr, len(value)):
         return {"vr": vr, "BulkDataURI": _place(element.path, element.tag)}
+    if vr == "SQ":
+        # Its items are put into it.
+        return {"vr": vr}
+    return _short(vr, value, encoding) if len(value) <= _SHORT_BYTES else _inline(vr, value, encoding)
+
+
+def _inline(vr: str, value: bytes, encoding: Encoding) -> dict[str, Any]:
     if not value:
         return {"vr": vr}
     if vr in _TEXT:
@@ -200,6 +209,10 @@ def _attribute(element: Element, vr: str, encoding: Encoding) -> dict[str, Any]:
     if vr == "AT":
         return _with_values(vr, [f"{a:04X}{b:04X}" for a, b in unpack("HH", value, encoding)])
     return {"vr": vr, "InlineBinary": base64.b64encode(value).decode()}
+
+
+# The images of a series have most of their values in common.
+_short = lru_cache(maxsize=4096)(_inline)
 
 
 def _is_bulk(vr: str, size: int) -> bool:
