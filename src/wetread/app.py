@@ -331,6 +331,8 @@ def _serve_web(config: Config, web: FastAPI) -> tuple[uvicorn.Server, threading.
         log_config=None,
         access_log=False,
         server_header=False,
+        # Nobody has anything to tell us on a WebSocket.
+        ws_max_size=1 << 16,
         # Else anybody on this machine could say that they are somewhere else.
         proxy_headers=config.web.behind_proxy,
         forwarded_allow_ips=list(config.web.trusted_proxies),

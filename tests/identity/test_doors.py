@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import APIRouter
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from fastapi.testclient import TestClient
 from starlette.routing import BaseRoute, Mount
 
@@ -56,8 +56,10 @@ METHODS = [(method, route) for route in CLOSED for method in sorted(route.method
 
 
 def test_every_route_says_what_it_needs() -> None:
-    others = [route for route in ROUTES if not isinstance(route, APIRoute)]
+    others = [route for route in ROUTES if not isinstance(route, APIRoute | APIWebSocketRoute)]
     assert [(type(route), route.path) for route in others] == [(Mount, "/static")]
+    sockets = [route for route in ROUTES if isinstance(route, APIWebSocketRoute)]
+    assert all(read_needs(route.endpoint).permissions for route in sockets)
     assert [route.path for route in API_ROUTES if read_needs(route.endpoint) is None] == []
     public = {route.path for route in API_ROUTES if read_needs(route.endpoint).is_public}
     assert public == {"/health", "/login", "/login/provider", "/login/callback"}

@@ -29,6 +29,7 @@ class Permission(StrEnum):
     RETRY = "send a refused document again"
     READ_AGAIN = "have a study read again"
     SEND = "hand in images"
+    ORDER = "order readings, and take and finish workitems"
 
 
 _P = Permission
@@ -36,12 +37,12 @@ _P = Permission
 #: An administrator keeps the service going and needs no names for that; whoever needs both has two accounts.
 PERMISSIONS = MappingProxyType(
     {
-        Role.RADIOLOGIST: frozenset({_P.PAGES, _P.STUDIES, _P.IDENTITY, _P.REPORT, _P.SEND}),
+        Role.RADIOLOGIST: frozenset({_P.PAGES, _P.STUDIES, _P.IDENTITY, _P.REPORT, _P.SEND, _P.ORDER}),
         Role.LEAD: frozenset(
-            {_P.PAGES, _P.STUDIES, _P.IDENTITY, _P.REPORT, _P.RETRY, _P.READ_AGAIN, _P.SEND}
+            {_P.PAGES, _P.STUDIES, _P.IDENTITY, _P.REPORT, _P.RETRY, _P.READ_AGAIN, _P.SEND, _P.ORDER}
         ),
         Role.ADMINISTRATOR: frozenset({_P.PAGES, _P.STUDIES, _P.RETRY, _P.READ_AGAIN}),
         Role.DATA_SCIENTIST: frozenset({_P.PAGES, _P.STUDIES}),
-        Role.SERVICE: frozenset({_P.STUDIES, _P.IDENTITY, _P.SEND}),
+        Role.SERVICE: frozenset({_P.STUDIES, _P.IDENTITY, _P.SEND, _P.ORDER}),
     }
 )

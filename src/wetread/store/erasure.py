@@ -25,11 +25,12 @@ from wetread.store import schema
 from wetread.store.blobs import Blobs, remove_file, storage_error, sync_folder
 from wetread.store.intake import forgotten_digest
 from wetread.store.store import Store
+from wetread.store.workitems import remove_workitems_of
 
 #: Rows that belong to a study, in an order that foreign keys allow. ``document`` hangs on ``reading``.
 _TABLES = (
     *(schema.delivery, schema.series, schema.reading, schema.revision),
-    *(schema.conflict, schema.instance, schema.event, schema.expectation),
+    *(schema.conflict, schema.instance, schema.event, schema.expectation, schema.asked_reading),
 )
 #: Files that go in one transaction: the index is locked so long.
 _BATCH = 200
@@ -212,6 +213,7 @@ def _remember_results(connection: Connection, study: str, now: datetime) -> None
 
 def _delete_rows(connection: Connection, study: str) -> None:
     readings = select(schema.reading.c.id).where(schema.reading.c.study_instance_uid == study)
+    remove_workitems_of(connection, study)
     deliveries = schema.delivery.c.study_instance_uid == study
     connection.execute(delete(schema.delivery).where(deliveries))
     connection.execute(delete(schema.document).where(schema.document.c.reading_id.in_(readings)))

@@ -35,8 +35,10 @@ from wetread.store.purposes import Purposes
 from wetread.store.readings import Readings
 from wetread.store.space import Space
 from wetread.store.studies import Studies
+from wetread.store.subscriptions import Subscriptions
 from wetread.store.tokens import Tokens
 from wetread.store.workers import Workers
+from wetread.store.workitems import Workitems
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Store:
     holds: Holds
     vault: Vault
     workers: Workers
+    workitems: Workitems
+    subscriptions: Subscriptions
     #: What may be thrown away at any time.
     scratch: Blobs
     #: For files in passing, cleared at each start.
@@ -192,6 +196,8 @@ def open_store(
         holds=Holds(engine, audit),
         vault=vault,
         workers=Workers(engine),
+        workitems=Workitems(engine),
+        subscriptions=Subscriptions(engine),
         scratch=Blobs(data / "scratch", vault, ".npy"),
         work=data / "work",
     )

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Request
+from fastapi import Depends
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
 from wetread.identity import Identity, Permission, Principal, trail
 from wetread.identity.identity import Proof
@@ -83,7 +84,7 @@ class Doorkeeper:
 
     identity: Identity
 
-    async def __call__(self, request: Request) -> None:
+    async def __call__(self, request: HTTPConnection) -> None:
         """Let the call pass, with who it is in ``request.state.principal``.
 
         Raises
@@ -104,20 +105,25 @@ class Doorkeeper:
             raise DutyFirst
         missing = [one for one in sorted(declared.permissions) if not principal.may(one)]
         if missing:
-            what = f"May not {missing[0].value}: {request.method} {request.scope['route'].path}"
+            what = f"May not {missing[0].value}: {_method(request)} {request.scope['route'].path}"
             await run_in_threadpool(self.note_refusal, principal, request, what)
             raise HTTPException(403)
 
-    def note_refusal(self, principal: Principal, request: Request, what: str) -> None:
+    def note_refusal(self, principal: Principal, request: HTTPConnection, what: str) -> None:
         """Write down that somebody asked for what they may not."""
         event = trail.refused(principal.name, address_of(request), self.identity.now(), what)
         self.identity.record(event)
 
-    def _resolve(self, request: Request, declared: Needs) -> Principal | None:
+    def _resolve(self, request: HTTPConnection, declared: Needs) -> Principal | None:
         return self.identity.resolve(proof_of(request, is_background=declared.is_background))
 
 
-def proof_of(request: Request, *, is_background: bool) -> Proof:
+def _method(request: HTTPConnection) -> str:
+    # A WebSocket has none.
+    return str(request.scope.get("method", "WEBSOCKET"))
+
+
+def proof_of(request: HTTPConnection, *, is_background: bool) -> Proof:
     """Return what a request says about who sent it; never from its address, which lands in logs."""
     kind, _, credentials = request.headers.get("authorization", "").partition(" ")
     # Any other kind of credentials is one that we do not know: the same as a wrong token.
@@ -131,18 +137,18 @@ def proof_of(request: Request, *, is_background: bool) -> Proof:
     )
 
 
-def cookie_name(request: Request) -> str:
+def cookie_name(request: HTTPConnection) -> str:
     """Return what our cookie is called: under TLS no other host or page can set one of this name."""
-    return "__Host-wetread" if request.url.scheme == "https" else "wetread"
+    return "__Host-wetread" if request.url.scheme in ("https", "wss") else "wetread"
 
 
-def address_of(request: Request) -> str:
+def address_of(request: HTTPConnection) -> str:
     """Return where a request comes from, ``""`` where unknown."""
     return request.client.host if request.client else ""
 
 
 # Asynchronous, though it waits for nothing: FastAPI would give it a thread.
-async def _get_principal(request: Request) -> Principal:
+async def _get_principal(request: HTTPConnection) -> Principal:
     principal: Principal = request.state.principal
     return principal
 

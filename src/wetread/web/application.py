@@ -16,6 +16,7 @@ from wetread.domain.model import Model
 from wetread.identity import Identity, make_identity
 from wetread.match import Rule
 from wetread.receive.stow import Stow
+from wetread.share.workitems import Worklist
 from wetread.store import Store
 from wetread.web.access import Doorkeeper
 from wetread.web.account import make_account
@@ -32,8 +33,10 @@ from wetread.web.pages import make_pages
 from wetread.web.site import Site, load_templates
 from wetread.web.stow import make_stow
 from wetread.web.study import StudyViews
+from wetread.web.subscribers import make_subscribers
 from wetread.web.trail import WebTrail
 from wetread.web.wado_uri import make_wado_uri
+from wetread.web.workitems import make_workitems
 
 #: How often the index is asked for changes: with the fetch well under a second to the screen.
 POLL_S = 0.5
@@ -54,6 +57,7 @@ def create_web(
     rules: tuple[Rule, ...] = (),
     identity: Identity | None = None,
     on_retry: Callable[[], None] | None = None,
+    on_workitem: Callable[[], None] = lambda: None,
     audit_backlog: Callable[[], tuple[int, str]] | None = None,
     stow: Stow | None = None,
     allowed_hosts: Iterable[str] = (),
@@ -74,6 +78,8 @@ def create_web(
     on_retry
         Called when refused or failed deliveries wait again because somebody wants it;
         None: no such button.
+    on_workitem
+        Called when a workitem has changed.
     audit_backlog
         Asked how many entries of the audit trail wait for their collector, and why; None: there is none.
     stow
@@ -100,6 +106,13 @@ def create_web(
         templates=load_templates(),
         pulse=Pulse(store.history.pulse, poll_s),
         now=now,
+        worklist=Worklist(
+            workitems=store.workitems,
+            subscriptions=store.subscriptions,
+            audit=store.audit,
+            clock=now,
+            on_changed=on_workitem,
+        ),
         on_retry=on_retry,
         audit_backlog=audit_backlog,
         stow=stow,
@@ -126,7 +139,7 @@ def create_web(
             make_stow,
             make_wado_uri,
         ),
-        *(make_login, make_account),
+        *(make_login, make_account, make_workitems, make_subscribers),
     )
     for router in (make(site) for make in makers):
         app.include_router(router)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 #: Names under which this machine is reached by itself.
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -49,6 +50,11 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, refuse or pass on."""
+        if scope["type"] == "websocket":
+            refusal = self._check_socket(scope)
+            app = WebSocketClose(reason=refusal[:100]) if refusal else self._app
+            await app(scope, receive, _without_answers(send))
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -64,6 +70,29 @@ class Guard:
             refusal = check_scheme(scope["scheme"], headers)
         app = _refuse(scope["path"], refusal) if refusal else self._app
         await app(scope, receive, send_guarded)
+
+    def _check_socket(self, scope: Scope) -> str:
+        """Return why a WebSocket is refused: a page of another site may not open one in our reader's name."""
+        headers = Headers(scope=scope)
+        refusal = check_request("GET", headers, self._allowed_hosts)
+        origin = headers.get("origin", "")
+        if origin and not _is_own_origin(origin, headers.get("host", "")):
+            refusal = "This connection did not come from our own pages.\n"
+        if self._needs_https and not refusal:
+            refusal = check_scheme(scope["scheme"], headers)
+        return refusal
+
+
+def _without_answers(send: Send) -> Send:
+    """Close a WebSocket that is refused before it opens: uvicorn takes an answer for a bug, and logs it."""
+
+    async def send_closing(message: Message) -> None:
+        if message["type"] == "websocket.http.response.start":
+            await send({"type": "websocket.close", "code": 1008, "reason": ""})
+        elif message["type"] != "websocket.http.response.body":
+            await send(message)
+
+    return send_closing
 
 
 def _refuse(path: str, refusal: str) -> ASGIApp:
@@ -85,7 +114,7 @@ def check_request(method: str, headers: Headers, allowed_hosts: frozenset[str]) 
 
 def check_scheme(scheme: str, headers: Headers) -> str:
     """Return why a request is refused that may have crossed a network as clear text, ``""`` otherwise."""
-    if scheme == "https" or host_name(headers.get("host", "")) in LOOPBACK_HOSTS:
+    if scheme in ("https", "wss") or host_name(headers.get("host", "")) in LOOPBACK_HOSTS:
         return ""
     return "Use https://. (A proxy in front must send X-Forwarded-Proto, and be in web.trusted_proxies.)\n"
 

@@ -42,6 +42,11 @@ class Pulse:
                 self._known[sources] = (value, time.monotonic())
             return value
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether all streams are to end."""
+        return self._is_stopped.is_set()
+
     def stop(self) -> None:
         """End all streams: a server that shuts down waits for them."""
         self._is_stopped.set()

@@ -16,6 +16,7 @@ from wetread.identity import Identity, Permission, Principal, PrincipalKind
 from wetread.imaging.layout import Layouts
 from wetread.match import Rule
 from wetread.receive.stow import Stow
+from wetread.share.workitems import Worklist
 from wetread.store import Store
 from wetread.web.live import Pulse
 from wetread.web.study import StudyViews
@@ -37,6 +38,7 @@ class Site:
     templates: jinja2.Environment
     pulse: Pulse
     now: Callable[[], datetime]
+    worklist: Worklist
     #: Told that refused or failed deliveries wait again; None: pages offer no such button.
     on_retry: Callable[[], None] | None
     #: How many entries of the audit trail wait for their collector, and why; None: there is none.
