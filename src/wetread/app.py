@@ -38,6 +38,9 @@ from wetread.receive.trail import ReceiveTrail
 from wetread.registry import read_models
 from wetread.share.query_retrieve import MoveDestination, QueryRetrieve
 from wetread.share.trail import access_event
+from wetread.share.ups import Ups
+from wetread.share.ups_events import EventSender
+from wetread.share.workitems import Worklist
 from wetread.store import Store
 from wetread.store.audit_rows import AuditRows
 from wetread.store.erasure import finish_deletions
@@ -61,6 +64,7 @@ class RunningApp:
     #: What the HL7 listener refused.
     trail: ReceiveTrail
     forwarder: Forwarder | None
+    events: EventSender
     inventory: Inventory
     web: FastAPI
     server: uvicorn.Server
@@ -80,6 +84,7 @@ class RunningApp:
             self.listener.stop()
         self.inventory.stop()
         self.work.stop()
+        self.events.stop()
         # Open event streams would keep the server waiting.
         self.web.state.pulse.stop()
         self.server.should_exit = True
@@ -115,10 +120,19 @@ def start_app(config: Config) -> RunningApp:
     models = read_models(config.models, config.registry.trusted_keys)
     work = start_work(config, store, worker_id, models)
     on_stored = _waking(work.dispatcher)
-    receiver = _start_receiver(config, store, on_stored, work.dispatcher.wake)
+    events = EventSender(
+        subscriptions=store.subscriptions,
+        history=store.history,
+        aet=config.dicom.aet,
+        addresses=event_addresses(config),
+        clock=now,
+    )
+    events.start()
+    worklist = make_worklist(store, on_changed=events.wake)
+    receiver = _start_receiver(config, store, on_stored, work.dispatcher.wake, worklist)
     stow = _start_stow(config, store, on_stored)
     trail = ReceiveTrail(store.audit.record, config.dicom.aet)
-    web = _make_web(config, store, models, work.dispatcher, identity, forwarder, stow)
+    web = _make_web(config, store, models, work.dispatcher, identity, forwarder, stow, worklist.on_changed)
     server, thread, url = _serve_web(config, web)
     # Last: it takes as long as there are files, and nobody need wait for it.
     inventory = Inventory(store, now)
@@ -134,6 +148,7 @@ def start_app(config: Config) -> RunningApp:
         listener=_start_listener(config, store, trail),
         trail=trail,
         forwarder=forwarder,
+        events=events,
         inventory=inventory,
         web=web,
         server=server,
@@ -215,7 +230,9 @@ def _start_stow(config: Config, store: Store, on_stored: OnStored) -> Stow:
     return start_stow(options, store, on_stored)
 
 
-def _start_receiver(config: Config, store: Store, on_stored: OnStored, wake: Callable[[], None]) -> Receiver:
+def _start_receiver(
+    config: Config, store: Store, on_stored: OnStored, wake: Callable[[], None], worklist: Worklist
+) -> Receiver:
     options = ReceiverOptions(
         aet=config.dicom.aet,
         host=config.dicom.host,
@@ -227,12 +244,17 @@ def _start_receiver(config: Config, store: Store, on_stored: OnStored, wake: Cal
         instance_limit=config.dicom.maximum_instance_mb << 20,
     )
     try:
-        return start_receiver(options, store, on_stored, make_services(config, store, wake))
+        return start_receiver(options, store, on_stored, make_services(config, store, wake, worklist))
     except OSError as error:
         raise ConfigError("The DICOM port is taken: choose another.", port=config.dicom.port) from error
 
 
-def make_services(config: Config, store: Store, wake: Callable[[], None] = lambda: None) -> Services:
+def make_services(
+    config: Config,
+    store: Store,
+    wake: Callable[[], None] = lambda: None,
+    worklist: Worklist | None = None,
+) -> Services:
     """Return what is served on the DICOM port beside C-STORE and C-ECHO.
 
     Parameters
@@ -261,10 +283,32 @@ def make_services(config: Config, store: Store, wake: Callable[[], None] = lambd
         wake=wake,
         clock=now,
     )
+    ups = Ups(
+        worklist=worklist or make_worklist(store),
+        may_order=lambda aet: is_open or any(one.aet == aet and one.may_order for one in peers),
+        known_aets=event_addresses(config).keys(),
+    )
     return join(
         Services(contexts=answering.contexts, handlers=answering.handlers, commands=answering.commands),
         telling.services(),
+        Services(contexts=ups.contexts, handlers=ups.handlers, commands=ups.commands),
     )
+
+
+def make_worklist(store: Store, on_changed: Callable[[], None] = lambda: None) -> Worklist:
+    """Return the worklist that pages, peers and our own performer share."""
+    return Worklist(
+        workitems=store.workitems,
+        subscriptions=store.subscriptions,
+        audit=store.audit,
+        clock=now,
+        on_changed=on_changed,
+    )
+
+
+def event_addresses(config: Config) -> dict[str, tuple[str, int]]:
+    """Return where peers take event reports of workitems."""
+    return {one.aet: read_address(one.events_to, one.aet) for one in config.dicom.peers if one.events_to}
 
 
 def _start_listener(config: Config, store: Store, trail: ReceiveTrail) -> Listener | None:
@@ -305,6 +349,7 @@ def _make_web(
     identity: Identity,
     forwarder: Forwarder | None,
     stow: Stow,
+    on_workitem: Callable[[], None],
 ) -> FastAPI:
     return create_web(
         store,
@@ -312,6 +357,7 @@ def _make_web(
         rules=config.rules,
         identity=identity,
         on_retry=lambda: dispatcher.wake(sweep=True),
+        on_workitem=on_workitem,
         audit_backlog=forwarder.backlog if forwarder else None,
         stow=stow,
         allowed_hosts=config.web.allowed_hosts,

@@ -15,8 +15,9 @@ An association that asks for anything else than Storage and Verification goes to
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pynetdicom import evt
@@ -40,9 +41,18 @@ STORAGE_ONLY = Services()
 
 
 def join(*services: Services) -> Services:
-    """Return several services as one."""
+    """Return several services as one; what several of them answer goes by what it is asked for with."""
+    asked: dict[evt.EventType, dict[str, Callable[..., Any]]] = {}
+    for one in services:
+        for kind, handler in one.handlers:
+            asked.setdefault(kind, {}).update({str(cx.abstract_syntax): handler for cx in one.contexts})
     return Services(
         contexts=tuple(context for one in services for context in one.contexts),
-        handlers=tuple(handler for one in services for handler in one.handlers),
+        handlers=tuple((kind, partial(_route, handlers)) for kind, handlers in asked.items()),
         commands=frozenset[int]().union(*(one.commands for one in services)),
     )
+
+
+def _route(handlers: Mapping[str, Callable[..., Any]], event: Any) -> Any:
+    # A message that none of them knows: pynetdicom answers that its handler failed.
+    return handlers[str(event.context.abstract_syntax)](event)

@@ -162,6 +162,11 @@ class Worklist:
         self._record_subscription(asker, "suspended", uid)
         self.subscriptions.suspend(aet, channel)
 
+    def note_refused(self, asker: Asker) -> None:
+        """Record that somebody wanted something of workitems that they may not."""
+        what = "Asked for workitems, which it may not."
+        self.audit.record(self._event(asker, AuditAction.EXECUTE, what, None, AuditOutcome.MINOR_FAILURE))
+
     def sweep(self) -> None:
         """Remove what has been over for long."""
         now = self.clock().timestamp()

@@ -139,7 +139,9 @@ class Subscriptions:
 
     def take(self, report_id: int, now: float, until: float) -> bool:
         """Take a report to tell it; False where it is not time yet, or another process does."""
-        mine = update(_REPORT).where(_REPORT.c.id == report_id, _REPORT.c.next_at <= now)
+        # Far ahead: somebody has set the clock back since.
+        is_free = (_REPORT.c.next_at <= now) | (_REPORT.c.next_at > now + 2 * (until - now))
+        mine = update(_REPORT).where(_REPORT.c.id == report_id, is_free)
         with self.engine.begin() as connection:
             taken = connection.execute(mine.values(next_at=until, attempts=_REPORT.c.attempts + 1))
         return taken.rowcount == 1
