@@ -46,7 +46,7 @@ from wetread.store.audit_rows import AuditRows
 from wetread.store.erasure import finish_deletions
 from wetread.store.history import Event
 from wetread.web import create_web
-from wetread.work import Work, now, open_place, start_work
+from wetread.work import Work, make_worklist, now, open_place, start_work
 
 #: How long the page server may take to come up.
 START_TIMEOUT_S = 20.0
@@ -118,8 +118,6 @@ def start_app(config: Config) -> RunningApp:
     )
     check_users(config, identity)
     models = read_models(config.models, config.registry.trusted_keys)
-    work = start_work(config, store, worker_id, models)
-    on_stored = _waking(work.dispatcher)
     events = EventSender(
         subscriptions=store.subscriptions,
         history=store.history,
@@ -128,7 +126,14 @@ def start_app(config: Config) -> RunningApp:
         clock=now,
     )
     events.start()
-    worklist = make_worklist(store, on_changed=events.wake)
+    work = start_work(config, store, worker_id, models, events.wake)
+    on_stored = _waking(work.dispatcher)
+
+    def on_workitem() -> None:
+        events.wake()
+        work.dispatcher.wake()
+
+    worklist = make_worklist(store, on_workitem)
     receiver = _start_receiver(config, store, on_stored, work.dispatcher.wake, worklist)
     stow = _start_stow(config, store, on_stored)
     trail = ReceiveTrail(store.audit.record, config.dicom.aet)
@@ -292,17 +297,6 @@ def make_services(
         Services(contexts=answering.contexts, handlers=answering.handlers, commands=answering.commands),
         telling.services(),
         Services(contexts=ups.contexts, handlers=ups.handlers, commands=ups.commands),
-    )
-
-
-def make_worklist(store: Store, on_changed: Callable[[], None] = lambda: None) -> Worklist:
-    """Return the worklist that pages, peers and our own performer share."""
-    return Worklist(
-        workitems=store.workitems,
-        subscriptions=store.subscriptions,
-        audit=store.audit,
-        clock=now,
-        on_changed=on_changed,
     )
 
 

@@ -25,7 +25,7 @@ from wetread.engine import OPEN_STATES, Engine, Job
 from wetread.errors import AssociationRejected, PeerUnreachable
 from wetread.outbox import Outbox, Parcel
 from wetread.path import delivery_job, reading_job
-from wetread.steps import DeliverySteps, KeepingSteps, ReadingSteps
+from wetread.steps import DeliverySteps, KeepingSteps, PerformingSteps, ReadingSteps
 from wetread.steps.priors import PriorSteps
 from wetread.store import Store
 from wetread.store.deliveries import DeliveryRow
@@ -74,6 +74,8 @@ class Dispatcher:
     priors: PriorSteps | None = None
     #: Readings of a backfill that are begun at once.
     backfill_readings: int = 1
+    #: None: workitems are performed elsewhere.
+    performing: PerformingSteps | None = None
     waits: Waits = field(default_factory=Waits)
     outbox: Outbox = field(default_factory=Outbox)
     backoff: Backoff = field(default_factory=lambda: Backoff(READ_WAITS_S))
@@ -111,6 +113,7 @@ class Dispatcher:
     def look(self, sweep: bool = True) -> float:
         """Start what is due; returns how long nothing new can become due by itself, in s."""
         wait_s = SWEEP_S
+        self._perform()
         due = self.store.studies.list_due()
         told = self.store.notices.tell([row.study_instance_uid for row in due]) if due else {}
         studies = {row.study_instance_uid for row in due}
@@ -129,6 +132,8 @@ class Dispatcher:
             self._resume_deliveries()
         if sweep:
             self.keeping.sweep()
+            if self.performing is not None:
+                self.performing.worklist.sweep()
         return min(wait_s, self._deliveries_rest_s())
 
     def _loop(self) -> None:
@@ -242,6 +247,20 @@ class Dispatcher:
     def _job(self, study: str, revision: int, attempt: int = 1) -> Job:
         urgency, is_backfill = self.reading.urgency(study), self.reading.is_backfill(study)
         return reading_job(study, revision, urgency, attempt, is_backfill=is_backfill)
+
+    def _perform(self) -> None:
+        """Do what workitems ask of us."""
+        if self.performing is None:
+            return
+        for workitem, order in self.performing.iter_open():
+            try:
+                again = self.performing.consider(workitem, order)
+                if again is not None:
+                    study, revision = again
+                    number, _ = self.engine.last_attempt(f"read/{study}/{revision}/")
+                    self.engine.enqueue(self._job(study, revision, number + 1))
+            except Exception as error:  # noqa: BLE001 - one workitem must not hold up the others
+                self._report(error, order.study_instance_uid)
 
     def _resume_readings(self) -> None:
         jobs = {key.rsplit("/", 1)[0] for key in self.engine.list_open("read/")}

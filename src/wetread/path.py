@@ -50,6 +50,8 @@ class StudyPath:
     enqueue: Callable[[Job], None]
     #: Told after each try of a delivery.
     tried: Callable[[], None] = lambda: None
+    #: Told after each try of a reading.
+    read: Callable[[], None] = lambda: None
 
     def workflows(self) -> dict[str, Workflow]:
         """Return the workflows by their stored names."""
@@ -68,7 +70,9 @@ class StudyPath:
             _run(step, "finish", self.reading.finish, study, revision)
         except Stopped as stopped:
             self._stop(step, study, revision, str(stopped))
+            self.read()
             return
+        self.read()
         for destination in destinations:
             turn = self.delivery.turn(study, revision, destination)
             self.enqueue(delivery_job(study, revision, destination, attempt=1, turn=turn))

@@ -27,7 +27,8 @@ from wetread.heartbeat import Heartbeat
 from wetread.infer.process import run_job
 from wetread.path import DELIVER_QUEUE, READ_QUEUE, StudyPath
 from wetread.receive.fetched import FetchedIntake, make_fetched_intake
-from wetread.steps import DeliverySteps, KeepingSteps, ReadingSteps
+from wetread.share.workitems import Worklist
+from wetread.steps import DeliverySteps, KeepingSteps, PerformingSteps, ReadingSteps
 from wetread.steps.backfilling import BackfillSteps
 from wetread.steps.fetching import FetchSteps
 from wetread.steps.priors import PriorSteps
@@ -100,8 +101,20 @@ def open_place(config: Config) -> tuple[Store, str]:
     return take_place(store, worker_id), worker_id
 
 
-def start_work(config: Config, store: Store, worker_id: str, models: Mapping[str, Model]) -> Work:
-    """Take up interrupted work and begin."""
+def start_work(
+    config: Config,
+    store: Store,
+    worker_id: str,
+    models: Mapping[str, Model],
+    on_workitem: Callable[[], None] = lambda: None,
+) -> Work:
+    """Take up interrupted work and begin.
+
+    Parameters
+    ----------
+    on_workitem
+        Called when a workitem has changed.
+    """
     destinations = {destination.name: destination for destination in config.destinations}
     reading = ReadingSteps(
         store=store,
@@ -115,7 +128,11 @@ def start_work(config: Config, store: Store, worker_id: str, models: Mapping[str
     )
     delivery = DeliverySteps(store=store, destinations=destinations, clock=now, retry=config.delivery)
     path = StudyPath(
-        reading, delivery, lambda job: engine.enqueue(job), tried=lambda: dispatcher.wake_tried()
+        reading,
+        delivery,
+        lambda job: engine.enqueue(job),
+        tried=lambda: dispatcher.wake_tried(),
+        read=lambda: dispatcher.wake(),
     )
     url = read_database_url(config.store)
     queues = _make_queues(config)
@@ -132,8 +149,25 @@ def start_work(config: Config, store: Store, worker_id: str, models: Mapping[str
     fetchers, fetched = _make_fetchers(config, store, lambda: dispatcher.wake())
     priors = _make_priors(config, store, partial(_wake, fetchers))
     most = max(1, config.work.readings)
+    performing = PerformingSteps(
+        store=store,
+        worklist=make_worklist(store, on_workitem),
+        models=models,
+        rules=config.rules,
+        aet=config.dicom.aet,
+        clock=now,
+        base_url=dicomweb_url(config),
+    )
     dispatcher = Dispatcher(
-        store, reading, delivery, engine, now, keeping, priors=priors, backfill_readings=most
+        store,
+        reading,
+        delivery,
+        engine,
+        now,
+        keeping,
+        priors=priors,
+        backfill_readings=most,
+        performing=performing,
     )
     engine.start()
     if heartbeat is not None:
@@ -201,6 +235,26 @@ def _make_fetchers(
         for pacs in config.pacs
     )
     return fetchers, fetched
+
+
+def make_worklist(store: Store, on_changed: Callable[[], None] = lambda: None) -> Worklist:
+    """Return the worklist that pages, peers and our own performer share."""
+    return Worklist(
+        workitems=store.workitems,
+        subscriptions=store.subscriptions,
+        audit=store.audit,
+        clock=now,
+        on_changed=on_changed,
+    )
+
+
+def dicomweb_url(config: Config) -> str:
+    """Return where others reach our DICOMweb service, as far as the configuration tells."""
+    web = config.web
+    name = next(iter(web.allowed_hosts), web.host)
+    if web.behind_proxy:
+        return f"https://{name}/dicom-web"
+    return f"{'https' if web.tls else 'http'}://{name}:{web.port}/dicom-web"
 
 
 def check_worker(config: Config) -> None:

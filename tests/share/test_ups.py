@@ -23,7 +23,7 @@ from tests.path.service import await_true
 from tests.ports import free_port
 from tests.share.workitem_bodies import attributes, performed
 from tests.stores import open_store
-from wetread.app import event_addresses, make_services, make_worklist
+from wetread.app import event_addresses, make_services
 from wetread.config import Config, DicomSettings
 from wetread.domain import workitem as w
 from wetread.domain.workitem import FILTERED_UID, GLOBAL_UID, element
@@ -35,7 +35,7 @@ from wetread.share.workitem_model import write_dataset
 from wetread.store import Store
 from wetread.store.audit_rows import AuditRows
 from wetread.store.subscriptions import Channel
-from wetread.work import now
+from wetread.work import make_worklist, now
 
 UID, KEY, OTHER_KEY = "1.2.3", "1.9.1", "1.9.2"
 PUSH, PULL, WATCH = UnifiedProcedureStepPush, UnifiedProcedureStepPull, UnifiedProcedureStepWatch

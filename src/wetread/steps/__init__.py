@@ -6,6 +6,7 @@ Never: a decision of its own; a step that cannot be repeated.
 
 from wetread.steps.delivering import DeliverySteps
 from wetread.steps.keeping import KeepingSteps
+from wetread.steps.performing import PerformingSteps
 from wetread.steps.reading import ReadingSteps
 
-__all__ = ["DeliverySteps", "KeepingSteps", "ReadingSteps"]
+__all__ = ["DeliverySteps", "KeepingSteps", "PerformingSteps", "ReadingSteps"]

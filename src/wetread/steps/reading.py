@@ -25,9 +25,13 @@ from wetread.errors import StudyDeleted
 from wetread.infer.job import ReadJob, make_unread
 from wetread.infer.scratch import find_volume
 from wetread.match import Match, Rule, choose_urgency, find_rule, match_study
+from wetread.match.condition import Condition, Operator
+from wetread.match.rules import Level
 from wetread.steps.journal import Journal
+from wetread.steps.order import ASKED_RULE
 from wetread.steps.trail import read_event
 from wetread.store import Store
+from wetread.store.asked import AskedReading
 from wetread.store.history import Event
 from wetread.store.readings import ReadingRow
 
@@ -59,7 +63,7 @@ class ReadingSteps:
         # One image of each series is enough to ask; ``match`` looks at all of them.
         heads = self.store.studies.load_heads(study)
         row = self.store.studies.find(study)
-        rules = [rule for rule in self.rules if heads is not None and find_rule(heads, (rule,)) is not None]
+        rules = [one for one in self._rules(study) if heads is not None and find_rule(heads, (one,)) is not None]
         if heads is not None and rules and row is not None:
             urgency, name = choose_urgency(heads, rules)
             if row.urgency is not urgency:
@@ -88,7 +92,7 @@ class ReadingSteps:
 
     def match(self, study: str, revision: int) -> list[dict[str, str]]:
         """Decide which models read which series; the whole decision is kept for ``explain``."""
-        match = match_study(self._study(study, revision), self.models, self.rules)
+        match = match_study(self._study(study, revision), self.models, self._rules(study))
         self.store.studies.save_match(study, revision, match.to_json())
         self._retract(study, revision, match)
         if match.chosen:
@@ -163,6 +167,10 @@ class ReadingSteps:
     def compose(self, reading_id: int) -> None:
         """Compose the documents of one Reading."""
         row = self.store.readings.get(reading_id)
+        if self.store.readings.list_documents(reading_id):
+            # The revision was opened again for another model, or the process ended before this was noted.
+            self._volume_path(row.study_instance_uid, row.revision, row.model_name).unlink(missing_ok=True)
+            return
         reading = self.store.readings.load(row.digest)
         study = self._study(row.study_instance_uid, row.revision)
         series = study.get_series(reading.series_instance_uid)
@@ -256,6 +264,10 @@ class ReadingSteps:
             )
             self.store.readings.save(make_unread(job, *one.problems), unless_deleted=True)
 
+    def _rules(self, study: str) -> tuple[Rule, ...]:
+        """Return what decides about a study: what was asked for on it, then the rules."""
+        return (*(_asked_rule(wish) for wish in self.store.asked.list_for(study)), *self.rules)
+
     def _study(self, study: str, revision: int) -> Study:
         begun = self.store.studies.get_revision(study, revision)
         held = self.store.studies.load(study, limit=begun.instance_count, revision=revision)
@@ -305,6 +317,17 @@ class ReadingSteps:
             for row in held
             for document in self.store.readings.list_documents(row.id)
         )
+
+
+def _asked_rule(wish: AskedReading) -> Rule:
+    named = Condition(keyword="SeriesInstanceUID", operator=Operator.ONE_OF, values=wish.series)
+    return Rule(
+        name=f"{ASKED_RULE} {wish.model_name}",
+        models=(wish.model_name,),
+        level=Level.SERIES if wish.series else Level.STUDY,
+        urgency=wish.urgency,
+        when=(named,) if wish.series else (),
+    )
 
 
 def _is_read(row: ReadingRow) -> bool:

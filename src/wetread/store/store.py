@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from wetread.errors import ConfigError, IndexUnavailable, StorageError
 from wetread.store.accounts import Accounts
+from wetread.store.asked import AskedReadings
 from wetread.store.audit import Audit
 from wetread.store.backfills import Backfills
 from wetread.store.blobs import Blobs, storage_error, sync_folder
@@ -67,6 +68,7 @@ class Store:
     workers: Workers
     workitems: Workitems
     subscriptions: Subscriptions
+    asked: AskedReadings
     #: What may be thrown away at any time.
     scratch: Blobs
     #: For files in passing, cleared at each start.
@@ -198,6 +200,7 @@ def open_store(
         workers=Workers(engine),
         workitems=Workitems(engine),
         subscriptions=Subscriptions(engine),
+        asked=AskedReadings(engine),
         scratch=Blobs(data / "scratch", vault, ".npy"),
         work=data / "work",
     )

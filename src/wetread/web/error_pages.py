@@ -77,13 +77,13 @@ def add_error_pages(app: FastAPI, site: Site) -> None:
 
     @app.exception_handler(SignInNeeded)
     def sign_in(request: Request, error: SignInNeeded) -> Response:
-        if request.method == "GET" and _is_navigation(request):
+        if request.scope.get("method") == "GET" and _is_navigation(request):
             return RedirectResponse(f"/login?{urlencode({'next': _path_of(request)})}", 303)
         return answers.answer(request, 401, error, **{"WWW-Authenticate": 'Bearer realm="wetread"'})
 
     @app.exception_handler(DutyFirst)
     def duty(request: Request, error: DutyFirst) -> Response:
-        if request.method == "GET" and _is_navigation(request):
+        if request.scope.get("method") == "GET" and _is_navigation(request):
             is_password = request.state.principal.obligation is Obligation.CHANGE_PASSWORD
             return RedirectResponse("/account" if is_password else "/account/totp", 303)
         return answers.answer(request, 403, error)
