@@ -63,7 +63,9 @@ class ReadingSteps:
         # One image of each series is enough to ask; ``match`` looks at all of them.
         heads = self.store.studies.load_heads(study)
         row = self.store.studies.find(study)
-        rules = [one for one in self._rules(study) if heads is not None and find_rule(heads, (one,)) is not None]
+        rules = [
+            one for one in self._rules(study) if heads is not None and find_rule(heads, (one,)) is not None
+        ]
         if heads is not None and rules and row is not None:
             urgency, name = choose_urgency(heads, rules)
             if row.urgency is not urgency:
