@@ -55,6 +55,12 @@ _VALID = {
 }
 _UNPAIRED_PARTS = frozenset({"CHEST", "ABDOMEN", "HEAD", "NECK", "PELVIS", "SPINE", "BRAIN", "HEART"})
 _LONGEST = {"SH": 16, "LO": 64, "ST": 1024}
+_EQUIPMENT = (
+    *("Manufacturer", "InstitutionName", "StationName"),
+    *("ManufacturerModelName", "DeviceSerialNumber"),
+)
+_PROCESSING = Code(value="109102", scheme="DCM", meaning="Processing Equipment")
+_ACQUISITION = Code(value="109101", scheme="DCM", meaning="Acquisition Equipment")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
@@ -217,3 +223,39 @@ def _add_equipment(ds: Dataset, draft: Draft) -> None:
     ds.ManufacturerModelName = long_string(model.name) or "unnamed"
     ds.DeviceSerialNumber = long_string(model.digest) or "unknown"
     ds.SoftwareVersions = [long_string(model.version) or "0", f"composer {COMPOSER_VERSION}"]
+    ds.ContributingEquipmentSequence = Sequence([_processing(draft), *_acquisition(draft)])
+
+
+def _processing(draft: Draft) -> Dataset:
+    """Return the model that made the content (IHE AIR; PS3.3 C.12.1.1.5)."""
+    model = draft.reading.model
+    item = Dataset()
+    item.PurposeOfReferenceCodeSequence = code_sequence(_PROCESSING)
+    item.Manufacturer = "Wetread"
+    item.ManufacturerModelName = long_string(model.name) or "unnamed"
+    item.DeviceSerialNumber = long_string(model.digest) or "unknown"
+    item.SoftwareVersions = long_string(model.version) or "0"
+    moment = local_time(draft)
+    item.ContributionDateTime = moment.strftime("%Y%m%d%H%M%S%z")
+    item.ContributionDescription = "Read by a model; not verified by a person"
+    return item
+
+
+def _acquisition(draft: Draft) -> list[Dataset]:
+    """Return the device that made the images, where they name one."""
+    item = Dataset()
+    for keyword in (
+        "Manufacturer",
+        "InstitutionName",
+        "StationName",
+        "ManufacturerModelName",
+        "DeviceSerialNumber",
+    ):
+        found = draft.source.header
+        value = _clean(found[keyword]) if keyword in found else None
+        if value:
+            setattr(item, keyword, value)
+    if "Manufacturer" not in item:
+        return []
+    item.PurposeOfReferenceCodeSequence = code_sequence(_ACQUISITION)
+    return [item]

@@ -20,9 +20,10 @@ from pydicom.sequence import Sequence
 
 from wetread.compose import header
 from wetread.compose.draft import Draft
+from wetread.compose.library import image_library
 from wetread.compose.outline import Outline, Points, outline_box, outline_plane, to_image_points
 from wetread.compose.references import add_evidence, add_predecessors
-from wetread.compose.seg import SEGMENTATION_STORAGE
+from wetread.compose.seg import SEGMENTATION_STORAGE, frame_of_reference_uid
 from wetread.compose.uid import derive_uid
 from wetread.compose.wording import (
     NOT_FOR_CLINICAL_USE,
@@ -113,9 +114,11 @@ def _report(draft: Draft) -> Dataset:
         title=_concept(_IMAGING_MEASUREMENT_REPORT),
     )
     root: Dataset = report[0]
-    if not groups:
-        kept = [item for item in root.ContentSequence if item.name.value != _IMAGING_MEASUREMENTS]
-        root.ContentSequence = sr.ContentSequence(kept)
+    # TID 1500 has the library before the measurements; a study without any keeps none of them.
+    before = [item for item in root.ContentSequence if item.name.value != _IMAGING_MEASUREMENTS]
+    measured = [item for item in root.ContentSequence if item.name.value == _IMAGING_MEASUREMENTS]
+    library = image_library(draft, frame_of_reference_uid(draft))
+    root.ContentSequence = sr.ContentSequence([*before, library, *(measured if groups else [])])
     return root
 
 

@@ -106,13 +106,7 @@ def create_web(
         templates=load_templates(),
         pulse=Pulse(store.history.pulse, poll_s),
         now=now,
-        worklist=Worklist(
-            workitems=store.workitems,
-            subscriptions=store.subscriptions,
-            audit=store.audit,
-            clock=now,
-            on_changed=on_workitem,
-        ),
+        worklist=_make_worklist(store, now, on_workitem),
         on_retry=on_retry,
         audit_backlog=audit_backlog,
         stow=stow,
@@ -148,3 +142,13 @@ def create_web(
     hosts = frozenset(host.strip("[]").lower() for host in allowed_hosts)
     app.add_middleware(Guard, allowed_hosts=LOOPBACK_HOSTS | hosts, needs_https=needs_https)
     return app
+
+
+def _make_worklist(store: Store, now: Callable[[], datetime], on_changed: Callable[[], None]) -> Worklist:
+    return Worklist(
+        workitems=store.workitems,
+        subscriptions=store.subscriptions,
+        audit=store.audit,
+        clock=now,
+        on_changed=on_changed,
+    )
