@@ -35,10 +35,10 @@ from wetread.store.schema_told import expectation as expectation
 from wetread.store.schema_told import notice as notice
 from wetread.store.schema_told import notice_instance as notice_instance
 from wetread.store.schema_told import notice_study as notice_study
-from wetread.store.workitem_tables import asked_reading as asked_reading
-from wetread.store.workitem_tables import workitem as workitem
-from wetread.store.workitem_tables import workitem_report as workitem_report
-from wetread.store.workitem_tables import workitem_subscription as workitem_subscription
+from wetread.store.schema_workitems import asked_reading as asked_reading
+from wetread.store.schema_workitems import workitem as workitem
+from wetread.store.schema_workitems import workitem_report as workitem_report
+from wetread.store.schema_workitems import workitem_subscription as workitem_subscription
 
 #: Ordered by the numbers of the letters, whatever the database's language is; SQLite does so anyway.
 _KEY = Text().with_variant(Text(collation="C"), "postgresql")
