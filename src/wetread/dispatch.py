@@ -54,6 +54,7 @@ class Rounds:
 
     swept_at: float = float("-inf")
     delivered_at: float = float("-inf")
+    performed_at: float = float("-inf")
     #: Deliveries are not to be looked at earlier than so long after the last time, in s, ...
     least_s: float = LEAST_S
     #: ... and become due by themselves after this time, in s.
@@ -112,8 +113,7 @@ class Dispatcher:
 
     def look(self, sweep: bool = True) -> float:
         """Start what is due; returns how long nothing new can become due by itself, in s."""
-        wait_s = SWEEP_S
-        self._perform()
+        wait_s = self._perform(is_due=sweep)
         due = self.store.studies.list_due()
         told = self.store.notices.tell([row.study_instance_uid for row in due]) if due else {}
         studies = {row.study_instance_uid for row in due}
@@ -248,10 +248,12 @@ class Dispatcher:
         urgency, is_backfill = self.reading.urgency(study), self.reading.is_backfill(study)
         return reading_job(study, revision, urgency, attempt, is_backfill=is_backfill)
 
-    def _perform(self) -> None:
-        """Do what workitems ask of us."""
-        if self.performing is None:
-            return
+    def _perform(self, *, is_due: bool) -> float:
+        """Do what workitems ask of us, at most every ``LEAST_S``; returns how long nothing new is due, in s."""
+        rest_s = self.rounds.performed_at + LEAST_S - self.waits.monotonic()
+        if self.performing is None or (rest_s > 0 and not is_due):
+            return max(0.0, rest_s) if self.performing else SWEEP_S
+        self.rounds.performed_at = self.waits.monotonic()
         for workitem, order in self.performing.iter_open():
             try:
                 again = self.performing.consider(workitem, order)
@@ -261,6 +263,7 @@ class Dispatcher:
                     self.engine.enqueue(self._job(study, revision, number + 1))
             except Exception as error:  # noqa: BLE001 - one workitem must not hold up the others
                 self._report(error, order.study_instance_uid)
+        return SWEEP_S
 
     def _resume_readings(self) -> None:
         jobs = {key.rsplit("/", 1)[0] for key in self.engine.list_open("read/")}
