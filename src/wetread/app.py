@@ -26,19 +26,14 @@ from wetread.fetch.web import check_token
 from wetread.identity import Identity, make_identity
 from wetread.inventory import Inventory
 from wetread.network import client_context, renewing_context, server_context
-from wetread.receive.admission import read_address
 from wetread.receive.cstore import Receiver, ReceiverOptions, start_receiver
 from wetread.receive.mllp import Listener, MllpOptions, start_mllp_listener
 from wetread.receive.notes import Notes
-from wetread.receive.notices import NoticeScp
-from wetread.receive.services import Services, join
 from wetread.receive.storage import OnStored
 from wetread.receive.stow import Stow, StowOptions, start_stow
 from wetread.receive.trail import ReceiveTrail
 from wetread.registry import read_models
-from wetread.share.query_retrieve import MoveDestination, QueryRetrieve
-from wetread.share.trail import access_event
-from wetread.share.ups import Ups
+from wetread.served import make_event_sender, make_services
 from wetread.share.ups_events import EventSender
 from wetread.share.workitems import Worklist
 from wetread.store import Store
@@ -118,13 +113,7 @@ def start_app(config: Config) -> RunningApp:
     )
     check_users(config, identity)
     models = read_models(config.models, config.registry.trusted_keys)
-    events = EventSender(
-        subscriptions=store.subscriptions,
-        history=store.history,
-        aet=config.dicom.aet,
-        addresses=event_addresses(config),
-        clock=now,
-    )
+    events = make_event_sender(config, store)
     events.start()
     work = start_work(config, store, worker_id, models, events.wake)
     on_stored = _waking(work.dispatcher)
@@ -252,57 +241,6 @@ def _start_receiver(
         return start_receiver(options, store, on_stored, make_services(config, store, wake, worklist))
     except OSError as error:
         raise ConfigError("The DICOM port is taken: choose another.", port=config.dicom.port) from error
-
-
-def make_services(
-    config: Config,
-    store: Store,
-    wake: Callable[[], None] = lambda: None,
-    worklist: Worklist | None = None,
-) -> Services:
-    """Return what is served on the DICOM port beside C-STORE and C-ECHO.
-
-    Parameters
-    ----------
-    wake
-        Called when something was told of a study.
-    """
-    peers = config.dicom.peers
-    is_open = not peers and not config.dicom.allowed_aets
-    answering = QueryRetrieve(
-        catalogue=store.catalogue,
-        aet=config.dicom.aet,
-        destinations={
-            one.aet: MoveDestination(one.aet, *read_address(one.retrieve_to, one.aet))
-            for one in peers
-            if one.retrieve_to
-        },
-        may_query=lambda aet: is_open or any(one.aet == aet and one.may_query for one in peers),
-        record=lambda access: store.audit.record(access_event(access, config.dicom.aet, now())),
-    )
-    telling = NoticeScp(
-        store=store,
-        aet=config.dicom.aet,
-        # Whoever may send images may tell of them, unless the list says otherwise.
-        may_notify=lambda aet: all(one.may_notify for one in peers if one.aet == aet),
-        wake=wake,
-        clock=now,
-    )
-    ups = Ups(
-        worklist=worklist or make_worklist(store),
-        may_order=lambda aet: is_open or any(one.aet == aet and one.may_order for one in peers),
-        known_aets=event_addresses(config).keys(),
-    )
-    return join(
-        Services(contexts=answering.contexts, handlers=answering.handlers, commands=answering.commands),
-        telling.services(),
-        Services(contexts=ups.contexts, handlers=ups.handlers, commands=ups.commands),
-    )
-
-
-def event_addresses(config: Config) -> dict[str, tuple[str, int]]:
-    """Return where peers take event reports of workitems."""
-    return {one.aet: read_address(one.events_to, one.aet) for one in config.dicom.peers if one.events_to}
 
 
 def _start_listener(config: Config, store: Store, trail: ReceiveTrail) -> Listener | None:

@@ -249,7 +249,7 @@ class Dispatcher:
         return reading_job(study, revision, urgency, attempt, is_backfill=is_backfill)
 
     def _perform(self, *, is_due: bool) -> float:
-        """Do what workitems ask of us, at most every ``LEAST_S``; returns how long nothing new is due, in s."""
+        """Do what workitems ask of us, every ``LEAST_S`` at most; returns how long it may rest, in s."""
         rest_s = self.rounds.performed_at + LEAST_S - self.waits.monotonic()
         if self.performing is None or (rest_s > 0 and not is_due):
             return max(0.0, rest_s) if self.performing else SWEEP_S

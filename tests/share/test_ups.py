@@ -23,19 +23,19 @@ from tests.path.service import await_true
 from tests.ports import free_port
 from tests.share.workitem_bodies import attributes, performed
 from tests.stores import open_store
-from wetread.app import event_addresses, make_services
 from wetread.config import Config, DicomSettings
 from wetread.domain import workitem as w
 from wetread.domain.workitem import FILTERED_UID, GLOBAL_UID, element
 from wetread.receive.admission import Peer
 from wetread.receive.cstore import ReceiverOptions, start_receiver
+from wetread.served import make_event_sender, make_services
 from wetread.share import ups_events
 from wetread.share.ups_events import EventSender
 from wetread.share.workitem_model import write_dataset
 from wetread.store import Store
 from wetread.store.audit_rows import AuditRows
 from wetread.store.subscriptions import Channel
-from wetread.work import make_worklist, now
+from wetread.work import make_worklist
 
 UID, KEY, OTHER_KEY = "1.2.3", "1.9.1", "1.9.2"
 PUSH, PULL, WATCH = UnifiedProcedureStepPush, UnifiedProcedureStepPull, UnifiedProcedureStepWatch
@@ -142,7 +142,7 @@ def desk(tmp_path: Path, watcher: Watcher, monkeypatch: pytest.MonkeyPatch) -> I
     )
     config = Config(data=tmp_path, dicom=DicomSettings(peers=peers))
     store = open_store(tmp_path / "data")
-    sender = make_sender(store, config)
+    sender = make_event_sender(config, store)
     worklist = make_worklist(store, sender.wake)
     services = make_services(config, store, worklist)
     receiver = start_receiver(ReceiverOptions(port=0, peers=peers), store, services=services)
@@ -151,16 +151,6 @@ def desk(tmp_path: Path, watcher: Watcher, monkeypatch: pytest.MonkeyPatch) -> I
     receiver.stop()
     sender.stop()
     store.close()
-
-
-def make_sender(store: Store, config: Config) -> EventSender:
-    return EventSender(
-        subscriptions=store.subscriptions,
-        history=store.history,
-        aet="WETREAD",
-        addresses=event_addresses(config),
-        clock=now,
-    )
 
 
 def test_a_workitem_from_its_creation_to_its_end(desk: Desk) -> None:
@@ -263,7 +253,7 @@ def test_who_is_away_is_told_later_and_after_a_restart(desk: Desk, watcher: Watc
     await_true(lambda: any("event reports" in one.message for one in events.list_for_study("")), 60, "a note")
     desk.sender.stop()
     desk.act(CHANGE, ProcedureStepState="IN PROGRESS", TransactionUID=KEY)
-    again = make_sender(desk.store, desk.config)
+    again = make_event_sender(desk.config, desk.store)
     again.start()
     threading.Event().wait(0.1)
     watcher.start()

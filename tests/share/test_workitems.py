@@ -13,6 +13,7 @@ import pytest
 
 from tests.share.workitem_bodies import PATIENT, attributes, performed
 from tests.stores import open_store
+from wetread.dicom.xml_model import encode_xml
 from wetread.domain import workitem as w
 from wetread.domain import workitem_rules as rules
 from wetread.domain.workitem import (
@@ -33,7 +34,6 @@ from wetread.domain.workitem_match import matches
 from wetread.share.workitem_model import normalize, read_body, read_json, write_dataset
 from wetread.share.workitem_query import read_search
 from wetread.share.workitems import KEEP_ENDED_S, Asker, Worklist
-from wetread.share.xml_model import encode_xml
 from wetread.store import Store
 from wetread.store.audit_rows import AuditRows
 from wetread.store.erasure import delete_study

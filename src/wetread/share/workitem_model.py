@@ -17,9 +17,10 @@ import orjson
 from pydicom.dataset import Dataset
 from pynetdicom.dsutils import encode
 
+from wetread.dicom.xml_read import decode_xml
 from wetread.domain import workitem as w
 from wetread.domain.workitem import Attributes, Refusal, WorkitemRefused, element
-from wetread.share.xml_reader import read_xml
+from wetread.errors import UnreadableInstance
 
 #: Bytes of a body.
 LARGEST = 1 << 20
@@ -51,8 +52,8 @@ def read_body(body: bytes, *, is_xml: bool) -> Attributes:
     if not is_xml:
         return read_json(body)
     try:
-        return normalize(read_xml(body))
-    except ValueError as error:
+        return normalize(decode_xml(body))
+    except UnreadableInstance as error:
         raise _invalid("The body is no Native DICOM Model.") from error
 
 

@@ -21,6 +21,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from wetread.dicom.header import is_uid
+from wetread.dicom.xml_model import encode_xml
 from wetread.domain import workitem as w
 from wetread.domain.workitem import TOLD, Attributes, Refusal, Warned, WorkitemRefused, text_of
 from wetread.identity import Permission, Principal, PrincipalKind
@@ -29,7 +30,6 @@ from wetread.share.multipart import Multipart, Part
 from wetread.share.workitem_model import LARGEST, read_body
 from wetread.share.workitem_query import answer, read_search
 from wetread.share.workitems import Asker
-from wetread.share.xml_model import encode_xml
 from wetread.web.access import Who, address_of, needs
 from wetread.web.dicomweb import PREFIX, base_url
 from wetread.web.site import Site
