@@ -127,13 +127,8 @@ def start_work(
         default_quiet_s=config.study.quiet_s,
     )
     delivery = DeliverySteps(store=store, destinations=destinations, clock=now, retry=config.delivery)
-    path = StudyPath(
-        reading,
-        delivery,
-        lambda job: engine.enqueue(job),
-        tried=lambda: dispatcher.wake_tried(),
-        read=lambda: dispatcher.wake(),
-    )
+    hooks = {"tried": lambda: dispatcher.wake_tried(), "read": lambda: dispatcher.wake()}
+    path = StudyPath(reading, delivery, lambda job: engine.enqueue(job), **hooks)
     url = read_database_url(config.store)
     queues = _make_queues(config)
     heartbeat = None
@@ -149,26 +144,8 @@ def start_work(
     fetchers, fetched = _make_fetchers(config, store, lambda: dispatcher.wake())
     priors = _make_priors(config, store, partial(_wake, fetchers))
     most = max(1, config.work.readings)
-    performing = PerformingSteps(
-        store=store,
-        worklist=make_worklist(store, on_workitem),
-        models=models,
-        rules=config.rules,
-        aet=config.dicom.aet,
-        clock=now,
-        base_url=dicomweb_url(config),
-    )
-    dispatcher = Dispatcher(
-        store,
-        reading,
-        delivery,
-        engine,
-        now,
-        keeping,
-        priors=priors,
-        backfill_readings=most,
-        performing=performing,
-    )
+    performing = _make_performing(config, store, models, on_workitem)
+    dispatcher = Dispatcher(store, reading, delivery, engine, now, keeping, priors, most, performing)
     engine.start()
     if heartbeat is not None:
         heartbeat.start_watching(engine)
@@ -183,6 +160,20 @@ def start_work(
         heartbeat=heartbeat,
         fetchers=fetchers,
         fetched=fetched,
+    )
+
+
+def _make_performing(
+    config: Config, store: Store, models: Mapping[str, Model], on_workitem: Callable[[], None]
+) -> PerformingSteps:
+    return PerformingSteps(
+        store=store,
+        worklist=make_worklist(store, on_workitem),
+        models=models,
+        rules=config.rules,
+        aet=config.dicom.aet,
+        clock=now,
+        base_url=dicomweb_url(config),
     )
 
 

@@ -152,22 +152,7 @@ def open_store(
     """
     # Absolute: other processes with another working folder get paths from us.
     data = data.resolve()
-    try:
-        _make_folders(data)
-        vault = open_vault(data, encryption)
-        engine = open_database(database_url or f"sqlite:///{data / 'index.sqlite'}")
-    except OSError as error:
-        raise storage_error(error) from error
-    except IndexUnavailable as error:
-        if database_url:
-            raise
-        message = (
-            "The index cannot be opened or written: give the data folder room, mount it for writing,"
-            " and let this user write to it."
-        )
-        raise StorageError(message, reason=str(error.__cause__)) from error
-    except DBAPIError as error:
-        raise StorageError("The index cannot be opened or written.", reason=str(error.orig)) from error
+    vault, engine = _open_parts(data, database_url, encryption)
     audit = Audit(engine, audit_key or data / "audit.key", data / "audit.head")
     instances = Blobs(data / "instances", vault, ".dcm")
     documents = Blobs(data / "documents", vault)
@@ -204,6 +189,26 @@ def open_store(
         scratch=Blobs(data / "scratch", vault, ".npy"),
         work=data / "work",
     )
+
+
+def _open_parts(data: Path, database_url: str, encryption: EncryptionSettings | None) -> tuple[Vault, Engine]:
+    """Make the folders, open the keys and the index; raises like ``open_store``."""
+    try:
+        _make_folders(data)
+        vault = open_vault(data, encryption)
+        return vault, open_database(database_url or f"sqlite:///{data / 'index.sqlite'}")
+    except OSError as error:
+        raise storage_error(error) from error
+    except IndexUnavailable as error:
+        if database_url:
+            raise
+        message = (
+            "The index cannot be opened or written: give the data folder room, mount it for writing,"
+            " and let this user write to it."
+        )
+        raise StorageError(message, reason=str(error.__cause__)) from error
+    except DBAPIError as error:
+        raise StorageError("The index cannot be opened or written.", reason=str(error.orig)) from error
 
 
 def open_vault(data: Path, encryption: EncryptionSettings | None) -> Vault:
