@@ -127,7 +127,10 @@ def start_work(
         default_quiet_s=config.study.quiet_s,
     )
     delivery = DeliverySteps(store=store, destinations=destinations, clock=now, retry=config.delivery)
-    hooks = {"tried": lambda: dispatcher.wake_tried(), "read": lambda: dispatcher.wake()}
+    hooks: dict[str, Callable[[], None]] = {
+        "tried": lambda: dispatcher.wake_tried(),
+        "read": lambda: dispatcher.wake(),
+    }
     path = StudyPath(reading, delivery, lambda job: engine.enqueue(job), **hooks)
     url = read_database_url(config.store)
     queues = _make_queues(config)
