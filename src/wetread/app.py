@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import uvicorn
 from fastapi import FastAPI
 
+from wetread.committing import commitment_services, make_reporter
 from wetread.config import Config, check_config, exposed_host
 from wetread.deliver.syslog import Forwarder, read_collector
 from wetread.dispatch import Dispatcher
@@ -37,6 +38,7 @@ from wetread.receive.stow import Stow, StowOptions, start_stow
 from wetread.receive.trail import ReceiveTrail
 from wetread.registry import read_models
 from wetread.share.query_retrieve import MoveDestination, QueryRetrieve
+from wetread.share.reporting import Reporter
 from wetread.share.trail import access_event
 from wetread.store import Store
 from wetread.store.audit_rows import AuditRows
@@ -56,6 +58,7 @@ class RunningApp:
     store: Store
     work: Work
     receiver: Receiver
+    reporter: Reporter
     stow: Stow
     listener: Listener | None
     #: What the HL7 listener refused.
@@ -75,6 +78,7 @@ class RunningApp:
     def stop(self) -> None:
         """Stop taking in first, then working, then showing."""
         self.receiver.stop()
+        self.reporter.stop()
         self.stow.stop()
         if self.listener is not None:
             self.listener.stop()
@@ -115,7 +119,10 @@ def start_app(config: Config) -> RunningApp:
     models = read_models(config.models, config.registry.trusted_keys)
     work = start_work(config, store, worker_id, models)
     on_stored = _waking(work.dispatcher)
-    receiver = _start_receiver(config, store, on_stored, work.dispatcher.wake)
+    reporter = make_reporter(config, store)
+    services = make_services(config, store, work.dispatcher.wake, reporter)
+    receiver = _start_receiver(config, store, on_stored, services)
+    reporter.start()
     stow = _start_stow(config, store, on_stored)
     trail = ReceiveTrail(store.audit.record, config.dicom.aet)
     web = _make_web(config, store, models, work.dispatcher, identity, forwarder, stow)
@@ -130,6 +137,7 @@ def start_app(config: Config) -> RunningApp:
         store=store,
         work=work,
         receiver=receiver,
+        reporter=reporter,
         stow=stow,
         listener=_start_listener(config, store, trail),
         trail=trail,
@@ -215,7 +223,7 @@ def _start_stow(config: Config, store: Store, on_stored: OnStored) -> Stow:
     return start_stow(options, store, on_stored)
 
 
-def _start_receiver(config: Config, store: Store, on_stored: OnStored, wake: Callable[[], None]) -> Receiver:
+def _start_receiver(config: Config, store: Store, on_stored: OnStored, services: Services) -> Receiver:
     options = ReceiverOptions(
         aet=config.dicom.aet,
         host=config.dicom.host,
@@ -227,18 +235,25 @@ def _start_receiver(config: Config, store: Store, on_stored: OnStored, wake: Cal
         instance_limit=config.dicom.maximum_instance_mb << 20,
     )
     try:
-        return start_receiver(options, store, on_stored, make_services(config, store, wake))
+        return start_receiver(options, store, on_stored, services)
     except OSError as error:
         raise ConfigError("The DICOM port is taken: choose another.", port=config.dicom.port) from error
 
 
-def make_services(config: Config, store: Store, wake: Callable[[], None] = lambda: None) -> Services:
+def make_services(
+    config: Config,
+    store: Store,
+    wake: Callable[[], None] = lambda: None,
+    reporter: Reporter | None = None,
+) -> Services:
     """Return what is served on the DICOM port beside C-STORE and C-ECHO.
 
     Parameters
     ----------
     wake
         Called when something was told of a study.
+    reporter
+        Who reports storage commitments; None: they wait for one.
     """
     peers = config.dicom.peers
     is_open = not peers and not config.dicom.allowed_aets
@@ -264,6 +279,7 @@ def make_services(config: Config, store: Store, wake: Callable[[], None] = lambd
     return join(
         Services(contexts=answering.contexts, handlers=answering.handlers, commands=answering.commands),
         telling.services(),
+        commitment_services(config, store, reporter),
     )
 
 

@@ -31,6 +31,9 @@ class Peer:
     may_notify: bool = True
     #: ``HOST:PORT`` where it takes what somebody has moved to it; ``""``: nothing is.
     retrieve_to: str = ""
+    #: ``HOST:PORT`` where it takes reports of storage commitment; ``""``: as ``retrieve_to``, or without that
+    #: on the association that asked.
+    report_to: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +58,8 @@ def check_guests(guests: Guests, *, has_certificates: bool) -> None:
     """
     for peer in guests.peers:
         check_addresses("dicom.peers", peer.addresses)
-        if peer.retrieve_to:
-            read_address(peer.retrieve_to, peer.aet)
+        for address in filter(None, (peer.retrieve_to, peer.report_to)):
+            read_address(address, peer.aet)
         if peer.aet in guests.allowed_aets:
             raise ConfigError("An AE title is in dicom.allowed_aets and in dicom.peers.", aet=peer.aet)
         if peer.certificate and not has_certificates:
@@ -77,7 +80,7 @@ def read_address(text: str, aet: str) -> tuple[str, int]:
     """
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
-        raise ConfigError("dicom.peers.retrieve_to is HOST:PORT.", aet=aet, given=text)
+        raise ConfigError("dicom.peers: retrieve_to and report_to are HOST:PORT.", aet=aet, given=text)
     return host.strip("[]"), int(port)
 
 
