@@ -6,7 +6,10 @@ Never: patient names; a stop without a code.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
+
+from wetread.errors import InputError, WetreadError
 
 
 class ProblemCode(StrEnum):
@@ -66,5 +69,50 @@ class ProblemCode(StrEnum):
     # composing and delivering
     COMPOSE_FAILED = "compose-failed"
     DELIVERY_FAILED = "delivery-failed"
+    # fetching
+    PACS_UNANSWERED = "pacs-unanswered"
+    FETCH_FAILED = "fetch-failed"
+    OTHER_PATIENT = "other-patient"
+    OTHER_STUDY = "other-study"
+    TOO_MANY_MATCHES = "too-many-matches"
+    STUDY_DELETED = "study-deleted"
+    PRIORS_MISSING = "priors-missing"
     COMMITMENT_NOT_REPORTED = "commitment-not-reported"
     NOT_COMMITTED = "not-committed"
+    # keeping
+    RETENTION_BLOCKED = "retention-blocked"
+    # a process that shares our database
+    WORKER_LOST = "worker-lost"
+    AUDIT_NOT_FORWARDED = "audit-not-forwarded"
+    # a bug of ours: the history holds the error's type
+    INTERNAL_ERROR = "internal-error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that stood in the way."""
+
+    code: ProblemCode
+    #: A sentence: what is wrong and what to do. No patient data.
+    message: str
+    #: True where nothing was read because of it; False where the reading stands with this limit.
+    refuses: bool = True
+
+
+class RefusedImages(InputError):
+    """The images cannot be read: the problems say why and what to do."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        #: All that was found; at least one refuses.
+        self.problems = problems
+        self.problem = next(problem for problem in problems if problem.refuses)
+        super().__init__(self.problem.message)
+
+
+def problem_from_error(error: WetreadError) -> Problem:
+    """Turn an error into the problem that is shown for it."""
+    if isinstance(error, RefusedImages):
+        return error.problem
+    known = {code.value for code in ProblemCode}
+    code = ProblemCode(error.code) if error.code in known else ProblemCode.INTERNAL_ERROR
+    return Problem(code=code, message=str(error))
