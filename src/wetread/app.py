@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import uvicorn
 from fastapi import FastAPI
 
+from wetread.committing import make_reporter
 from wetread.config import Config, check_config, exposed_host
 from wetread.deliver.syslog import Forwarder, read_collector
 from wetread.dispatch import Dispatcher
@@ -29,13 +30,14 @@ from wetread.network import client_context, renewing_context, server_context
 from wetread.receive.cstore import Receiver, ReceiverOptions, start_receiver
 from wetread.receive.mllp import Listener, MllpOptions, start_mllp_listener
 from wetread.receive.notes import Notes
+from wetread.receive.services import Services
 from wetread.receive.storage import OnStored
 from wetread.receive.stow import Stow, StowOptions, start_stow
 from wetread.receive.trail import ReceiveTrail
 from wetread.registry import read_models
 from wetread.served import make_event_sender, make_services
+from wetread.share.reporting import Reporter
 from wetread.share.ups_events import EventSender
-from wetread.share.workitems import Worklist
 from wetread.store import Store
 from wetread.store.audit_rows import AuditRows
 from wetread.store.erasure import finish_deletions
@@ -54,6 +56,7 @@ class RunningApp:
     store: Store
     work: Work
     receiver: Receiver
+    reporter: Reporter
     stow: Stow
     listener: Listener | None
     #: What the HL7 listener refused.
@@ -74,6 +77,7 @@ class RunningApp:
     def stop(self) -> None:
         """Stop taking in first, then working, then showing."""
         self.receiver.stop()
+        self.reporter.stop()
         self.stow.stop()
         if self.listener is not None:
             self.listener.stop()
@@ -117,13 +121,11 @@ def start_app(config: Config) -> RunningApp:
     events.start()
     work = start_work(config, store, worker_id, models, events.wake)
     on_stored = _waking(work.dispatcher)
-
-    def on_workitem() -> None:
-        events.wake()
-        work.dispatcher.wake()
-
-    worklist = make_worklist(store, on_workitem)
-    receiver = _start_receiver(config, store, on_stored, work.dispatcher.wake, worklist)
+    worklist = make_worklist(store, _calling(events.wake, work.dispatcher.wake))
+    reporter = make_reporter(config, store)
+    services = make_services(config, store, work.dispatcher.wake, reporter, worklist)
+    receiver = _start_receiver(config, store, on_stored, services)
+    reporter.start()
     stow = _start_stow(config, store, on_stored)
     trail = ReceiveTrail(store.audit.record, config.dicom.aet)
     web = _make_web(config, store, models, work.dispatcher, identity, forwarder, stow, worklist.on_changed)
@@ -138,6 +140,7 @@ def start_app(config: Config) -> RunningApp:
         store=store,
         work=work,
         receiver=receiver,
+        reporter=reporter,
         stow=stow,
         listener=_start_listener(config, store, trail),
         trail=trail,
@@ -207,6 +210,14 @@ def _start_forwarder(config: Config, store: Store) -> Forwarder | None:
     return forwarder
 
 
+def _calling(*hooks: Callable[[], None]) -> Callable[[], None]:
+    def call() -> None:
+        for hook in hooks:
+            hook()
+
+    return call
+
+
 def _waking(dispatcher: Dispatcher) -> OnStored:
     def on_stored(_study_instance_uid: str, acceptance: Acceptance) -> None:
         if acceptance is Acceptance.ACCEPTED:
@@ -224,9 +235,7 @@ def _start_stow(config: Config, store: Store, on_stored: OnStored) -> Stow:
     return start_stow(options, store, on_stored)
 
 
-def _start_receiver(
-    config: Config, store: Store, on_stored: OnStored, wake: Callable[[], None], worklist: Worklist
-) -> Receiver:
+def _start_receiver(config: Config, store: Store, on_stored: OnStored, services: Services) -> Receiver:
     options = ReceiverOptions(
         aet=config.dicom.aet,
         host=config.dicom.host,
@@ -238,7 +247,7 @@ def _start_receiver(
         instance_limit=config.dicom.maximum_instance_mb << 20,
     )
     try:
-        return start_receiver(options, store, on_stored, make_services(config, store, wake, worklist))
+        return start_receiver(options, store, on_stored, services)
     except OSError as error:
         raise ConfigError("The DICOM port is taken: choose another.", port=config.dicom.port) from error
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from wetread.committing import commitment_services
 from wetread.config import Config
 from wetread.receive.admission import read_address
 from wetread.receive.notices import NoticeScp
 from wetread.receive.services import Services, join
 from wetread.share.query_retrieve import MoveDestination, QueryRetrieve
+from wetread.share.reporting import Reporter
 from wetread.share.trail import access_event
 from wetread.share.ups import Ups
 from wetread.share.ups_events import EventSender
@@ -25,6 +27,7 @@ def make_services(
     config: Config,
     store: Store,
     wake: Callable[[], None] = lambda: None,
+    reporter: Reporter | None = None,
     worklist: Worklist | None = None,
 ) -> Services:
     """Return what is served on the DICOM port beside C-STORE and C-ECHO.
@@ -33,6 +36,10 @@ def make_services(
     ----------
     wake
         Called when something was told of a study.
+    reporter
+        Who reports storage commitments; None: they wait for one.
+    worklist
+        Told of what peers order; None: one of its own.
     """
     peers = config.dicom.peers
     is_open = not peers and not config.dicom.allowed_aets
@@ -63,6 +70,7 @@ def make_services(
     return join(
         Services(contexts=answering.contexts, handlers=answering.handlers, commands=answering.commands),
         telling.services(),
+        commitment_services(config, store, reporter),
         Services(contexts=ups.contexts, handlers=ups.handlers, commands=ups.commands),
     )
 

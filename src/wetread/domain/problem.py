@@ -77,6 +77,8 @@ class ProblemCode(StrEnum):
     TOO_MANY_MATCHES = "too-many-matches"
     STUDY_DELETED = "study-deleted"
     PRIORS_MISSING = "priors-missing"
+    COMMITMENT_NOT_REPORTED = "commitment-not-reported"
+    NOT_COMMITTED = "not-committed"
     # keeping
     RETENTION_BLOCKED = "retention-blocked"
     # a process that shares our database

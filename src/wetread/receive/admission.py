@@ -31,6 +31,9 @@ class Peer:
     may_notify: bool = True
     #: ``HOST:PORT`` where it takes what somebody has moved to it; ``""``: nothing is.
     retrieve_to: str = ""
+    #: ``HOST:PORT`` where it takes reports of storage commitment; ``""``: as ``retrieve_to``, or without that
+    #: on the association that asked.
+    report_to: str = ""
     #: Whether it may order, take and watch workitems (Unified Procedure Step).
     may_order: bool = False
     #: ``HOST:PORT`` where it takes event reports of workitems; ``""``: it cannot subscribe.
@@ -59,9 +62,8 @@ def check_guests(guests: Guests, *, has_certificates: bool) -> None:
     """
     for peer in guests.peers:
         check_addresses("dicom.peers", peer.addresses)
-        for address in (peer.retrieve_to, peer.events_to):
-            if address:
-                read_address(address, peer.aet)
+        for address in filter(None, (peer.retrieve_to, peer.report_to, peer.events_to)):
+            read_address(address, peer.aet)
         if peer.aet in guests.allowed_aets:
             raise ConfigError("An AE title is in dicom.allowed_aets and in dicom.peers.", aet=peer.aet)
         if peer.certificate and not has_certificates:
@@ -82,7 +84,8 @@ def read_address(text: str, aet: str) -> tuple[str, int]:
     """
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
-        raise ConfigError("retrieve_to and events_to in dicom.peers are HOST:PORT.", aet=aet, given=text)
+        told = "dicom.peers: retrieve_to, report_to and events_to are HOST:PORT."
+        raise ConfigError(told, aet=aet, given=text)
     return host.strip("[]"), int(port)
 
 

@@ -26,6 +26,7 @@ from pynetdicom import _config
 from pynetdicom.fsm import StateMachine
 from pynetdicom.transport import AssociationServer, AssociationSocket, RequestHandler
 
+from wetread.dicom.checkpoint import Checkpoint
 from wetread.dicom.timers import steady_timers
 from wetread.receive.connection import acknowledge_at_once
 from wetread.receive.dimse import NudgingQueue, OnStore, StoringDimse
@@ -212,6 +213,8 @@ class QuickHandler(RequestHandler):
         assoc.dul.state_machine = SturdyStateMachine(assoc.dul)
         dimse = StoringDimse(assoc, self.server)
         assoc.dimse = dimse
+        # Reports of storage commitment are sent from another thread.
+        assoc._reactor_checkpoint = Checkpoint(assoc)
         assoc.dul.to_user_queue = NudgingQueue(dimse.waiting, lambda: quick.is_closed)
         assoc.dul.to_provider_queue = WakingQueue(quick)
         negotiate = partial(_negotiate, quick, assoc.acse.negotiate_association)

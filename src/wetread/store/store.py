@@ -32,6 +32,7 @@ from wetread.store.keys import EncryptionSettings, check_keys, read_key_notes, r
 from wetread.store.notices import Notices
 from wetread.store.pacs_states import PacsStates
 from wetread.store.pages import Pages
+from wetread.store.promises import Promises
 from wetread.store.purposes import Purposes
 from wetread.store.readings import Readings
 from wetread.store.space import Space
@@ -60,6 +61,7 @@ class Store:
     backfills: Backfills
     history: History
     notices: Notices
+    promises: Promises
     accounts: Accounts
     tokens: Tokens
     audit: Audit
@@ -152,7 +154,7 @@ def open_store(
     """
     # Absolute: other processes with another working folder get paths from us.
     data = data.resolve()
-    vault, engine = _open_parts(data, database_url, encryption)
+    vault, engine = _open(data, database_url, encryption)
     audit = Audit(engine, audit_key or data / "audit.key", data / "audit.head")
     instances = Blobs(data / "instances", vault, ".dcm")
     documents = Blobs(data / "documents", vault)
@@ -177,6 +179,7 @@ def open_store(
         backfills=Backfills(engine),
         history=History(engine),
         notices=Notices(engine),
+        promises=Promises(engine, instances),
         accounts=Accounts(engine, vault),
         tokens=Tokens(engine),
         audit=audit,
@@ -191,8 +194,7 @@ def open_store(
     )
 
 
-def _open_parts(data: Path, database_url: str, encryption: EncryptionSettings | None) -> tuple[Vault, Engine]:
-    """Make the folders, open the keys and the index; raises like ``open_store``."""
+def _open(data: Path, database_url: str, encryption: EncryptionSettings | None) -> tuple[Vault, Engine]:
     try:
         _make_folders(data)
         vault = open_vault(data, encryption)

@@ -1,0 +1,62 @@
+"""How storage commitment is put together: who asks of us and hears, from the configuration.
+
+In: a ``Config``, a store.  Out: what the DICOM port serves for it, and who reports.
+Never: an address that a request chose.
+"""
+
+from __future__ import annotations
+
+from pynetdicom import evt
+
+from wetread.config import Config
+from wetread.dicom.scu import Callee
+from wetread.receive.admission import Peer, read_address
+from wetread.receive.services import Services
+from wetread.share.commitment import COMMANDS, CommitmentScp, commitment_context
+from wetread.share.reporting import Reporter
+from wetread.store import Store
+from wetread.work import now
+
+
+def make_reporter(config: Config, store: Store) -> Reporter:
+    """Return who reports storage commitments to those who asked for them."""
+    return Reporter(
+        store=store,
+        aet=config.dicom.aet,
+        callees={
+            one.aet: _report_callee(one, config.dicom.aet)
+            for one in config.dicom.peers
+            if one.report_to or one.retrieve_to
+        },
+        clock=now,
+    )
+
+
+def _report_callee(peer: Peer, aet: str) -> Callee:
+    host, port = read_address(peer.report_to or peer.retrieve_to, peer.aet)
+    return Callee(
+        name=peer.aet,
+        kind="peer",
+        host=host,
+        port=port,
+        aet=peer.aet,
+        calling_aet=aet,
+        tls=None,
+        connect_timeout_s=10.0,
+        timeout_s=30.0,
+    )
+
+
+def commitment_services(config: Config, store: Store, reporter: Reporter | None) -> Services:
+    """Return what is served; without a reporter what is asked waits for one."""
+    committing = CommitmentScp(
+        store=store,
+        aet=config.dicom.aet,
+        clock=now,
+        on_taken=reporter.take if reporter is not None else lambda _number, _association: None,
+    )
+    return Services(
+        contexts=(commitment_context(),),
+        handlers=((evt.EVT_N_ACTION, committing.act),),
+        commands=COMMANDS,
+    )
