@@ -31,6 +31,7 @@ from wetread.share.workitems import Worklist
 from wetread.steps import DeliverySteps, KeepingSteps, PerformingSteps, ReadingSteps
 from wetread.steps.backfilling import BackfillSteps
 from wetread.steps.fetching import FetchSteps
+from wetread.steps.ordered_images import OrderedImages
 from wetread.steps.priors import PriorSteps
 from wetread.steps.watching import WatchSteps
 from wetread.store import Store, open_store
@@ -147,7 +148,7 @@ def start_work(
     fetchers, fetched = _make_fetchers(config, store, lambda: dispatcher.wake())
     priors = _make_priors(config, store, partial(_wake, fetchers))
     most = max(1, config.work.readings)
-    performing = _make_performing(config, store, models, on_workitem)
+    performing = _make_performing(config, store, models, on_workitem, partial(_wake, fetchers))
     dispatcher = Dispatcher(store, reading, delivery, engine, now, keeping, priors, most, performing)
     engine.start()
     if heartbeat is not None:
@@ -167,7 +168,11 @@ def start_work(
 
 
 def _make_performing(
-    config: Config, store: Store, models: Mapping[str, Model], on_workitem: Callable[[], None]
+    config: Config,
+    store: Store,
+    models: Mapping[str, Model],
+    on_workitem: Callable[[], None],
+    wanted: Callable[[], None],
 ) -> PerformingSteps:
     return PerformingSteps(
         store=store,
@@ -177,6 +182,7 @@ def _make_performing(
         aet=config.dicom.aet,
         clock=now,
         base_url=dicomweb_url(config),
+        fetch=OrderedImages(fetches=store.fetches, pacs=config.pacs, clock=now, wanted=wanted),
     )
 
 

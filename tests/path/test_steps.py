@@ -7,15 +7,21 @@ from pathlib import Path
 import pytest
 
 from tests.domain.test_reading import make_reading
+from tests.share.workitem_bodies import attributes
 from tests.store.test_store import NOW, arrive
 from tests.stores import open_store
+from wetread.domain.fetching import FetchState
 from wetread.domain.progress import DeliveryState, StudyState
 from wetread.domain.reading import Outcome, Priority
+from wetread.domain.workitem import Workitem, element
 from wetread.errors import ConfigError
+from wetread.fetch.pacs import Pacs
 from wetread.infer.process import run_job
 from wetread.match import default_rules, parse_rules
 from wetread.registry import read_models
 from wetread.steps import DeliverySteps, ReadingSteps
+from wetread.steps.order import read_order
+from wetread.steps.ordered_images import OrderedImages
 from wetread.store import Store
 
 STUDY = "1.2.5"
@@ -109,3 +115,28 @@ def test_a_destination_that_is_configured_no_more_says_so(store: Store) -> None:
         steps.send(STUDY, 1, "old-pacs")
     assert not steps.needs_delivery(STUDY, 1, "old-pacs")
     assert store.deliveries.list_by_state(DeliveryState.WAITING) == []
+
+
+@pytest.mark.parametrize(
+    ("retrieve_aet", "sources", "wanted"),
+    [("", None, ["first"]), ("SECOND", None, ["second"]), ("UNKNOWN", None, []), ("", ("CT1",), [])],
+)
+def test_what_a_workitem_lacks_is_fetched_once_from_who_has_it(
+    store: Store, retrieve_aet: str, sources: tuple[str, ...] | None, wanted: list[str]
+) -> None:
+    place = {"0040E021": element("SQ", {"00080054": element("AE", retrieve_aet)})} if retrieve_aet else {}
+    inputs = element("SQ", {"0020000D": element("UI", "1.2.99"), **place})
+    one = Workitem(uid="1.1", attributes=attributes(code="chest-ct", _00404021=inputs), sources=sources)
+    order = read_order(one, read_models(), default_rules(), "WETREAD")
+    assert order is not None
+    woken: list[None] = []
+    fetch = OrderedImages(
+        fetches=store.fetches,
+        pacs=tuple(Pacs(name=name, to=f"{name.upper()}@127.0.0.1:104") for name in ("first", "second")),
+        clock=lambda: NOW,
+        wanted=lambda: woken.append(None),
+    )
+    for _ in range(3):
+        fetch(one, order)
+    assert [row.pacs for row in store.fetches.list_by_state(FetchState.WAITING)] == wanted
+    assert len(woken) == len(wanted)

@@ -28,6 +28,7 @@ ASKED_RULE = "asked for:"
 PARAMETER = "model"
 _CARD = "workitem codes"
 _CODE, _SCHEME, _LONG_CODE = "00080100", "00080102", "00080119"
+_DICOM_RETRIEVAL, _RETRIEVE_AET = "0040E021", "00080054"
 _CONCEPT, _TEXT, _REFERENCED, _INSTANCE = "0040A043", "0040A160", "00081199", "00081155"
 
 
@@ -42,6 +43,8 @@ class Order:
     unknown: tuple[str, ...] = ()
     #: Series Instance UID -> SOP Instance UIDs that must be there; none: those that are. Empty: any series.
     series: Mapping[str, frozenset[str]]
+    #: AE titles that have the images, as the order says.
+    retrieve_aets: tuple[str, ...] = ()
 
 
 def read_order(
@@ -69,6 +72,7 @@ def read_order(
         models=tuple(dict.fromkeys(asked)),
         unknown=tuple(unknown),
         series=_series(workitem.attributes, study),
+        retrieve_aets=_retrieve_aets(workitem.attributes),
     )
 
 
@@ -98,6 +102,13 @@ def _iter_codes(attributes: Attributes) -> Iterator[tuple[str, str]]:
 def _card_codes(model: Model) -> set[tuple[str, str]]:
     pairs = (one.strip().partition("^") for one in model.card.get(_CARD, "").split(","))
     return {(code, scheme) for code, mark, scheme in pairs if mark}
+
+
+def _retrieve_aets(attributes: Attributes) -> tuple[str, ...]:
+    places = [
+        place for item in values_of(attributes, w.INPUTS) for place in values_of(item, _DICOM_RETRIEVAL)
+    ]
+    return tuple(dict.fromkeys(text_of(place, _RETRIEVE_AET) for place in places))
 
 
 def _series(attributes: Attributes, study: str) -> dict[str, frozenset[str]]:

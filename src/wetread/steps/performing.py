@@ -19,6 +19,7 @@ from pydicom.uid import generate_uid
 from wetread.domain import workitem as w
 from wetread.domain import workitem_rules as rules
 from wetread.domain.document import DICOM_KINDS
+from wetread.domain.fetching import Purpose
 from wetread.domain.model import Model
 from wetread.domain.reading import Outcome, Priority
 from wetread.domain.workitem import (
@@ -42,8 +43,8 @@ from wetread.store.studies import RevisionRow, StudyRow
 
 #: No account and no AE title has this name.
 PERFORMER = Asker(name="wetread, performing")
-#: Asks for images that a workitem needs and that are not here: the workitem, its study, its series.
-FetchImages = Callable[[Workitem, str, tuple[str, ...]], None]
+#: Asks for images that a workitem needs and that are not here.
+FetchImages = Callable[[Workitem, Order], None]
 
 _STOPPED = "The reading stopped: see the study's history."
 _WAITS, _READS = ("0", "Waits for the study to be complete."), ("50", "Is being read.")
@@ -73,7 +74,7 @@ class PerformingSteps:
     clock: Callable[[], datetime]
     #: Of DICOMweb, as others reach it; "": not known.
     base_url: str = ""
-    fetch: FetchImages = lambda _workitem, _study, _series: None
+    fetch: FetchImages = lambda _workitem, _order: None
 
     def iter_open(self) -> Iterator[tuple[Workitem, Order]]:
         """Yield the workitems that are ours to do, the urgent first."""
@@ -98,7 +99,7 @@ class PerformingSteps:
     def _begin(self, one: Workitem, order: Order) -> tuple[str, int] | None:
         study = self.store.studies.find(order.study_instance_uid)
         if order.study_instance_uid and order.models and not self._is_held(one, order, study):
-            self.fetch(one, order.study_instance_uid, tuple(order.series))
+            self.fetch(one, order)
             return None
         if study is not None:
             for model in order.models:
@@ -109,6 +110,8 @@ class PerformingSteps:
                     urgency=urgency_of(one),
                 )
                 self.store.asked.put(wish)
+            # A prior is here to be compared with: now it is to be read.
+            self.store.purposes.add(order.study_instance_uid, Purpose.LIVE)
             self._hasten(study, urgency_of(one))
         change = self.worklist.change_state(PERFORMER, one.uid, State.IN_PROGRESS, generate_uid())
         return self._follow(change.workitem, order)
