@@ -11,6 +11,7 @@ import httpx
 import pytest
 from pynetdicom.dsutils import split_dataset
 
+from tests.orthanc import requires_orthanc, running_orthanc
 from tests.path.service import Service, await_true
 from tests.share.workitem_bodies import attributes
 from tests.trust.quick import configure_quick, make_gate, study_uid, write_quick_model, write_quick_study
@@ -159,3 +160,19 @@ def test_a_request_to_cancel_is_followed(service: Service, tmp_path: Path) -> No
     assert ask(service, "POST", "/workitems/1.1/cancelrequest").status_code == 202
     assert "asked to be canceled" in reason(await_state(service, "1.1", "CANCELED"))
     service.kill()
+
+
+@requires_orthanc
+def test_what_is_not_here_is_fetched(make_service: Callable[..., Service], tmp_path: Path) -> None:
+    write_quick_model(tmp_path)
+    with running_orthanc(tmp_path / "orthanc", {"DicomAlwaysAllowGet": True}) as orthanc:
+        for path in write_quick_study(tmp_path, 1):
+            httpx.post(f"{orthanc.url}/instances", content=path.read_bytes(), timeout=60).raise_for_status()
+        pacs = f'[[pacs]]\nname = "archive"\nto = "ORTHANC@127.0.0.1:{orthanc.dicom_port}"\n'
+        lines = configure_quick(tmp_path).split("[[rules]]")[0]
+        service = make_service(f"{lines}rules = []\n{pacs}[study]\nquiet_s = 0.5\n")
+        place = element("SQ", {"00080054": element("AE", "ORTHANC")})
+        item = {w.STUDY_UID: element("UI", study_uid(1)), "0040E021": place}
+        order(service, "1.1", _00404021=element("SQ", item))
+        await_state(service, "1.1", "COMPLETED")
+    assert readings(service) == [("quick", 1)]
