@@ -32,6 +32,8 @@ from wetread.waits import Backoff
 
 #: What others write into the index (a command, another process) is seen after this time.
 LOOK_S = 1.0
+#: Who stops waits so long for a question that is under way.
+_LAST_S = 15.0
 #: Between two tries to become the one that asks.
 _OWNER_S = 5.0
 #: After a PACS did not answer, in s; the last one again and again.
@@ -85,21 +87,22 @@ class Fetcher:
         self._stop.set()
         self._wake.set()
         for thread in self._threads:
-            thread.join()
+            # Not for ever: a PACS may take its time for an answer, and nothing hangs on that.
+            thread.join(_LAST_S)
 
     def _loop(self) -> None:
         while not self._stop.is_set():
             try:
                 with self.store.fetches.owner(self.pacs.name) as is_owner:
-                    if is_owner:
-                        self._serve()
+                    if is_owner():
+                        self._serve(is_owner)
             except Exception as error:  # noqa: BLE001 - the index is away: looked at again
                 self._report(error)
             self._stop.wait(_OWNER_S)
 
-    def _serve(self) -> None:
+    def _serve(self, is_owner: Callable[[], bool]) -> None:
         self.take_over()
-        while not self._stop.is_set():
+        while not self._stop.is_set() and is_owner():
             self._wake.clear()
             wait_s = self.look()
             if wait_s > 0:
@@ -120,10 +123,7 @@ class Fetcher:
         except PeerError as error:
             self._rest(error)
             return self.look_s
-        except StorageError as error:
-            self._report(error)
-            return self.look_s
-        except Exception as error:  # noqa: BLE001 - a bug must not end the thread
+        except Exception as error:  # noqa: BLE001 - neither a full disk nor a bug must end the thread
             self._report(error)
             self._rest(None)
             return self.look_s
@@ -231,5 +231,7 @@ class Fetcher:
     def _report(self, error: Exception) -> None:
         # Where the index itself is out, this cannot be noted either: the next look will.
         with contextlib.suppress(Exception):
+            is_storage = isinstance(error, StorageError)
+            code = ProblemCode.STORAGE_ERROR if is_storage else ProblemCode.INTERNAL_ERROR
             message = f"Fetching from {self.pacs.name} failed with {type(error).__name__}; trying again."
-            self._note("problem", ProblemCode.INTERNAL_ERROR.value, message)
+            self._note("problem", code.value, message)

@@ -33,6 +33,7 @@ WITHOUT_STUDY = {
     "/api/v1/deliveries/retry", "/api/v1/models", "/api/v1/models/{name}", "/api/v1/rules",
     "/api/v1/rules/replay", "/account", "/account/password",
     "/account/totp", "/logout", "/deliveries", "/fragments/deliveries", "/deliveries/retry",
+    "/fetch", "/fragments/fetch", "/fetch/retry",
     # Searched within what is theirs, or with UIDs as parameters: tests/web/test_dicomweb.py.
     "/dicom-web/studies", "/dicom-web/series", "/dicom-web/instances", "/wado",
 }  # fmt: skip

@@ -159,7 +159,7 @@ def get(
     with open_settings(config, data) as (settings, store):
         find_pacs(settings, pacs)
         for uid in studies:
-            store.audit.record(_changed("asked for", uid))
+            store.audit.record(_asked_for(uid))
             want = Want(study_instance_uid=uid, pacs=pacs, reason=FetchReason.ASKED)
             store.fetches.want(want, now())
     typer.echo(f"{len(studies)} to be fetched.")
@@ -174,8 +174,10 @@ def retry(
     data: DataOption = None,
 ) -> None:
     """Try again what failed; a running service begins at once."""
+    from wetread.domain.audit import Actor
     from wetread.domain.fetching import FetchState
     from wetread.errors import ConfigError
+    from wetread.steps.again import retry_fetches
     from wetread.work import now
 
     if not (numbers or every or pacs):
@@ -184,13 +186,11 @@ def retry(
         states = (FetchState.FAILED, FetchState.SKIPPED) if numbers else (FetchState.FAILED,)
         rows = store.fetches.list_by_state(*states, pacs=pacs)
         chosen = [row for row in rows if not numbers or row.id in numbers]
-        for row in chosen:
-            store.audit.record(_changed("to be tried again", row.study_instance_uid))
-        count = store.fetches.retry([row.id for row in chosen], now())
+        count = retry_fetches(store, chosen, Actor(user_id=who_asks(), is_requestor=True), now())
     typer.echo(f"{count} to be tried again.")
 
 
-def _changed(word: str, study: str) -> AuditEvent:
+def _asked_for(study: str) -> AuditEvent:
     from wetread.domain.audit import Actor, AuditAction, AuditEvent, AuditEventType
     from wetread.work import now
 
@@ -198,7 +198,7 @@ def _changed(word: str, study: str) -> AuditEvent:
         type=AuditEventType.PROCEDURE_RECORD,
         action=AuditAction.UPDATE,
         at=now(),
-        description=f"Fetching of the study {word}.",
+        description="Fetching of the study asked for.",
         actors=(Actor(user_id=who_asks(), is_requestor=True),),
         studies=(study,),
     )

@@ -16,6 +16,7 @@ from wetread.match import Rule, choose_urgency
 from wetread.steps.journal import Journal
 from wetread.store import Store
 from wetread.store.deliveries import DEAD, DeliveryRow
+from wetread.store.fetches import FetchRow
 from wetread.store.studies import StudyRow
 
 
@@ -97,3 +98,26 @@ def read_again(store: Store, study: StudyRow, rules: Sequence[Rule], actor: Acto
     message = f"{begun.instance_count} images read again, asked for by {actor.user_id}."
     Journal(store.history, lambda: at).note(uid, begun.revision, "assemble", message)
     return begun.revision
+
+
+def retry_fetches(store: Store, rows: Sequence[FetchRow], actor: Actor, at: datetime) -> int:
+    """Let studies that were not fetched wait again; returns how many.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be recorded: nothing more is tried again then.
+    """
+    count = 0
+    for row in rows:
+        event = AuditEvent(
+            type=AuditEventType.PROCEDURE_RECORD,
+            action=AuditAction.UPDATE,
+            at=at,
+            description=f"Fetching of the study from {row.pacs} started again.",
+            actors=(actor,),
+            studies=(row.study_instance_uid,),
+        )
+        store.audit.record(event)
+        count += store.fetches.retry([row.id], at)
+    return count

@@ -6,13 +6,14 @@ Never: a study twice; one that was deleted here, unless somebody asks for it; a 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from wetread.domain.audit import AuditEventType
 from wetread.domain.fetching import FetchReason, FetchState
@@ -83,6 +84,13 @@ class Fetches:
         A study that was fetched is wanted again where the PACS tells of another number of instances, or
         where somebody asks.
         """
+        try:
+            return self._want(want, now)
+        except IntegrityError:
+            # Another process was quicker: now there is a row.
+            return self._want(want, now)
+
+    def _want(self, want: Want, now: datetime) -> FetchRow:
         with self.engine.begin() as connection:
             row = self._find(connection, want.study_instance_uid, want.pacs, lock=True)
             if row is None:
@@ -230,24 +238,26 @@ class Fetches:
         return held
 
     @contextmanager
-    def owner(self, pacs: str) -> Iterator[bool]:
-        """Be the only process that asks a PACS, as long as this lasts; yields whether we are.
+    def owner(self, pacs: str) -> Iterator[Callable[[], bool]]:
+        """Be the only process that asks a PACS, as long as this lasts; yields what tells whether we are.
 
         PostgreSQL gives the place free when the connection of its owner ends, however that ends.
         """
         if self.engine.dialect.name != "postgresql":
             # One process has the index to itself.
-            yield True
+            yield lambda: True
             return
         lock = func.pg_try_advisory_lock(_LOCK_CLASS, func.hashtext(pacs))
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            # Closed at the end and not kept for others: with it goes the lock.
+            connection.detach()
             is_owner = bool(connection.execute(select(lock)).scalar_one())
-            try:
-                yield is_owner
-            finally:
-                if is_owner:
-                    unlock = func.pg_advisory_unlock(_LOCK_CLASS, func.hashtext(pacs))
-                    connection.execute(select(unlock))
+
+            def holds() -> bool:
+                # On the connection that holds it: where that is lost, so is the place.
+                return is_owner and connection.execute(select(1)).scalar_one() == 1
+
+            yield holds
 
     def _find(self, connection: Connection, study: str, pacs: str, *, lock: bool = False) -> FetchRow | None:
         query = select(*_ROW).where(_table.c.study_instance_uid == study, _table.c.pacs == pacs)

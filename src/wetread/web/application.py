@@ -25,6 +25,7 @@ from wetread.web.deliveries import make_deliveries
 from wetread.web.dicomweb import make_dicomweb
 from wetread.web.documents import make_documents
 from wetread.web.error_pages import add_error_pages
+from wetread.web.fetch import make_fetch
 from wetread.web.guard import LOOPBACK_HOSTS, Guard
 from wetread.web.health import make_health
 from wetread.web.live import Pulse
@@ -126,6 +127,7 @@ def create_web(
         *(
             make_pages,
             make_deliveries,
+            make_fetch,
             make_documents,
             make_api,
             make_health,
