@@ -23,7 +23,9 @@ from wetread.cli.keys import keys_app
 from wetread.cli.models import models_app
 from wetread.cli.phantom import phantom
 from wetread.cli.retention import erase, hold, release, retention_app
+from wetread.cli.rules import rules_app
 from wetread.cli.serve import demo, serve
+from wetread.cli.studies import studies_app
 from wetread.cli.tokens import tokens_app
 from wetread.cli.users import users_app
 from wetread.cli.worker import worker
@@ -52,7 +54,9 @@ for command in (
     restore,
 ):
     app.command()(command)
+app.add_typer(studies_app, name="studies")
 app.add_typer(models_app, name="models")
+app.add_typer(rules_app, name="rules")
 app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(fetch_app, name="fetch")
 app.add_typer(backfill_app, name="backfill")
