@@ -14,6 +14,7 @@ from wetread.cli.audit import audit_app
 from wetread.cli.backfill import backfill_app
 from wetread.cli.backup import backup, restore
 from wetread.cli.certificates import certificates
+from wetread.cli.conformance import conformance
 from wetread.cli.console import console
 from wetread.cli.deliveries import deliveries_app
 from wetread.cli.explain import explain
@@ -47,6 +48,7 @@ for command in (
     phantom,
     explain,
     certificates,
+    conformance,
     hold,
     release,
     erase,

@@ -1,0 +1,45 @@
+"""The conformance statement says what is served, all of it, and each claim has a test that is there."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from wetread.conformance import write_statement
+from wetread.conformance.claims import PROFILES, RESOURCES, SERVICES, Role
+from wetread.conformance.registered import list_resources, list_served
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/conformance.md"
+CLAIMS = [*SERVICES, *RESOURCES, *PROFILES]
+
+
+@cache
+def tests_in(path: str) -> set[str]:
+    tree = ast.parse((ROOT / path).read_text())
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda one: getattr(one, "name", None) or one.service)
+def test_each_claim_has_its_tests(claim: object) -> None:
+    nodes = claim.tests  # type: ignore[attr-defined]
+    assert nodes
+    for node in nodes:
+        path, _, name = node.partition("::")
+        assert name.startswith("test_")
+        assert name in tests_in(path), f"{node} is not there: name the test that holds this claim"
+
+
+def test_every_served_sop_class_is_claimed_and_nothing_else() -> None:
+    claimed = [uid for one in SERVICES if one.role is Role.SCP for uid in one.sop_classes]
+    assert sorted(claimed) == sorted(list_served()), "add a Service to wetread.conformance.claims.SERVICES"
+
+
+def test_every_resource_is_claimed_and_nothing_else() -> None:
+    claimed = [operation for one in RESOURCES for operation in one.operations]
+    assert sorted(claimed) == sorted(list_resources()), "add it to wetread.conformance.claims.RESOURCES"
+
+
+def test_the_page_is_what_the_program_says() -> None:
+    assert PAGE.read_text() == write_statement(), "run: wetread conformance --out docs/conformance.md"
