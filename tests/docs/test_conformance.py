@@ -16,7 +16,7 @@ CLAIMS = [*SERVICES, *RESOURCES, *PROFILES]
 
 
 @cache
-def tests_in(path: str) -> set[str]:
+def names_in(path: str) -> set[str]:
     tree = ast.parse((ROOT / path).read_text())
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
@@ -28,7 +28,7 @@ def test_each_claim_has_its_tests(claim: object) -> None:
     for node in nodes:
         path, _, name = node.partition("::")
         assert name.startswith("test_")
-        assert name in tests_in(path), f"{node} is not there: name the test that holds this claim"
+        assert name in names_in(path), f"{node} is not there: name the test that holds this claim"
 
 
 def test_every_served_sop_class_is_claimed_and_nothing_else() -> None:
