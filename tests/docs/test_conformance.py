@@ -5,14 +5,15 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from pynetdicom import sop_class
 
 from wetread.conformance import write_statement
-from wetread.conformance.claims import PROFILES, RESOURCES, SERVICES, Role
+from wetread.conformance.claims import PROFILES, RESOURCES, SERVICES, USED, Role
 from wetread.conformance.registered import list_resources, list_served
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/conformance.md"
-CLAIMS = [*SERVICES, *RESOURCES, *PROFILES]
+CLAIMS = [*SERVICES, *RESOURCES, *USED, *PROFILES]
 
 
 @cache
@@ -34,6 +35,18 @@ def test_each_claim_has_its_tests(claim: object) -> None:
 def test_every_served_sop_class_is_claimed_and_nothing_else() -> None:
     claimed = [uid for one in SERVICES if one.role is Role.SCP for uid in one.sop_classes]
     assert sorted(claimed) == sorted(list_served()), "add a Service to wetread.conformance.claims.SERVICES"
+
+
+def test_every_sop_class_that_the_code_names_is_claimed() -> None:
+    claimed = {uid for one in SERVICES for uid in one.sop_classes}
+    named = {}
+    for path in (ROOT / "src/wetread").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "pynetdicom.sop_class":
+                named |= {alias.name: path.name for alias in node.names}
+    assert {"Verification", "StudyRootQueryRetrieveInformationModelFind"} <= set(named)
+    missing = {f"{name} in {named[name]}" for name in named if getattr(sop_class, name) not in claimed}
+    assert not missing, "add a Service to wetread.conformance.claims.SERVICES"
 
 
 def test_every_resource_is_claimed_and_nothing_else() -> None:

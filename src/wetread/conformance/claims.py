@@ -72,6 +72,7 @@ _STOW = "tests/web/test_stow.py"
 _STUDY = "/dicom-web/studies/{study}"
 _SERIES = f"{_STUDY}/series/{{series}}"
 _INSTANCE = f"{_SERIES}/instances/{{instance}}"
+_WAYS = "tests/fetch/test_ways.py"
 _MOVED = "as stored, and Explicit VR Little Endian"
 
 SERVICES: tuple[Service, ...] = (
@@ -169,8 +170,31 @@ SERVICES: tuple[Service, ...] = (
         sop_classes=("1.2.840.10008.5.1.4.1.2.2.1",),
         role=Role.SCU,
         name="Query, Study Root (C-FIND)",
-        about='Asks a destination whether a result landed (`verify = "cfind"`), by its unique keys.',
-        tests=(f"{_DELIVER}::test_orthanc_lists_what_it_got",),
+        about='Asks a destination whether a result landed (`verify = "cfind"`), by its unique keys; asks a PACS'
+        " for new studies, for priors of a patient, and for what they hold.",
+        tests=(f"{_DELIVER}::test_orthanc_lists_what_it_got", f"{_WAYS}::test_every_level_is_asked"),
+    ),
+    Service(
+        sop_classes=("1.2.840.10008.5.1.4.1.2.2.3",),
+        role=Role.SCU,
+        name="Retrieve, Study Root (C-GET)",
+        about="Fetches from a PACS; storage SOP classes are proposed in the SCP role.",
+        syntaxes="of the objects: uncompressed, RLE and the JPEG family, each in a context of its own",
+        tests=(f"{_WAYS}::test_a_study_comes_as_it_is_stored",),
+    ),
+    Service(
+        sop_classes=("1.2.840.10008.5.1.4.1.2.2.2",),
+        role=Role.SCU,
+        name="Retrieve, Study Root (C-MOVE)",
+        about="Fetches from a PACS, which sends to our own port.",
+        tests=(f"{_WAYS}::test_a_study_comes_as_it_is_stored",),
+    ),
+    Service(
+        sop_classes=("1.2.840.10008.5.1.4.31",),
+        role=Role.SCU,
+        name="Modality Worklist (C-FIND)",
+        about="Asks which examinations are planned.",
+        tests=("tests/fetch/test_modality_worklist.py::test_the_steps_of_a_day_are_listed",),
     ),
 )
 
@@ -242,6 +266,23 @@ RESOURCES: tuple[Resource, ...] = (
     ),
 )
 
+#: DICOMweb services that we ask others for.
+USED: tuple[Resource, ...] = (
+    Resource(
+        operations=("GET {base}/studies", "GET {base}/instances"),
+        service="Search (QIDO-RS)",
+        media_types='`application/dicom+json`: whether a result landed (`verify = "qido"`); new studies, priors'
+        " and what they hold",
+        tests=(f"{_DELIVER}::test_orthanc_lists_what_it_got", f"{_WAYS}::test_every_level_is_asked"),
+    ),
+    Resource(
+        operations=("GET {base}/studies/{study}",),
+        service="Retrieve (WADO-RS)",
+        media_types="`multipart/related; type=application/dicom; transfer-syntax=*`: fetches from a PACS",
+        tests=(f"{_WAYS}::test_a_study_comes_as_it_is_stored",),
+    ),
+)
+
 PROFILES: tuple[Transaction, ...] = (
     Transaction(
         number="RAD-8",
@@ -277,6 +318,20 @@ PROFILES: tuple[Transaction, ...] = (
         actor="Image Manager/Archive",
         how="C-MOVE SCP",
         tests=(f"{_QR}::test_objects_go_by_c_move_to_a_system_that_is_configured",),
+    ),
+    Transaction(
+        number="RAD-14",
+        name="Query Images",
+        actor="Image Display",
+        how="C-FIND SCU, QIDO-RS",
+        tests=(f"{_WAYS}::test_every_level_is_asked",),
+    ),
+    Transaction(
+        number="RAD-16",
+        name="Retrieve Images",
+        actor="Image Display",
+        how="C-MOVE and C-GET SCU, WADO-RS",
+        tests=(f"{_WAYS}::test_a_study_comes_as_it_is_stored",),
     ),
     Transaction(
         number="RAD-6, RAD-20",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pynetdicom import DEFAULT_TRANSFER_SYNTAXES
 
 from wetread.config import Config
-from wetread.conformance.claims import PROFILES, RESOURCES, SERVICES, Role, Service
+from wetread.conformance.claims import PROFILES, RESOURCES, SERVICES, USED, Role, Service
 from wetread.conformance.keys import write_keys
 from wetread.conformance.markdown import name_of, named, table, tests
 from wetread.conformance.registered import list_resources, list_served
@@ -100,7 +100,7 @@ def _application_entity() -> str:
         ("largest PDU received", f"{options.maximum_pdu_size} bytes"),
         ("associations at once", f"{config.dicom.maximum_associations}, configurable; more are rejected"),
         ("asynchronous operations", "none: one operation after the other"),
-        ("role selection", "only where a service needs it (C-GET)"),
+        ("role selection", "only where a service needs it"),
         ("user identity", "not looked at"),
         ("silence within an association", f"at most {options.network_timeout_s:g} s"),
         ("wait for the association request", f"at most {options.acse_timeout_s:g} s"),
@@ -158,6 +158,19 @@ def _dicomweb() -> str:
         f" `includefield` (also `all`), `limit` (at most {MOST_RESULTS}), `offset`, `fuzzymatching`,"
         f" `emptyvaluematching`. What cannot be matched is told in a `Warning` header. By C-FIND at most"
         f" {MOST_MATCHES} matches are answered.",
+        "**Services used**, of a PACS that the configuration names:",
+        table(
+            ("service", "requests", "notes", "tests"),
+            (
+                (
+                    one.service,
+                    "<br>".join(f"`{op}`" for op in one.operations),
+                    one.media_types,
+                    tests(one.tests),
+                )
+                for one in USED
+            ),
+        ),
         "**Frames as stored** have these media types, everything else `application/octet-stream`:",
         table(("transfer syntax", "UID", "media type"), frames),
     ]
