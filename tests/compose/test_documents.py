@@ -33,7 +33,8 @@ from wetread.compose import (
     read_source,
 )
 from wetread.compose.documents import KINDS_WHEN_NOT_READ
-from wetread.conformance.claims import SERVICES, Role
+from wetread.conformance.claim import Role
+from wetread.conformance.services import SERVICES
 from wetread.domain.document import DICOM_KINDS, DocumentKind
 from wetread.domain.reading import Reading, digest
 

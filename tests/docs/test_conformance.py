@@ -8,8 +8,11 @@ import pytest
 from pynetdicom import sop_class
 
 from wetread.conformance import write_statement
-from wetread.conformance.claims import PROFILES, RESOURCES, SERVICES, USED, Role
+from wetread.conformance.claim import Role
+from wetread.conformance.profiles import PROFILES
 from wetread.conformance.registered import list_resources, list_served
+from wetread.conformance.resources import RESOURCES, USED
+from wetread.conformance.services import SERVICES
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/conformance.md"
@@ -34,7 +37,7 @@ def test_each_claim_has_its_tests(claim: object) -> None:
 
 def test_every_served_sop_class_is_claimed_and_nothing_else() -> None:
     claimed = [uid for one in SERVICES if one.role is Role.SCP for uid in one.sop_classes]
-    assert sorted(claimed) == sorted(list_served()), "add a Service to wetread.conformance.claims.SERVICES"
+    assert sorted(claimed) == sorted(list_served()), "add a Service to wetread.conformance.services"
 
 
 def test_every_sop_class_that_the_code_names_is_claimed() -> None:
@@ -46,12 +49,12 @@ def test_every_sop_class_that_the_code_names_is_claimed() -> None:
                 named |= {alias.name: path.name for alias in node.names}
     assert {"Verification", "StudyRootQueryRetrieveInformationModelFind"} <= set(named)
     missing = {f"{name} in {named[name]}" for name in named if getattr(sop_class, name) not in claimed}
-    assert not missing, "add a Service to wetread.conformance.claims.SERVICES"
+    assert not missing, "add a Service to wetread.conformance.services"
 
 
 def test_every_resource_is_claimed_and_nothing_else() -> None:
     claimed = [operation for one in RESOURCES for operation in one.operations]
-    assert sorted(claimed) == sorted(list_resources()), "add it to wetread.conformance.claims.RESOURCES"
+    assert sorted(claimed) == sorted(list_resources()), "add it to wetread.conformance.resources"
 
 
 def test_the_page_is_what_the_program_says() -> None:

@@ -8,10 +8,13 @@ from __future__ import annotations
 from pynetdicom import DEFAULT_TRANSFER_SYNTAXES
 
 from wetread.config import Config
-from wetread.conformance.claims import PROFILES, RESOURCES, SERVICES, USED, Role, Service
+from wetread.conformance.claim import Role, Service
 from wetread.conformance.keys import write_keys
 from wetread.conformance.markdown import name_of, named, table, tests
+from wetread.conformance.profiles import PROFILES
 from wetread.conformance.registered import list_resources, list_served
+from wetread.conformance.resources import RESOURCES, USED
+from wetread.conformance.services import SERVICES
 from wetread.network import CIPHERS
 from wetread.receive.cstore import ReceiverOptions
 from wetread.receive.negotiate import STORAGE_CLASSES, TRANSFER_SYNTAXES
