@@ -37,6 +37,13 @@ PROFILES: tuple[Transaction, ...] = (
         tests=(f"{_DELIVER}::test_orthanc_lists_what_it_got",),
     ),
     Transaction(
+        number="RAD-10",
+        name="Storage Commitment",
+        actor="Image Manager/Archive",
+        how="Storage Commitment SCP",
+        tests=("tests/share/test_commitment.py::test_orthanc_asks",),
+    ),
+    Transaction(
         number="RAD-14",
         name="Query Images",
         actor="Image Manager/Archive",

@@ -14,6 +14,7 @@ from pydicom import uid as uids
 from wetread.conformance.claim import Role, Service
 
 _QR = "tests/share/test_query_retrieve.py"
+_COMMIT = "tests/share/test_commitment.py"
 _CSTORE = "tests/receive/test_cstore.py"
 _DELIVER = "tests/deliver/test_cstore.py"
 _NOTICES = "tests/receive/test_notices.py"
@@ -85,6 +86,17 @@ SERVICES: tuple[Service, ...] = (
         name="Instance Availability Notification (N-CREATE)",
         about="Says which images there are, as above.",
         tests=(f"{_NOTICES}::test_an_archive_says_what_can_be_had",),
+    ),
+    Service(
+        sop_classes=("1.2.840.10008.1.20.1",),
+        role=Role.SCP,
+        name="Storage Commitment, Push Model (N-ACTION, N-EVENT-REPORT)",
+        about="Reports on the same association, or later on one of our own, until the peer has heard.",
+        tests=(
+            f"{_COMMIT}::test_what_is_held_is_committed_and_the_rest_says_why",
+            f"{_COMMIT}::test_on_the_same_association",
+            f"{_COMMIT}::test_orthanc_asks",
+        ),
     ),
     Service(
         sop_classes=(
