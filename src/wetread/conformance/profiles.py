@@ -10,6 +10,7 @@ from wetread.conformance.claim import Transaction
 _QR = "tests/share/test_query_retrieve.py"
 _DELIVER = "tests/deliver/test_cstore.py"
 _NOTICES = "tests/receive/test_notices.py"
+_UPS = "tests/web/test_workitems.py"
 _WEB = "tests/web/test_dicomweb.py"
 _STOW = "tests/web/test_stow.py"
 _WAYS = "tests/fetch/test_ways.py"
@@ -100,6 +101,76 @@ PROFILES: tuple[Transaction, ...] = (
         tests=(f"{_WEB}::test_wado_uri",),
     ),
     Transaction(
+        number="RAD-80",
+        name="Create UPS Workitem (AIW-I)",
+        actor="Task Manager",
+        how="UPS Push SCP, UPS-RS",
+        tests=(f"{_UPS}::test_a_workitem_from_its_creation_to_its_end",),
+    ),
+    Transaction(
+        number="RAD-81",
+        name="Query UPS Workitems (AIW-I)",
+        actor="Task Manager",
+        how="UPS C-FIND SCP, UPS-RS",
+        tests=(f"{_UPS}::test_search",),
+    ),
+    Transaction(
+        number="RAD-82",
+        name="Claim UPS Workitem (AIW-I)",
+        actor="Task Manager",
+        how="UPS Pull SCP, UPS-RS",
+        tests=(f"{_UPS}::test_a_workitem_from_its_creation_to_its_end",),
+    ),
+    Transaction(
+        number="RAD-83",
+        name="Get UPS Workitem Status and Details (AIW-I)",
+        actor="Task Manager",
+        how="UPS Pull SCP, UPS-RS",
+        tests=(f"{_UPS}::test_a_workitem_from_its_creation_to_its_end",),
+    ),
+    Transaction(
+        number="RAD-84",
+        name="Update UPS Workitem (AIW-I)",
+        actor="Task Manager",
+        how="UPS Pull SCP, UPS-RS",
+        tests=(f"{_UPS}::test_a_workitem_from_its_creation_to_its_end",),
+    ),
+    Transaction(
+        number="RAD-85",
+        name="Complete UPS Workitem (AIW-I)",
+        actor="Task Manager",
+        how="UPS Pull SCP, UPS-RS",
+        tests=(f"{_UPS}::test_a_workitem_from_its_creation_to_its_end",),
+    ),
+    Transaction(
+        number="RAD-86",
+        name="Manage UPS Subscription (AIW-I)",
+        actor="Task Manager",
+        how="UPS Watch SCP, UPS-RS",
+        tests=(f"{_UPS}::test_subscriptions_to_all_and_to_some",),
+    ),
+    Transaction(
+        number="RAD-87",
+        name="Send UPS Notification (AIW-I)",
+        actor="Task Manager",
+        how="UPS Event, WebSocket",
+        tests=(f"{_UPS}::test_event_reports_come_on_a_websocket",),
+    ),
+    Transaction(
+        number="RAD-88",
+        name="Request UPS Workitem Cancelation (AIW-I)",
+        actor="Task Manager",
+        how="UPS Push SCP, UPS-RS",
+        tests=(f"{_UPS}::test_a_request_to_cancel",),
+    ),
+    Transaction(
+        number="RAD-82, RAD-84, RAD-85",
+        name="Claim, update and complete (AIW-I)",
+        actor="Task Performer",
+        how="our own models, within the same system",
+        tests=("tests/path/test_performing.py::test_it_is_read_because_a_workitem_asks",),
+    ),
+    Transaction(
         number="RAD-107",
         name="WADO-RS Retrieve",
         actor="Image Manager/Archive",
@@ -125,7 +196,11 @@ PROFILES: tuple[Transaction, ...] = (
         name="Store Analysis Results (AIR)",
         actor="Evidence Creator",
         how="C-STORE SCU: SR (TID 1500), SEG, presentation states",
-        tests=(f"{_DELIVER}::test_dcmtk_gets_every_kind_as_it_is",),
+        tests=(
+            f"{_DELIVER}::test_dcmtk_gets_every_kind_as_it_is",
+            "tests/compose/test_air.py::test_root_is_an_imaging_measurement_report_of_tid_1500",
+            "tests/compose/test_air.py::test_each_result_is_a_tid_1501_group_with_tracking_identifier_and_uid",
+        ),
     ),
     Transaction(
         number="RAD-137",

@@ -16,8 +16,8 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from pynetdicom import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from wetread.app import make_services
 from wetread.config import Config
+from wetread.served import make_services
 from wetread.store import Store, open_store
 from wetread.web import create_web
 

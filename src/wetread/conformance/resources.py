@@ -12,6 +12,8 @@ _WEB = "tests/web/test_dicomweb.py"
 _STOW = "tests/web/test_stow.py"
 _STUDY = "/dicom-web/studies/{study}"
 _SERIES = f"{_STUDY}/series/{{series}}"
+_UPS = "tests/web/test_workitems.py"
+_WORKITEM = "/dicom-web/workitems/{uid}"
 _INSTANCE = f"{_SERIES}/instances/{{instance}}"
 _WAYS = "tests/fetch/test_ways.py"
 
@@ -73,6 +75,37 @@ RESOURCES: tuple[Resource, ...] = (
             f"{_STOW}::test_dicomweb_client",
             f"{_STOW}::test_metadata_and_bulk_data",
             f"{_STOW}::test_orthanc_sends_its_study",
+        ),
+    ),
+    Resource(
+        operations=(
+            "GET /dicom-web/workitems",
+            f"GET {_WORKITEM}",
+            "POST /dicom-web/workitems",
+            f"POST {_WORKITEM}",
+            f"PUT {_WORKITEM}/state",
+            f"POST {_WORKITEM}/cancelrequest",
+        ),
+        service="Worklist (UPS-RS)",
+        media_types="`application/dicom+json`, `application/dicom+xml`",
+        tests=(
+            f"{_UPS}::test_a_workitem_from_its_creation_to_its_end",
+            f"{_UPS}::test_search",
+            f"{_UPS}::test_xml_both_ways",
+            f"{_UPS}::test_a_request_to_cancel",
+        ),
+    ),
+    Resource(
+        operations=(
+            f"POST {_WORKITEM}/subscribers/{{aet}}",
+            f"DELETE {_WORKITEM}/subscribers/{{aet}}",
+            f"POST {_WORKITEM}/subscribers/{{aet}}/suspend",
+        ),
+        service="Subscriptions (UPS-RS)",
+        media_types="event reports by WebSocket, `application/dicom+json`",
+        tests=(
+            f"{_UPS}::test_event_reports_come_on_a_websocket",
+            f"{_UPS}::test_subscriptions_to_all_and_to_some",
         ),
     ),
     Resource(

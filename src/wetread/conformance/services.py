@@ -18,6 +18,7 @@ _COMMIT = "tests/share/test_commitment.py"
 _CSTORE = "tests/receive/test_cstore.py"
 _DELIVER = "tests/deliver/test_cstore.py"
 _NOTICES = "tests/receive/test_notices.py"
+_UPS = "tests/share/test_ups.py"
 _WAYS = "tests/fetch/test_ways.py"
 _MOVED = "as stored, and Explicit VR Little Endian"
 
@@ -96,6 +97,47 @@ SERVICES: tuple[Service, ...] = (
             f"{_COMMIT}::test_what_is_held_is_committed_and_the_rest_says_why",
             f"{_COMMIT}::test_on_the_same_association",
             f"{_COMMIT}::test_orthanc_asks",
+        ),
+    ),
+    Service(
+        sop_classes=("1.2.840.10008.5.1.4.34.6.1",),
+        role=Role.SCP,
+        name="Unified Procedure Step, Push (N-CREATE, N-GET, N-ACTION)",
+        about="Others order readings; a request to cancel is an action.",
+        tests=(
+            f"{_UPS}::test_a_workitem_from_its_creation_to_its_end",
+            f"{_UPS}::test_what_is_asked_for_wrongly",
+        ),
+    ),
+    Service(
+        sop_classes=("1.2.840.10008.5.1.4.34.6.2",),
+        role=Role.SCP,
+        name="Unified Procedure Step, Watch (N-GET, N-ACTION, C-FIND)",
+        about="Subscriptions to one, to all and to filtered workitems.",
+        tests=(f"{_UPS}::test_subscribers_are_told", f"{_UPS}::test_find"),
+    ),
+    Service(
+        sop_classes=("1.2.840.10008.5.1.4.34.6.3",),
+        role=Role.SCP,
+        name="Unified Procedure Step, Pull (C-FIND, N-GET, N-SET, N-ACTION)",
+        about="Others may perform them as well as our own models.",
+        tests=(f"{_UPS}::test_a_workitem_from_its_creation_to_its_end", f"{_UPS}::test_find"),
+    ),
+    Service(
+        sop_classes=("1.2.840.10008.5.1.4.34.6.5",),
+        role=Role.SCP,
+        name="Unified Procedure Step, Query (C-FIND)",
+        about="As Pull and Watch.",
+        tests=(f"{_UPS}::test_find",),
+    ),
+    Service(
+        sop_classes=("1.2.840.10008.5.1.4.34.6.4",),
+        role=Role.SCU,
+        name="Unified Procedure Step, Event (N-EVENT-REPORT)",
+        about="Tells subscribers on associations of our own, on which we have the SCP role.",
+        tests=(
+            f"{_UPS}::test_subscribers_are_told",
+            f"{_UPS}::test_who_is_away_is_told_later_and_after_a_restart",
         ),
     ),
     Service(
