@@ -38,8 +38,6 @@ def open_service(
     ConfigError
         If both are named, or others can read the token.
     """
-    from wetread.client import Client
-
     is_local = config is not None or data is not None
     if url and is_local:
         raise ConfigError("Name a service (--url) or a data folder (--data, --config), not both.")
@@ -48,6 +46,9 @@ def open_service(
         if token_file is not None:
             raise ConfigError("A token is for a service: name it with --url.")
         return None
+    # Here, not above: a data folder is looked into without it.
+    from wetread.client import Client
+
     return Client(address, _read_token(token_file))
 
 
