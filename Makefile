@@ -11,7 +11,7 @@ SERVICE_ON_DATABASE := tests/keeping/test_backup.py tests/keeping/test_encrypted
 	tests/keeping/test_retention.py tests/identity/test_service.py \
 	tests/trust/test_kill.py tests/trust/test_twice.py tests/trust/test_dead_pacs.py tests/trust/test_disk_refuses.py
 
-.PHONY: setup demo test test-postgresql check lock sbom licences vulnerabilities clean
+.PHONY: setup demo test test-postgresql check lock sbom licences vulnerabilities conformance clean
 
 setup: $(VENV)/.done
 
@@ -69,6 +69,10 @@ licences: setup
 # Asks PyPI's advisory database: needs the internet. What could not be checked is a failure.
 vulnerabilities: setup
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r lock/serve.txt
+
+# The DICOM Conformance Statement, from what is registered.
+conformance: setup
+	$(BIN)/wetread conformance --out docs/conformance.md
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -181,6 +181,24 @@ def read_config(path: Path) -> Config:
     return replace(Config(), **{name: _read(name, value, path.parent) for name, value in content.items()})
 
 
+def read_rule_tables(path: Path) -> list[Any]:
+    """Return the ``[[rules]]`` of a wetread.toml, or of a file that holds nothing else, as they are written.
+
+    Raises
+    ------
+    ConfigError
+        If the file is not TOML or has none.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path.name} cannot be read: {error}") from error
+    tables = content.get("rules")
+    if not isinstance(tables, list) or not tables:
+        raise ConfigError("There are no [[rules]] in this file.", file=path)
+    return tables
+
+
 def _read(name: str, value: Any, folder: Path) -> Any:
     if name in TABLES:
         return read_table(TABLES[name], value, name, folder)

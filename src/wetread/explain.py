@@ -26,7 +26,7 @@ def explain_study(store: Store, study: str) -> str:
     ConfigError
         If no such study is here.
     """
-    return "\n".join(explain_row(store, _find(store, study)))
+    return "\n".join(explain_row(store, find_study(store, study)))
 
 
 def explain_row(store: Store, row: StudyRow) -> list[str]:
@@ -38,7 +38,8 @@ def explain_row(store: Store, row: StudyRow) -> list[str]:
     return [*lines, *_revision_lines(revisions[-1])]
 
 
-def _find(store: Store, study: str) -> StudyRow:
+def find_study(store: Store, study: str) -> StudyRow:
+    """Return the row of a study, named as above; raises ConfigError where it is not here."""
     studies = store.studies
     row = studies.find(study) or studies.find_by_accession(study) or studies.find_by_key(study)
     if row is not None:

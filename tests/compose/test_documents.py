@@ -33,6 +33,8 @@ from wetread.compose import (
     read_source,
 )
 from wetread.compose.documents import KINDS_WHEN_NOT_READ
+from wetread.conformance.claim import Role
+from wetread.conformance.services import SERVICES
 from wetread.domain.document import DICOM_KINDS, DocumentKind
 from wetread.domain.reading import Reading, digest
 
@@ -263,3 +265,12 @@ def test_reading_a_source_opens_one_file(tmp_path: Path) -> None:
     source = read_source(series, volume)
     assert tuple(plane.sop_instance_uid for plane in source.planes) == volume.grid.sop_instance_uids
     assert "PixelData" not in source.header
+
+
+def test_the_conformance_statement_names_every_class_that_is_composed(composed: Composed) -> None:
+    [claim] = [one for one in SERVICES if one.role is Role.SCU and one.name == "Storage (C-STORE)"]
+    made = {document.sop_class_uid for document in composed.documents if document.kind in DICOM_KINDS}
+    assert made == set(claim.sop_classes)
+    objects = [document for document in composed.documents if document.kind in DICOM_KINDS]
+    syntaxes = {pydicom.dcmread(io.BytesIO(one.data)).file_meta.TransferSyntaxUID.name for one in objects}
+    assert syntaxes == {claim.syntaxes}

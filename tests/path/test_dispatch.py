@@ -12,11 +12,15 @@ from tests.path.test_steps import NOW, STUDY, begin, make_steps
 from tests.store.test_store import arrive
 from tests.stores import open_store
 from wetread.dispatch import READ_WAITS_S, Dispatcher
+from wetread.domain.audit import Actor
 from wetread.domain.progress import StudyState
 from wetread.domain.reading import Priority
 from wetread.engine import Engine, engine_url
+from wetread.errors import NotNow
+from wetread.match import parse_rules
 from wetread.path import DELIVER_QUEUE, READ_QUEUE, reading_job
 from wetread.steps import DeliverySteps, KeepingSteps
+from wetread.steps.again import read_again
 from wetread.store import Store
 from wetread.store.retention import Policy, RetentionSettings
 from wetread.waits import Backoff, Waits
@@ -62,6 +66,28 @@ def test_a_revision_that_was_never_enqueued_is_found(store: Store, dispatcher: D
     begin(store, 2)
     dispatcher.look()
     await_true(lambda: ran == [(1, 1)])
+
+
+def test_what_somebody_wants_read_again_is_begun_once(store: Store, dispatcher: Dispatcher, ran) -> None:
+    begin(store, 2)
+    actor = Actor(user_id="anna", is_requestor=True)
+    with pytest.raises(NotNow):
+        read_again(store, store.studies.find(STUDY), (), actor, NOW)
+    store.studies.finish_revision(STUDY, 1, StudyState.READ, NOW)
+    rules = parse_rules([{"models": ["chest-ct"], "modality": "CT", "urgency": "stat"}])
+    assert read_again(store, store.studies.find(STUDY), rules, actor, NOW) == 2
+    dispatcher.look()
+    dispatcher.look()
+    await_true(lambda: ran == [(2, 1)])
+    row = store.studies.find(STUDY)
+    assert (row.state, row.urgency, row.urgency_rule) == (StudyState.READING, Priority.STAT, "rule 1")
+    assert store.studies.get_revision(STUDY, 2).instance_count == 2
+    [told] = [one.message for one in store.history.list_for_study(STUDY) if one.revision == 2]
+    assert told == "2 images read again, asked for by anna."
+    store.intake.accept(arrive(store, 3))
+    store.studies.finish_revision(STUDY, 2, StudyState.READ, NOW)
+    with pytest.raises(NotNow):
+        read_again(store, store.studies.find(STUDY), rules, actor, NOW)
 
 
 def test_killed_too_often_is_begun_anew(store: Store, dispatcher: Dispatcher, ran) -> None:

@@ -14,6 +14,7 @@ from wetread.cli.audit import audit_app
 from wetread.cli.backfill import backfill_app
 from wetread.cli.backup import backup, restore
 from wetread.cli.certificates import certificates
+from wetread.cli.conformance import conformance
 from wetread.cli.console import console
 from wetread.cli.deliveries import deliveries_app
 from wetread.cli.explain import explain
@@ -23,7 +24,9 @@ from wetread.cli.keys import keys_app
 from wetread.cli.models import models_app
 from wetread.cli.phantom import phantom
 from wetread.cli.retention import erase, hold, release, retention_app
+from wetread.cli.rules import rules_app
 from wetread.cli.serve import demo, serve
+from wetread.cli.studies import studies_app
 from wetread.cli.tokens import tokens_app
 from wetread.cli.users import users_app
 from wetread.cli.worker import worker
@@ -45,6 +48,7 @@ for command in (
     phantom,
     explain,
     certificates,
+    conformance,
     hold,
     release,
     erase,
@@ -52,7 +56,9 @@ for command in (
     restore,
 ):
     app.command()(command)
+app.add_typer(studies_app, name="studies")
 app.add_typer(models_app, name="models")
+app.add_typer(rules_app, name="rules")
 app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(fetch_app, name="fetch")
 app.add_typer(backfill_app, name="backfill")

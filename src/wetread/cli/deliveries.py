@@ -6,22 +6,25 @@ Never: a patient's name; a try of its own (the service finds what waits).
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wetread.cli.people import JsonOption
 from wetread.cli.place import ConfigOption, DataOption, open_settings, who_asks
+from wetread.cli.remote import TokenOption, UrlOption, open_service
 
 if TYPE_CHECKING:
+    from wetread.client import Client
+    from wetread.contract.deliveries import DeliveryLine
     from wetread.domain.progress import DeliveryState
     from wetread.store import Store
-    from wetread.store.deliveries import DeliveryRow
 
 deliveries_app = typer.Typer(no_args_is_help=True, help="What leaves, and what could not.")
+
+#: Rows that are told at a time.
+_CHUNK = 500
 
 DestinationOption = Annotated[str, typer.Option(help="Only to this destination.")]
 StudyOption = Annotated[str, typer.Option(help="Only of this Study Instance UID.")]
@@ -39,22 +42,30 @@ def list_deliveries(
     destination: DestinationOption = "",
     study: StudyOption = "",
     as_json: JsonOption = False,
+    url: UrlOption = "",
+    token_file: TokenOption = None,
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
     """List deliveries, oldest first: number, where to, state, document, study, tries, last change, reason."""
+    from wetread.cli.studies import to_json
+
     states = _read_states(state)
-    with open_settings(config, data) as (_settings, store):
-        rows = store.deliveries.list_by_state(*states, destination=destination, study_instance_uid=study)
-        told = [_describe(row, store) for row in rows]
+    service = open_service(url, token_file, config, data)
+    if service is not None:
+        key = service.find_study(study).key if study else ""
+        lines = tuple(service.iter_deliveries(states, destination, key))[::-1]
+    else:
+        with open_settings(config, data) as (_settings, store):
+            lines = _list_here(store, states, destination, study)
     if as_json:
-        typer.echo(json.dumps(told, indent=2))
+        typer.echo(to_json(lines))
         return
-    for one in told:
-        kind, tries = one["kind"], f"{one['attempts']} tries"
-        reason = f"{one['problem_code']} {one['message']}".strip()
-        known = (one["id"], one["destination"], one["state"], kind, one["study_instance_uid"], tries)
-        typer.echo("  ".join(map(str, (*known, one["updated_at"], reason))).rstrip())
+    for one in lines:
+        known = (one.id, one.destination, one.state, one.kind, one.study_instance_uid or one.study_key)
+        reason = f"{one.problem_code} {one.message}".strip()
+        at = one.updated_at.isoformat("T", "seconds")
+        typer.echo("  ".join(map(str, (*known, f"{one.attempts} tries", at, reason))).rstrip())
 
 
 @deliveries_app.command("retry")
@@ -64,6 +75,8 @@ def retry(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All that failed or were refused.")] = False,
     destination: DestinationOption = "",
+    url: UrlOption = "",
+    token_file: TokenOption = None,
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
@@ -76,6 +89,10 @@ def retry(
     chosen = set(numbers or ())
     if not (chosen or every or destination):
         raise ConfigError("Say what to try again: numbers, --destination NAME or --all.")
+    service = open_service(url, token_file, config, data)
+    if service is not None:
+        typer.echo(f"{_retry_there(service, chosen, destination)} to be tried again.")
+        return
     with open_settings(config, data) as (_settings, store):
         dead = store.deliveries.list_by_state(*DEAD, destination=destination)
         rows = [row for row in dead if row.id in chosen or not chosen]
@@ -99,11 +116,26 @@ def _read_states(texts: list[str] | None) -> tuple[DeliveryState, ...]:
     return tuple(map(DeliveryState, texts)) if texts else NOT_THERE
 
 
-def _describe(row: DeliveryRow, store: Store) -> dict[str, Any]:
-    document = store.readings.get_document(row.document_id)
-    return {
-        **asdict(row),
-        "state": row.state.value,
-        "kind": document.kind.value,
-        "updated_at": datetime.fromtimestamp(row.updated_at, UTC).isoformat(timespec="seconds"),
-    }
+def _list_here(
+    store: Store, states: tuple[DeliveryState, ...], destination: str, study: str
+) -> tuple[DeliveryLine, ...]:
+    from wetread.web.api.told import Teller
+
+    rows = store.deliveries.list_by_state(*states, destination=destination, study_instance_uid=study)
+    teller = Teller(store=store, now=lambda: datetime.now(UTC), knows_names=True)
+    lines: list[DeliveryLine] = []
+    for begin in range(0, len(rows), _CHUNK):
+        some = rows[begin : begin + _CHUNK]
+        studies = store.pages.rows_of({row.study_instance_uid for row in some})
+        lines += teller.deliveries(some, studies)
+    return tuple(lines)
+
+
+def _retry_there(service: Client, chosen: set[int], destination: str) -> int:
+    """Have a service try again; returns how many."""
+    from wetread.store.deliveries import DEAD
+
+    if chosen:
+        return len([service.retry(number) for number in sorted(chosen)])
+    names = {one.destination for one in service.iter_deliveries(DEAD, destination)}
+    return sum(service.retry_destination(name).count for name in sorted(names))

@@ -5,45 +5,59 @@ In: names.  Out: what is registered.  Never: a model that is run.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from wetread.cli.console import console
+from wetread.cli.people import JsonOption
+from wetread.cli.remote import TokenOption, UrlOption, open_service
 
 models_app = typer.Typer(no_args_is_help=True, help="The registered models.")
 
 
 @models_app.command("list")
-def list_models(
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-) -> None:
-    """List the registered models."""
-    from wetread.domain.jsonable import to_jsonable
-    from wetread.registry import read_models
+def list_models(as_json: JsonOption = False, url: UrlOption = "", token_file: TokenOption = None) -> None:
+    """List the registered models: of a service, or of this installation."""
+    from wetread.cli.studies import to_json
 
-    models = read_models()
+    service = open_service(url, token_file)
+    if service is not None:
+        lines = service.list_models().items
+    else:
+        from wetread.registry import read_models
+        from wetread.web.api.models import tell_model
+
+        lines = tuple(map(tell_model, read_models().values()))
     if as_json:
-        typer.echo(json.dumps([to_jsonable(model) for model in models.values()], indent=2))
+        typer.echo(to_json(lines))
         return
-    for model in models.values():
-        one = model.identity
-        typer.echo(f"{one.name}  {one.version}  {model.state}  {one.digest[:12]}  {model.title}")
+    for one in lines:
+        typer.echo(f"{one.name}  {one.version}  {one.state}  {one.digest[:12]}  {one.title}")
 
 
 @models_app.command("show")
-def show_model(name: Annotated[str, typer.Argument(help="As `wetread models list` shows it.")]) -> None:
+def show_model(
+    name: Annotated[str, typer.Argument(help="As `wetread models list` shows it.")],
+    url: UrlOption = "",
+    token_file: TokenOption = None,
+) -> None:
     """Show one model: what it may read, with which numbers, and its card."""
-    from wetread.domain.jsonable import to_jsonable
+    from wetread.cli.studies import to_json
     from wetread.errors import UnknownModel
+
+    service = open_service(url, token_file)
+    if service is not None:
+        typer.echo(to_json(service.get_model(name)))
+        return
     from wetread.registry import read_models
+    from wetread.web.api.models import tell_model_detail
 
     models = read_models()
     if name not in models:
         raise UnknownModel(model=name)
-    typer.echo(json.dumps(to_jsonable(models[name]), indent=2))
+    typer.echo(to_json(tell_model_detail(models[name])))
 
 
 @models_app.command("key")

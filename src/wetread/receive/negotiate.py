@@ -28,8 +28,8 @@ from wetread.receive.spool import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSI
 
 VERIFICATION = "1.2.840.10008.1.1"
 _UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
-_TRANSFER_SYNTAXES = frozenset(uid for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax")
-_STORAGE = frozenset(str(uid) for uid in sop_class._STORAGE_CLASSES.values())
+TRANSFER_SYNTAXES = frozenset(uid for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax")
+STORAGE_CLASSES = frozenset(str(uid) for uid in sop_class._STORAGE_CLASSES.values())
 #: What services of other kinds are asked for with, by the tables of pynetdicom, which serves them. Everything
 #: else is taken for a storage SOP class: new ones, retired ones, private ones (PS3.4 B.5).
 _OTHER_SERVICES = frozenset(
@@ -37,7 +37,7 @@ _OTHER_SERVICES = frozenset(
     for name, table in vars(sop_class).items()
     if name.endswith("_CLASSES")
     for uid in (table.values() if name != "_SERVICE_CLASSES" else table)
-) - (_STORAGE | {VERIFICATION})
+) - (STORAGE_CLASSES | {VERIFICATION})
 
 
 class Result(IntEnum):
@@ -102,7 +102,7 @@ def agree(request: AssociateRequest) -> Agreement:
 
 
 def _answer(context: ProposedContext) -> AnsweredContext:
-    wanted = _TRANSFER_SYNTAXES if is_storage(context.abstract_syntax) else _UNCOMPRESSED
+    wanted = TRANSFER_SYNTAXES if is_storage(context.abstract_syntax) else _UNCOMPRESSED
     known = [syntax for syntax in context.transfer_syntaxes if syntax in wanted]
     # Images are kept as they come, so the sender's first choice is ours; a private one if there is no other.
     is_accepted = bool(known) or is_storage(context.abstract_syntax)

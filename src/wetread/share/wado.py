@@ -31,7 +31,7 @@ from wetread.store.catalogue import Catalogue, Held
 _PIECE = 1 << 20
 _NATIVE = frozenset({IMPLICIT, EXPLICIT, BIG_ENDIAN, "1.2.840.10008.1.2.1.99"})
 #: PS3.18 table 8.7.3-5.
-_FRAME_TYPES = {
+FRAME_TYPES = {
     **dict.fromkeys((f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70)), "image/jpeg"),
     **dict.fromkeys((f"1.2.840.10008.1.2.4.{n}" for n in (80, 81)), "image/jls"),
     **dict.fromkeys((f"1.2.840.10008.1.2.4.{n}" for n in (90, 91)), "image/jp2"),
@@ -109,7 +109,7 @@ class Wado:
             If one does not exist.
         """
         stored = held.transfer_syntax_uid
-        stored_type = _FRAME_TYPES.get(stored, OCTETS)
+        stored_type = FRAME_TYPES.get(stored, OCTETS)
         offered = [MediaType(name=name, is_multipart=True) for name in dict.fromkeys((OCTETS, stored_type))]
         if len(numbers) == 1:
             offered += [MediaType(name=name) for name in dict.fromkeys((OCTETS, stored_type))]

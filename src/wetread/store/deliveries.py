@@ -126,7 +126,7 @@ class Deliveries:
             table.c.study_instance_uid == study_instance_uid,
             table.c.revision == revision,
             table.c.destination == destination,
-            _stands(),
+            stands(),
         )
 
     def list_for(self, study_instance_uid: str, revision: int, destination: str) -> list[DeliveryRow]:
@@ -155,7 +155,7 @@ class Deliveries:
         columns = (table.c.study_instance_uid, table.c.destination, table.c.state)
         query = (
             select(*columns, func.count())
-            .where(table.c.study_instance_uid.in_(study_instance_uids), _stands())
+            .where(table.c.study_instance_uid.in_(study_instance_uids), stands())
             .group_by(*columns)
             .order_by(*columns)
         )
@@ -187,7 +187,7 @@ class Deliveries:
         table = schema.delivery
         where = [table.c.state.in_([state.value for state in states]), *_from(sources)]
         # What is superseded belongs to no Reading that stands.
-        where += [] if DeliveryState.SUPERSEDED in states else [_stands()]
+        where += [] if DeliveryState.SUPERSEDED in states else [stands()]
         where += [table.c.destination == destination] if destination else []
         where += [table.c.study_instance_uid == study_instance_uid] if study_instance_uid else []
         return self._rows(*where, limit=limit)
@@ -296,7 +296,7 @@ class Deliveries:
             with self.engine.begin() as connection:
                 connection.execute(
                     update(table)
-                    .where(table.c.id.in_(delivery_ids), table.c.state.in_(dead), _stands())
+                    .where(table.c.id.in_(delivery_ids), table.c.state.in_(dead), stands())
                     .values(state=DeliveryState.WAITING.value, attempts=0, updated_at=now.timestamp())
                 )
                 beside(connection)
@@ -345,7 +345,7 @@ def _outcome(tried: Tried, now: datetime) -> Update:
     )
 
 
-def _stands() -> ColumnElement[bool]:
+def stands() -> ColumnElement[bool]:
     """Hold where the Reading behind a delivery's document is not superseded."""
     document, reading = schema.document, schema.reading
     standing = (

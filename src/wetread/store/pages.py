@@ -21,7 +21,7 @@ from wetread.domain.progress import DeliveryState, StudyState
 from wetread.domain.reading import Outcome, Priority
 from wetread.errors import NotHeld
 from wetread.store import schema
-from wetread.store.deliveries import DeliveryRow
+from wetread.store.deliveries import DeliveryRow, stands
 from wetread.store.readings import ReadingRow, reading_row
 from wetread.store.studies import STUDY_COLUMNS, StudyRow, study_row
 
@@ -122,7 +122,10 @@ class Pages:
         where = _among(_delivery.study_instance_uid, sources)
         where += [_delivery.id < after] if after is not None else []
         where += [_delivery.destination == wanted.destination] if wanted.destination else []
-        where += [_delivery.state.in_([one.value for one in wanted.states])] if wanted.states else []
+        if wanted.states:
+            where.append(_delivery.state.in_([one.value for one in wanted.states]))
+            # What is superseded belongs to no Reading that stands.
+            where += [] if DeliveryState.SUPERSEDED in wanted.states else [stands()]
         if wanted.study_instance_uid:
             where.append(_delivery.study_instance_uid == wanted.study_instance_uid)
         query = select(schema.delivery).where(*where).order_by(_delivery.id.desc()).limit(limit)

@@ -9,7 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
+
+from wetread.identity import Permission
+from wetread.web.access import read_needs
 
 _TAGS = {
     "studies": "What arrived, and how far it is.",
@@ -43,3 +47,17 @@ def describe(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     }
     document["security"] = [{"token": []}]
     return document
+
+
+def operation_table(routes: Sequence[BaseRoute]) -> str:
+    """Return the operations as the documentation lists them."""
+    lines = ["| operation | what it does | beside seeing studies needs to |", "|---|---|---|"]
+    for route in routes:
+        declared = read_needs(route.endpoint) if isinstance(route, APIRoute) else None
+        if not isinstance(route, APIRoute) or declared is None or not route.include_in_schema:
+            continue
+        [method] = route.methods or {""}
+        about = route.description.partition("\n\n")[0].replace("\n", " ").rstrip(".")
+        more = "; ".join(sorted(one.value for one in declared.permissions - {Permission.STUDIES}))
+        lines.append(f"| `{method} {route.path}` | {about} | {more} |")
+    return "\n".join(lines)

@@ -5,13 +5,16 @@ In: requests.  Out: values of ``wetread.contract``.  Never: a study past ``Eyes`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from wetread.contract.studies import Explanation, ReadingList, StudyDetail, StudyPage
+from wetread.domain.model import Model
 from wetread.explain import explain_row
 from wetread.identity import Permission
+from wetread.store.studies import StudyRow
 from wetread.web.access import needs
 from wetread.web.api.asked import StudiesAsked, StudyKey, StudySearch
 from wetread.web.api.failure import TOO_LARGE
@@ -28,6 +31,23 @@ MOST_WAITING = 2000
 def teller_of(eyes: Eyes) -> Teller:
     """Return who tells somebody what they may know."""
     return Teller(store=eyes.site.store, now=eyes.site.now, knows_names=eyes.knows_names)
+
+
+def tell_detail(teller: Teller, row: StudyRow, models: Mapping[str, Model]) -> StudyDetail:
+    """Return everything about one study."""
+    store, uid = teller.store, row.study_instance_uid
+    revisions = store.studies.list_revisions(uid)
+    matched = next((one.match for one in reversed(revisions) if one.match is not None), None)
+    decisions = tuple(tell_decision(one) for one in match_views(matched, models))
+    [study] = teller.studies([row])
+    return StudyDetail(
+        study=study,
+        readings=teller.readings(store.readings.list_for_study(uid), {uid: row}),
+        decisions=teller.hide(decisions, row),
+        deliveries=teller.deliveries(store.deliveries.list_for_study(uid), {uid: row}),
+        revisions=tuple(map(tell_revision, revisions)),
+        events=teller.hide(tuple(map(tell_event, store.history.list_for_study(uid))), row),
+    )
 
 
 def add_studies(router: APIRouter, site: Site) -> None:
@@ -84,19 +104,7 @@ def _add_one(router: APIRouter, site: Site) -> None:
         """Return everything about one study."""
         row = eyes.find_study(key)
         eyes.site.trail.opened(eyes.visitor, row, "the study")
-        store, teller, uid = site.store, teller_of(eyes), row.study_instance_uid
-        revisions = store.studies.list_revisions(uid)
-        matched = next((one.match for one in reversed(revisions) if one.match is not None), None)
-        decisions = tuple(tell_decision(one) for one in match_views(matched, site.models))
-        [study] = teller.studies([row])
-        return StudyDetail(
-            study=study,
-            readings=teller.readings(store.readings.list_for_study(uid), {uid: row}),
-            decisions=teller.hide(decisions, row),
-            deliveries=teller.deliveries(store.deliveries.list_for_study(uid), {uid: row}),
-            revisions=tuple(map(tell_revision, revisions)),
-            events=teller.hide(tuple(map(tell_event, store.history.list_for_study(uid))), row),
-        )
+        return tell_detail(teller_of(eyes), row, site.models)
 
     @router.get("/studies/{key}/explanation", tags=["studies"])
     @needs(Permission.STUDIES)
