@@ -6,7 +6,8 @@ ARGS ?=
 # What touches the database; tests/workers is on PostgreSQL always.
 ON_DATABASE := tests/store tests/receive tests/web tests/audit/test_record.py \
 	tests/identity/test_sign_in.py tests/identity/test_sessions.py \
-	tests/path/test_steps.py tests/path/test_dispatch.py tests/path/test_engine.py tests/share/test_workitems.py
+	tests/path/test_steps.py tests/path/test_dispatch.py tests/path/test_engine.py tests/share/test_workitems.py \
+	tests/fetch/test_page.py tests/fetch/test_backfill.py
 SERVICE_ON_DATABASE := tests/keeping/test_backup.py tests/keeping/test_encrypted.py tests/keeping/test_postgres.py \
 	tests/keeping/test_retention.py tests/identity/test_service.py \
 	tests/trust/test_kill.py tests/trust/test_twice.py tests/trust/test_dead_pacs.py tests/trust/test_disk_refuses.py

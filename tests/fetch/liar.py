@@ -7,6 +7,7 @@ In: what it lists, what it sends.  Out: a running SCP.  Never: more lies than it
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,15 +57,16 @@ class Liar:
 
 
 @contextlib.contextmanager
-def running_liar() -> Iterator[Liar]:
-    """Run it."""
+def running_liar(tls: ssl.SSLContext | None = None) -> Iterator[Liar]:
+    """Run it; with ``tls`` it speaks nothing else."""
     liar = Liar()
     ae = AE("LIAR")
     ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
     ae.add_supported_context(StudyRootQueryRetrieveInformationModelGet)
     ae.add_supported_context(CTImageStorage, scu_role=True, scp_role=True)
     handlers: list[Any] = [(evt.EVT_C_FIND, liar.find), (evt.EVT_C_GET, liar.get)]
-    server = ae.start_server(("127.0.0.1", liar.port), block=False, evt_handlers=handlers)
+    address = ("127.0.0.1", liar.port)
+    server = ae.start_server(address, block=False, evt_handlers=handlers, ssl_context=tls)
     yield liar
     assert server is not None
     server.shutdown()

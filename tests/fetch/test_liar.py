@@ -17,7 +17,7 @@ from wetread.domain.fetching import FetchReason, FetchState
 from wetread.domain.query import Level
 from wetread.fetch.ask import open_finder
 from wetread.fetch.found import STUDY_KEYS
-from wetread.fetch.pacs import Pacs
+from wetread.fetch.pacs import Pacs, WatchSettings
 from wetread.fetch.retrieval import Stopper
 from wetread.steps.fetching import TRIES
 from wetread.store.fetches import Want
@@ -149,3 +149,26 @@ def test_what_is_interrupted_goes_on_later(liar: Liar, desk: Desk) -> None:
     assert (desk.row(STUDY).state, desk.row(STUDY).attempts) == (FetchState.WAITING, 0)
     desk.run()
     assert desk.row(STUDY).state is FetchState.FETCHED
+
+
+def test_a_study_that_grows_where_nobody_counts(liar: Liar, tmp_path: Path) -> None:
+    pacs = Pacs(name="liar", to=liar.to, timeout_s=20, watch=WatchSettings(on=True, interval_s=10))
+    desk = Desk(open_store(tmp_path / "data"), pacs)
+    images = make_study(STUDY, images=3)
+    liar.listed["STUDY"] = [answer(StudyInstanceUID=STUDY, StudyDate=f"{desk.clock.now:%Y%m%d}")]
+    lists(liar, images[:2])
+    liar.sent = images[:2]
+    desk.run()
+    assert desk.images(STUDY) == 2
+    lists(liar, images)
+    liar.sent = images
+    # The list is not asked for each time.
+    for passed_s, count in ((100.0, 2), (200.0, 2), (500.0, 3)):
+        desk.clock.passed_s = passed_s
+        desk.run()
+        assert desk.images(STUDY) == count
+    before = liar.asked.count("GET")
+    desk.clock.passed_s = 1000.0
+    desk.run()
+    assert liar.asked.count("GET") == before
+    desk.close()

@@ -75,6 +75,7 @@ class WatchSteps:
         decision = decide(found, finder, self.rules, pacs.watch.modalities)
         told = decision.told if told is None else told
         self._remember(key, told)
+        self._counted[key] = self.monotonic()
         if row is not None and row.reason is FetchReason.WATCH and told == row.expected_instances:
             return True
         want = Want(
