@@ -12,6 +12,8 @@ from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from tests.fetch.desk import NOW
+from tests.fetch.peers import make_study
+from tests.store.test_catalogue import Archive
 from tests.stores import open_store, store_table
 from wetread.cli import app
 from wetread.domain.fetching import BackfillState, FetchReason, FetchState
@@ -96,3 +98,20 @@ def test_a_backfill_is_begun_paused_and_ended(tmp_path: Path, store: Store) -> N
     assert "no rule 'knee'" in run(tmp_path, *words, "--rule", "knee", fails=True)
     late = f"{NOW.date() + timedelta(days=9000)}"
     assert "future" in run(tmp_path, "backfill", "--from", "2020-01-01", "--to", late, fails=True)
+
+
+def test_a_prior_says_what_it_is(store: Store) -> None:
+    want = Want(study_instance_uid="1.2.5", pacs="archive", reason=FetchReason.PRIOR)
+    row = store.fetches.want(want, NOW)
+    store.fetches.begin(row.id, NOW)
+    archive = Archive(store)
+    for ds in make_study("1.2.5", images=1):
+        archive.add_data_set(ds)
+    store.purposes.close_prior("1.2.5")
+    key = store.studies.find("1.2.5").key
+    with TestClient(create_web(store, {}, now=lambda: NOW), base_url=ORIGIN) as client:
+        text = client.get(f"/studies/{key}").text
+        assert "a prior: to be compared with" in text
+        assert 'id="reopen"' not in text
+        assert key in client.get("/?show=reported").text
+        assert key not in client.get("/").text

@@ -19,6 +19,7 @@ from wetread.domain.progress import StudyState
 from wetread.fetch.pacs import Pacs, PriorSettings
 from wetread.fetch.relevance import Outline, judge_priors, read_regions
 from wetread.store.retention import Policy, RetentionSettings, judge
+from wetread.web.listing import list_lines
 
 SETTINGS = PriorSettings(on=True, count=2, maximum_age_days=1000, wait_s=30)
 CURRENT = Outline(
@@ -139,6 +140,8 @@ def test_priors_come_before_the_reading(peer: PeerPacs, make_desk) -> None:
     assert "1 came" in told
     assert "20200101: not, it is" in told
     assert far not in desk.rows()
+    shown = list_lines(desk.store, desk.clock.now, is_reported=True)
+    assert [(line.purpose, line.state) for line in shown] == [("prior", "not-read")]
     policy = Policy(settings=RetentionSettings(days=1), asked_destinations=frozenset())
     [verdict] = [one for one in judge(desk.store, policy, desk.clock.now) if one.study_instance_uid == near]
     assert verdict.kept_because in ("", "younger than 1 days")

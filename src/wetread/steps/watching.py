@@ -75,7 +75,6 @@ class WatchSteps:
         decision = decide(found, finder, self.rules, pacs.watch.modalities)
         told = decision.told if told is None else told
         self._remember(key, told)
-        self._counted[key] = self.monotonic()
         if row is not None and row.reason is FetchReason.WATCH and told == row.expected_instances:
             return True
         want = Want(
@@ -103,8 +102,10 @@ class WatchSteps:
 
     def _remember(self, key: tuple[str, str], told: int | None) -> None:
         self._judged[key] = told
-        while len(self._judged) > 10 * MOST_DECIDED:
-            self._judged.pop(next(iter(self._judged)))
+        self._counted[key] = self.monotonic()
+        for memory in (self._judged, self._counted):
+            while len(memory) > 10 * MOST_DECIDED:
+                memory.pop(next(iter(memory)))
 
     def _let_be_read(self, after: FetchRow) -> None:
         """Let what is here as a prior or for a backfill be read as what is new."""
@@ -118,12 +119,7 @@ class WatchSteps:
         if told is not None:
             return True
         key, now = (row.study_instance_uid, row.pacs), self.monotonic()
-        if now - self._counted.get(key, float("-inf")) < _RECOUNT_S:
-            return False
-        self._counted[key] = now
-        while len(self._counted) > 10 * MOST_DECIDED:
-            self._counted.pop(next(iter(self._counted)))
-        return True
+        return now - self._counted.get(key, float("-inf")) >= _RECOUNT_S
 
     def _state(self, study: str, told: int | None, why_not: str) -> FetchState:
         if why_not:

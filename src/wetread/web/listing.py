@@ -70,6 +70,8 @@ class Line:
     deliveries: tuple[DeliveryMark, ...]
     #: ``""`` while it waits on the list.
     reported_at: str
+    #: ``domain.fetching.Purpose``: what is not live was never on the list.
+    purpose: str = "live"
 
     @property
     def clinical_reasons(self) -> tuple[str, ...]:
@@ -184,6 +186,7 @@ def to_line(
         finding_count=entry.finding_count,
         deliveries=tuple(describe_deliveries(name, counts) for name, counts in deliveries.items()),
         reported_at=words.format_time(row.reported_at) if row.reported_at is not None else "",
+        purpose=row.purpose.value,
     )
 
 
