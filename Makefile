@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 # What touches the database; tests/workers is on PostgreSQL always.
-ON_DATABASE := tests/store tests/receive tests/web tests/audit/test_record.py \
+ON_DATABASE := tests/api/test_lists.py tests/store tests/receive tests/web tests/audit/test_record.py \
 	tests/identity/test_sign_in.py tests/identity/test_sessions.py \
 	tests/path/test_steps.py tests/path/test_dispatch.py tests/path/test_engine.py tests/share/test_workitems.py \
 	tests/fetch/test_page.py tests/fetch/test_backfill.py

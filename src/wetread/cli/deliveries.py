@@ -119,15 +119,20 @@ def _read_states(texts: list[str] | None) -> tuple[DeliveryState, ...]:
 def _list_here(
     store: Store, states: tuple[DeliveryState, ...], destination: str, study: str
 ) -> tuple[DeliveryLine, ...]:
-    from wetread.web.api.told import Teller
+    from wetread.telling import tell_delivery
 
     rows = store.deliveries.list_by_state(*states, destination=destination, study_instance_uid=study)
-    teller = Teller(store=store, now=lambda: datetime.now(UTC), knows_names=True)
     lines: list[DeliveryLine] = []
     for begin in range(0, len(rows), _CHUNK):
         some = rows[begin : begin + _CHUNK]
         studies = store.pages.rows_of({row.study_instance_uid for row in some})
-        lines += teller.deliveries(some, studies)
+        kinds = store.pages.kinds_of({row.document_id for row in some})
+        lines += [
+            tell_delivery(row, studies[row.study_instance_uid], kinds[row.document_id])
+            for row in some
+            # Others were erased since the list was made.
+            if row.study_instance_uid in studies and row.document_id in kinds
+        ]
     return tuple(lines)
 
 

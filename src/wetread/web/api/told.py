@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 from wetread.contract.answers import ProblemSaid
@@ -28,6 +28,7 @@ from wetread.store.deliveries import DeliveryRow
 from wetread.store.history import Event
 from wetread.store.readings import ReadingRow
 from wetread.store.studies import RevisionRow, StudyRow
+from wetread.telling import moment, tell_delivery
 from wetread.web import words
 from wetread.web.listing import Line, make_lines
 from wetread.web.match_view import ModelMatch
@@ -97,21 +98,8 @@ class Teller:
         return value if self.knows_names else hide_words(value, identity_pattern(study))
 
     def _delivery(self, row: DeliveryRow, study: StudyRow, kind: DocumentKind) -> DeliveryLine:
-        line = DeliveryLine(
-            id=row.id,
-            document_id=row.document_id,
-            destination=row.destination,
-            study_key=study.key,
-            study_instance_uid=row.study_instance_uid if self.knows_names else "",
-            revision=row.revision,
-            kind=kind,
-            state=row.state,
-            attempts=row.attempts,
-            problem_code=row.problem_code,
-            message=row.message,
-            updated_at=moment(row.updated_at),
-        )
-        return self.hide(line, study)
+        line = tell_delivery(row, study, kind)
+        return line if self.knows_names else self.hide(replace(line, study_instance_uid=""), study)
 
     def _study(self, row: StudyRow, line: Line) -> StudyLine:
         told = StudyLine(
@@ -195,11 +183,6 @@ def tell_event(event: Event) -> EventSaid:
         code=event.code,
         message=event.message,
     )
-
-
-def moment(seconds: float) -> datetime:
-    """Return a time of the index."""
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _problem(plain: Mapping[str, Any]) -> ProblemSaid:
