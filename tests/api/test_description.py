@@ -1,17 +1,23 @@
 """Whatever the description of the API allows is answered as it says; whatever it does not is refused."""
 
+import re
+from pathlib import Path
+
 import pytest
 import schemathesis
+from fastapi.routing import iter_route_contexts
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
 
 from tests.api.conftest import Place
+from wetread.web.api.description import operation_table
 
+PAGE = Path(__file__).parents[2] / "docs/reference/api.md"
 #: What a rule may hold is more than a schema can say (keywords of DICOM): a refusal names the word.
 NOT_ALL_SAID = {"POST /api/v1/rules/replay"}
 #: Hypothesis chooses the same ones each time.
-EXAMPLES = settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("mode", GenerationMode)
@@ -49,3 +55,11 @@ def test_the_description_is_whole(filled: Place) -> None:
             assert parameter["name"] not in {"patient_id", "accession_number", "study_instance_uid"}
     said = document["components"]["schemas"]
     assert {"StudyPage", "StudyDetail", "ReadingDetail", "DeliveryPage", "RuleList", "Replayed"} <= set(said)
+
+
+def test_the_documentation_lists_every_operation(filled: Place) -> None:
+    routes = [one.original_route for one in iter_route_contexts(filled.app.routes)]
+    table = operation_table([route for route in routes if route.path.startswith("/api/v1/")])
+    found = re.search("<!-- operations -->\n(.*)<!-- end of operations -->", PAGE.read_text(), re.S)
+    assert found is not None
+    assert found[1].strip() == table, f"put this there:\n{table}"
