@@ -6,11 +6,15 @@ Never: an address that a request chose.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pynetdicom import evt
 
 from wetread.config import Config
+from wetread.deliver.destination import Verify
 from wetread.dicom.scu import Callee
 from wetread.receive.admission import Peer, read_address
+from wetread.receive.reports import ReportScp
 from wetread.receive.services import Services
 from wetread.share.commitment import COMMANDS, CommitmentScp, commitment_context
 from wetread.share.reporting import Reporter
@@ -47,8 +51,21 @@ def _report_callee(peer: Peer, aet: str) -> Callee:
     )
 
 
-def commitment_services(config: Config, store: Store, reporter: Reporter | None) -> Services:
-    """Return what is served; without a reporter what is asked waits for one."""
+def commitment_services(
+    config: Config, store: Store, reporter: Reporter | None, wake: Callable[[], None]
+) -> Services:
+    """Return what is served; without a reporter what is asked waits for one.
+
+    Parameters
+    ----------
+    wake
+        Called when a destination has reported.
+    """
+    names: dict[str, list[str]] = {}
+    for one in config.destinations:
+        if one.verify is Verify.COMMITMENT:
+            names.setdefault(one.aet, []).append(one.name)
+    reports = ReportScp(store=store, destinations=names, clock=now, wake=wake)
     committing = CommitmentScp(
         store=store,
         aet=config.dicom.aet,
@@ -57,6 +74,6 @@ def commitment_services(config: Config, store: Store, reporter: Reporter | None)
     )
     return Services(
         contexts=(commitment_context(),),
-        handlers=((evt.EVT_N_ACTION, committing.act),),
+        handlers=((evt.EVT_N_ACTION, committing.act), (evt.EVT_N_EVENT_REPORT, reports.take)),
         commands=COMMANDS,
     )

@@ -26,6 +26,7 @@ In: facts as keyword arguments.  Out: a sentence that says what to do.  Never: p
     │  ├─ AssociationRejected
     │  ├─ NotAcknowledged
     │  ├─ NotFoundAtPeer
+    │  ├─ NotCommitted
     │  ├─ QueryRefused
     │  ├─ TooManyMatches
     │  └─ RetrieveRefused
@@ -213,6 +214,12 @@ class RetrieveRefused(PeerError):
     """The PACS does not hand out what was asked for: see its status, and what our AE title may there."""
 
     code = "retrieve-refused"
+
+
+class NotCommitted(PeerError):
+    """The destination does not say whether it keeps the object: it must report to our port."""
+
+    code = "not-committed"
 
 
 class ConfigError(WetreadError):

@@ -70,7 +70,7 @@ def make_services(
     return join(
         Services(contexts=answering.contexts, handlers=answering.handlers, commands=answering.commands),
         telling.services(),
-        commitment_services(config, store, reporter),
+        commitment_services(config, store, reporter, wake),
         Services(contexts=ups.contexts, handlers=ups.handlers, commands=ups.commands),
     )
 

@@ -35,6 +35,8 @@ class Verify(StrEnum):
     CFIND = "cfind"
     #: QIDO-RS at ``qido_url``.
     QIDO = "qido"
+    #: Storage commitment: it must say that it keeps it.
+    COMMITMENT = "commitment"
 
 
 _PATHS = frozenset({"authorities", "certificate", "key"})
@@ -68,6 +70,8 @@ class Destination:
     #: PEM: what we show to a destination that asks who we are.
     certificate: Path | None = None
     key: Path | None = None
+    #: With ``verify = "commitment"``: longest wait for a report before it is asked again, in s.
+    commitment_s: float = 3600.0
     #: Longest wait for the connection.
     connect_timeout_s: float = 10.0
     #: Longest wait for one answer.
@@ -105,7 +109,7 @@ def _problems(destination: Destination) -> list[str]:
         problems.append("certificates without TLS do nothing: set tls = true.")
     if (destination.certificate is None) != (destination.key is None):
         problems.append("to show a certificate, both certificate and key are needed.")
-    if min(destination.timeout_s, destination.connect_timeout_s) <= 0:
+    if min(destination.timeout_s, destination.connect_timeout_s, destination.commitment_s) <= 0:
         problems.append("timeouts must be above 0 seconds.")
     return problems
 

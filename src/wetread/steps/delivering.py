@@ -18,12 +18,14 @@ from wetread.deliver.retry import RetryPlan
 from wetread.domain.document import Document
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import DeliveryState
-from wetread.errors import ConfigError, PeerNotTrusted, PeerUnreachable
+from wetread.errors import ConfigError, NotCommitted, PeerNotTrusted, PeerUnreachable
+from wetread.steps.committing import CommittingSteps, Settled
 from wetread.steps.journal import Journal
 from wetread.steps.trail import send_event
 from wetread.store import Store
 from wetread.store.deliveries import DeliveryRow, Tried
 from wetread.store.history import Event
+from wetread.waits import Waits
 
 #: A destination that acknowledged but does not answer questions is asked this often; then it stays "sent".
 MAXIMUM_ASKS = 4
@@ -56,10 +58,20 @@ class DeliverySteps:
     #: What was tried and could not be noted, e.g. for want of space; lost with this process.
     _untold: dict[tuple[str, int, str], _Try] = field(default_factory=dict)
 
+    #: For how long reports of storage commitment have been waited for.
+    _waits: Waits = field(default_factory=Waits)
+
     @property
     def journal(self) -> Journal:
         """Where the steps note what they did."""
         return Journal(self.store.history, self.clock)
+
+    @property
+    def committing(self) -> CommittingSteps:
+        """Who asks for commitment."""
+        return CommittingSteps(
+            store=self.store, destinations=self.destinations, clock=self.clock, waits=self._waits
+        )
 
     def needs_delivery(self, study: str, revision: int, destination: str) -> bool:
         """Tell whether a configured destination still lacks something of a revision."""
@@ -74,7 +86,17 @@ class DeliverySteps:
     def list_unsettled(self) -> list[DeliveryRow]:
         """Return what destinations lack or are still to be asked for, oldest first."""
         asked = [name for name, one in self.destinations.items() if one.verify is not Verify.NONE]
-        return self.store.deliveries.list_unsettled(asked, MAXIMUM_ASKS)
+        rows = self.store.deliveries.list_unsettled(asked, MAXIMUM_ASKS)
+        awaited, listed = self.committing.list_awaited(), {row.id for row in rows}
+        # An answer that came after the last question counts all the same.
+        late = [self.store.deliveries.find(number) for number in self._list_answered()]
+        more = [row for row in late if row is not None and row.id not in listed]
+        rows += [row for row in more if row.state is DeliveryState.SENT and row.destination in asked]
+        return [row for row in rows if row.id not in awaited or row.state is not DeliveryState.SENT]
+
+    def _list_answered(self) -> list[int]:
+        has_any = any(one.verify is Verify.COMMITMENT for one in self.destinations.values())
+        return self.store.commitments.list_answered() if has_any else []
 
     def _is_arriving(self, study: str) -> bool:
         """Tell whether newer images wait: nothing goes out until they are read."""
@@ -119,9 +141,18 @@ class DeliverySteps:
         """Ask the destination for what it acknowledged; what it lacks waits to be sent again."""
         target = self._target(destination)
         rows = self._rows(study, revision, target, DeliveryState.SENT)
-        if target.verify is not Verify.NONE and rows:
+        if target.verify is Verify.COMMITMENT and rows:
+            settled = self.committing.verify(target, rows, self._document)
+            if settled:
+                self._keep_settled(settled)
+        elif target.verify is not Verify.NONE and rows:
             outcomes = verify_documents(target, [self._document(row) for row in rows])
             self._keep(_Try(rows, outcomes))
+
+    def _keep_settled(self, settled: list[Settled]) -> None:
+        tried = _Try([row for row, _ in settled], [outcome for _, outcome in settled])
+        over = [row.id for row, outcome in settled if outcome.state is not DeliveryState.SENT]
+        self._keep(tried, lambda connection: self.store.commitments.settle(connection, over))
 
     def give_up(self, study: str, revision: int, destination: str) -> None:
         """Stop trying where the tries are used up."""
@@ -193,6 +224,13 @@ class DeliverySteps:
         if target.verify is Verify.NONE:
             return waiting
         sent = self._rows(study, revision, target, DeliveryState.SENT)
+        if target.verify is Verify.COMMITMENT:
+            awaited, answered = self.committing.list_awaited(), set(self._list_answered())
+            return waiting + [
+                row
+                for row in sent
+                if row.id in answered or (row.id not in awaited and _can_still_be_asked(row))
+            ]
         return waiting + [row for row in sent if _can_still_be_asked(row)]
 
     def _rows(
@@ -207,5 +245,5 @@ class DeliverySteps:
 
 def _can_still_be_asked(row: DeliveryRow) -> bool:
     """Tell whether asking again may help: not where the destination said that it cannot be asked."""
-    may_pass = ("", PeerUnreachable.code, PeerNotTrusted.code)
+    may_pass = ("", PeerUnreachable.code, PeerNotTrusted.code, NotCommitted.code)
     return row.problem_code in may_pass and row.attempts < MAXIMUM_ASKS

@@ -22,6 +22,7 @@ from wetread.store.backfills import Backfills
 from wetread.store.blobs import Blobs, storage_error, sync_folder
 from wetread.store.catalogue import Catalogue
 from wetread.store.cipher import Vault
+from wetread.store.commitments import Commitments
 from wetread.store.database import open_database
 from wetread.store.deliveries import Deliveries
 from wetread.store.fetches import Fetches
@@ -62,6 +63,7 @@ class Store:
     history: History
     notices: Notices
     promises: Promises
+    commitments: Commitments
     accounts: Accounts
     tokens: Tokens
     audit: Audit
@@ -180,6 +182,7 @@ def open_store(
         history=History(engine),
         notices=Notices(engine),
         promises=Promises(engine, instances),
+        commitments=Commitments(engine),
         accounts=Accounts(engine, vault),
         tokens=Tokens(engine),
         audit=audit,
