@@ -1,4 +1,4 @@
-"""Storage commitment that we ask of destinations: of a real Orthanc, and of a PACS that is told how to answer."""
+"""Storage commitment that we ask for: of a real Orthanc, and of a PACS that is told how to answer."""
 
 from __future__ import annotations
 

@@ -172,7 +172,11 @@ def _make_server(options: ReceiverOptions, store: Store, scp: StorageScp, servic
     entity.maximum_associations = 1 << 16
     entity.network_timeout = options.network_timeout_s
     entity.acse_timeout = options.acse_timeout_s
-    entity.supported_contexts = [build_context(Verification), *services.contexts]
+    for one in (build_context(Verification), *services.contexts):
+        # Not by ``supported_contexts``, which forgets the roles.
+        entity.add_supported_context(
+            cast(str, one.abstract_syntax), list(one.transfer_syntax), one.scu_role, one.scp_role
+        )
     server: Any = entity.make_server(
         (options.host, options.port),
         evt_handlers=[*_list_handlers(scp), *services.handlers],

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
-from pynetdicom import _config
+from pynetdicom import _config, build_role
 from pynetdicom.fsm import StateMachine
 from pynetdicom.transport import AssociationServer, AssociationSocket, RequestHandler
 
@@ -217,12 +217,24 @@ class QuickHandler(RequestHandler):
         assoc._reactor_checkpoint = Checkpoint(assoc)
         assoc.dul.to_user_queue = NudgingQueue(dimse.waiting, lambda: quick.is_closed)
         assoc.dul.to_provider_queue = WakingQueue(quick)
+        assoc.acse.send_accept = partial(_accept, assoc, assoc.acse.send_accept)  # type: ignore[method-assign]
         negotiate = partial(_negotiate, quick, assoc.acse.negotiate_association)
         assoc.acse.negotiate_association = negotiate  # type: ignore[method-assign]
         # ``ready`` waits; the loop around it must not sleep as well.
         assoc.dul._run_loop_delay = 0
         self.quick = quick
         return assoc
+
+
+def _accept(assoc: Any, send: Callable[[], None]) -> None:
+    """Answer the roles that were proposed: pynetdicom forgets them where storage is unrestricted."""
+    both = {one.abstract_syntax for one in assoc.acceptor.supported_contexts if one.scu_role and one.scp_role}
+    proposed = assoc.requestor.role_selection
+    for uid in {one.abstract_syntax for one in assoc.accepted_contexts} & both & proposed.keys():
+        if uid not in assoc.acceptor.role_selection:
+            role = proposed[uid]
+            assoc.acceptor.add_negotiation_item(build_role(uid, role.scu_role, role.scp_role))
+    send()
 
 
 def _negotiate(quick: QuickSocket, negotiate: Callable[[], None]) -> None:
