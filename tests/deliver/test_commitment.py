@@ -18,6 +18,7 @@ from tests.orthanc import requires_orthanc, running_orthanc
 from tests.path.service import await_true
 from tests.path.test_steps import NOW, STUDY, begin
 from tests.ports import free_port
+from tests.steady import STEADY
 from tests.stores import open_store
 from wetread.app import make_services
 from wetread.config import Config, DicomSettings
@@ -95,7 +96,7 @@ class Pacs:
         for context in StoragePresentationContexts:
             ae.add_supported_context(context.abstract_syntax)
         ae.add_supported_context(PUSH_MODEL)
-        handlers = [(evt.EVT_C_STORE, self.store), (evt.EVT_N_ACTION, self.act)]
+        handlers = [STEADY, (evt.EVT_C_STORE, self.store), (evt.EVT_N_ACTION, self.act)]
         self.server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
         self.port = self.server.server_address[1]
 
@@ -118,8 +119,9 @@ class Pacs:
         """Report on an association of its own."""
         ae = AE(aet)
         ae.add_requested_context(PUSH_MODEL)
+        role = build_role(PUSH_MODEL, scp_role=True)
         association = ae.associate(
-            "127.0.0.1", port, ae_title="WETREAD", ext_neg=[build_role(PUSH_MODEL, scp_role=True)]
+            "127.0.0.1", port, ae_title="WETREAD", ext_neg=[role], evt_handlers=[STEADY]
         )
         assert association.is_established
         assert association.accepted_contexts[0].as_scp

@@ -14,6 +14,7 @@ from pynetdicom import AE
 from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import InstanceAvailabilityNotification, ModalityPerformedProcedureStep
 
+from tests.steady import STEADY
 from tests.store.test_store import NOW, arrive
 from tests.stores import open_store
 from wetread.app import make_services
@@ -63,7 +64,7 @@ class Modality:
         ae = AE(aet)
         for one in (ModalityPerformedProcedureStep, InstanceAvailabilityNotification):
             ae.add_requested_context(one)
-        self.association = ae.associate("127.0.0.1", port, ae_title="WETREAD")
+        self.association = ae.associate("127.0.0.1", port, ae_title="WETREAD", evt_handlers=[STEADY])
         assert self.association.is_established
 
     def begin(self, uid: str | None, ds: Dataset) -> Dataset:

@@ -19,6 +19,7 @@ from sqlalchemy import insert
 from tests.orthanc import requires_orthanc, running_orthanc
 from tests.path.service import Service, await_true
 from tests.ports import free_port
+from tests.steady import STEADY
 from tests.store.test_store import arrive
 from tests.stores import open_store
 from wetread.app import make_services
@@ -50,12 +51,12 @@ class Requestor:
 
     def listen(self, port: int) -> Any:
         return self.ae.start_server(
-            ("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, self.take)]
+            ("127.0.0.1", port), block=False, evt_handlers=[STEADY, (evt.EVT_N_EVENT_REPORT, self.take)]
         )
 
     def associate(self, port: int) -> Any:
         association = self.ae.associate(
-            "127.0.0.1", port, ae_title="WETREAD", evt_handlers=[(evt.EVT_N_EVENT_REPORT, self.take)]
+            "127.0.0.1", port, ae_title="WETREAD", evt_handlers=[STEADY, (evt.EVT_N_EVENT_REPORT, self.take)]
         )
         assert association.is_established
         return association
