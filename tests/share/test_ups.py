@@ -144,7 +144,7 @@ def desk(tmp_path: Path, watcher: Watcher, monkeypatch: pytest.MonkeyPatch) -> I
     store = open_store(tmp_path / "data")
     sender = make_event_sender(config, store)
     worklist = make_worklist(store, sender.wake)
-    services = make_services(config, store, worklist)
+    services = make_services(config, store, worklist=worklist)
     receiver = start_receiver(ReceiverOptions(port=0, peers=peers), store, services=services)
     sender.start()
     yield Desk(store, receiver.port, config, sender)
