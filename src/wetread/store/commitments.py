@@ -54,12 +54,13 @@ class Commitments:
             If the index refuses.
         """
         try:
-            with self.engine.begin() as connection:
-                known = select(_WANTED.c.transaction_uid).where(
-                    _WANTED.c.transaction_uid == transaction_uid, _WANTED.c.destination.in_(destinations)
-                )
+            known = select(_WANTED.c.transaction_uid).where(
+                _WANTED.c.transaction_uid == transaction_uid, _WANTED.c.destination.in_(destinations)
+            )
+            with self._reading() as connection:
                 if connection.execute(known).first() is None:
                     return False
+            with self.engine.begin() as connection:
                 mine = _ITEM.c.transaction_uid == transaction_uid
                 asked = set(connection.execute(select(_ITEM.c.sop_instance_uid).where(mine)).scalars())
                 for uid in asked & results.keys():
