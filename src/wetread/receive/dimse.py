@@ -43,6 +43,8 @@ from wetread.receive.command import (
 from wetread.receive.services import Services
 from wetread.receive.spool import Spools, encode_file_meta
 
+#: Longest wait for our own thread that accepts.
+_ESTABLISHED_S = 30.0
 #: How long a look for a message lasts at most.
 _WAIT_S = 0.05
 #: A message that is no C-STORE has no business to be larger, ...
@@ -128,6 +130,8 @@ class StoringDimse(DIMSEServiceProvider):
         self.msg_queue = self.waiting
         self._house = house
         self._passed_on = _ALWAYS_PASSED_ON | house.services.commands
+        #: Set when both sides know that the association is there, or that it will not be.
+        self.negotiated = threading.Event()
         self._command = bytearray()
         self._request: StoreRequest | None = None
         self._other_size = self._kept = 0
@@ -228,6 +232,9 @@ class StoringDimse(DIMSEServiceProvider):
             connection.send(encode_answer(request, answer, maximum_length))
 
     def _pass_on(self, context_id: int, value: bytes) -> None:
+        # pynetdicom serves reports in a thread of their own, at once. A peer may be quicker than our thread that
+        # has just accepted: the report would be served before the association is there, and not answered.
+        self.negotiated.wait(_ESTABLISHED_S)
         self._other_size += len(value)
         if self._other_size > (_NAMING_LIMIT if self._is_naming else _OTHER_LIMIT):
             raise ValueError("A message that is no C-STORE is too large.")

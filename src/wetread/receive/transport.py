@@ -218,7 +218,7 @@ class QuickHandler(RequestHandler):
         assoc.dul.to_user_queue = NudgingQueue(dimse.waiting, lambda: quick.is_closed)
         assoc.dul.to_provider_queue = WakingQueue(quick)
         assoc.acse.send_accept = partial(_accept, assoc, assoc.acse.send_accept)  # type: ignore[method-assign]
-        negotiate = partial(_negotiate, quick, assoc.acse.negotiate_association)
+        negotiate = partial(_negotiate, quick, dimse, assoc.acse.negotiate_association)
         assoc.acse.negotiate_association = negotiate  # type: ignore[method-assign]
         # ``ready`` waits; the loop around it must not sleep as well.
         assoc.dul._run_loop_delay = 0
@@ -237,13 +237,15 @@ def _accept(assoc: Any, send: Callable[[], None]) -> None:
     send()
 
 
-def _negotiate(quick: QuickSocket, negotiate: Callable[[], None]) -> None:
+def _negotiate(quick: QuickSocket, dimse: StoringDimse, negotiate: Callable[[], None]) -> None:
     try:
         negotiate()
     except Exception as error:  # noqa: BLE001 - whatever pynetdicom did not foresee
         # The thread that reads would wait for the peer for ever.
         logger.info("The association cannot be negotiated: %s", type(error).__name__)
         quick.dismiss()
+    finally:
+        dimse.negotiated.set()
 
 
 class QuickServer(AssociationServer):
