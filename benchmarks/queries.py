@@ -167,11 +167,15 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=100_000)
     parser.add_argument("--instances", type=int, default=50, help="of each study")
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--data", type=Path, help="keep the index here, for further runs; SQLite only")
     options = parser.parse_args()
     print(describe_machine())
     with tempfile.TemporaryDirectory() as name:
-        store = open_store(Path(name) / "data")
-        fill(store.engine, options.studies, options.instances)
+        store = open_store(options.data or Path(name) / "data")
+        with store.engine.connect() as connection:
+            is_filled = connection.execute(select(schema.study.c.key).limit(1)).first() is not None
+        if not is_filled:
+            fill(store.engine, options.studies, options.instances)
         with store.engine.connect() as connection:
             count = connection.execute(select(func.count()).select_from(schema.instance)).scalar_one()
         print(f"{store.engine.dialect.name}, {options.studies} studies, {count} instances")
