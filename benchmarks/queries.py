@@ -181,7 +181,7 @@ def main() -> None:
         print(f"{store.engine.dialect.name}, {options.studies} studies, {count} instances")
         print(f"{'ms':26}{'median':>9}{'p95':>9}{'slowest':>9}")
         for question, values in measure(store.catalogue, options.studies, options.rounds).items():
-            p95 = statistics.quantiles(values, n=20)[-1]
+            p95 = statistics.quantiles(values, n=20)[-1] if len(values) > 1 else values[0]
             print(f"{question:26}{statistics.median(values):9.1f}{p95:9.1f}{max(values):9.1f}")
         store.close()
 
