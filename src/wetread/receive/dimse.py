@@ -232,8 +232,8 @@ class StoringDimse(DIMSEServiceProvider):
             connection.send(encode_answer(request, answer, maximum_length))
 
     def _pass_on(self, context_id: int, value: bytes) -> None:
-        # pynetdicom serves reports in a thread of their own, at once. A peer may be quicker than our thread that
-        # has just accepted: the report would be served before the association is there, and not answered.
+        # pynetdicom serves reports in a thread of their own, at once. A peer may be quicker than our thread
+        # that has just accepted: its report would be served too early, and not be answered.
         self.negotiated.wait(_ESTABLISHED_S)
         self._other_size += len(value)
         if self._other_size > (_NAMING_LIMIT if self._is_naming else _OTHER_LIMIT):
