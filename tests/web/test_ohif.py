@@ -56,6 +56,7 @@ VIEWPORT = """
 """
 
 
+@pytest.mark.sqlite
 @pytest.mark.skipif(
     CHROMIUM is None or NPM is None, reason="Chromium or npm is not installed: apt install chromium npm."
 )
