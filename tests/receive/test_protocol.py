@@ -82,7 +82,6 @@ class Line:
 
     def _store(self, step: Store) -> StoreAnswer:
         spool = step.request.spool
-        spool.save()
         self.requests.append(step.request)
         self.errors.append(spool.error)
         if spool.error is None:

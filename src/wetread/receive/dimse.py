@@ -222,6 +222,7 @@ class StoringDimse(DIMSEServiceProvider):
             return
         self._request = None
         self.has_served = True
+        request.spool.finish()
         try:
             answer = self._house.on_store(request)
         finally:

@@ -281,6 +281,7 @@ class Protocol:
 
     def _store(self, request: StoreRequest) -> _Part:
         self.has_served = True
+        request.spool.finish()
         answer: StoreAnswer = yield Store(request)
         self._request = None
         request.spool.discard()

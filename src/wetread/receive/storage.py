@@ -149,7 +149,7 @@ class StorageScp:
 
     def _take(self, received: Received) -> tuple[Acceptance, Instance]:
         model = JsonModel()
-        instance = self._read_and_save(received, model)
+        instance = _read(received, model)
         received.check(instance)
         self._begin(received, instance)
         arrived = Arrived(
@@ -159,7 +159,6 @@ class StorageScp:
             received_at=datetime.now(UTC),
             source=received.source,
             metadata=model.encode(),
-            is_synced=True,
         )
         acceptance = _accept(self.store, arrived)
         if acceptance is Acceptance.CONFLICT:
@@ -173,20 +172,6 @@ class StorageScp:
             self.notes.arrived(self.store.studies, instance.study_instance_uid, received.source)
         self.trail.stored(received.transfer, instance.study_instance_uid)
         return acceptance, instance
-
-    def _read_and_save(self, received: Received, model: JsonModel) -> Instance:
-        """Read the header while the disk takes the file."""
-        spool = received.spool
-        spool.end()
-        _check_spool(spool)
-        saving = self.store.intake.aside.submit(spool.save)
-        try:
-            instance = _read(received, model)
-        finally:
-            # Whatever the header says: nobody may discard what is being written.
-            saving.result()
-        _check_spool(spool)
-        return instance
 
     def _begin(self, received: Received, instance: Instance) -> None:
         study, patient_id = instance.study_instance_uid, header_text(instance.header, "PatientID")
@@ -224,16 +209,13 @@ def _sender(calling_aet: str, address: str) -> Sender:
     return Sender(aet=_printable(calling_aet), address=address)
 
 
-def _check_spool(spool: Spool) -> None:
+def _read(received: Received, model: JsonModel) -> Instance:
+    spool = received.spool
     if spool.error is not None and spool.error.errno == errno.EFBIG:
         message = "The instance is larger than dicom.maximum_instance_mb allows."
         raise Refusal(status=OUT_OF_RESOURCES, code=ProblemCode.UNREADABLE_INSTANCE, message=message)
     if spool.error is not None:
         raise disk_refusal(storage_error(spool.error))
-
-
-def _read(received: Received, model: JsonModel) -> Instance:
-    spool = received.spool
     if not is_uid(received.sop_instance_uid):
         message = "The SOP Instance UID is not a UID."
         raise Refusal(status=INVALID_INSTANCE_UID, code=ProblemCode.UNREADABLE_INSTANCE, message=message)

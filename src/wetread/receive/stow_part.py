@@ -60,9 +60,11 @@ class InstancePart:
                 self._begin()
 
     def finish(self) -> Spool | None:
-        """Return what came, None where it is no DICOM file."""
+        """Return the finished spool, None where it is no DICOM file."""
         if self.spool is None and self.error is None:
             self._begin()
+        if self.spool is not None:
+            self.spool.finish()
         return self.spool
 
     def discard(self) -> None:

@@ -290,6 +290,7 @@ class StowRequest:
                 model = complete(model, compressed)
             spool.begin(encode_file_meta(*name, compressed.transfer_syntax_uid if compressed else EXPLICIT))
             write_data_set(model, self._bulk, partial(write_within, spool, limit=self._instance_limit))
+            spool.finish()
             self._store(spool, name)
         except CompressedBulkData as error:
             self._fail(TRANSFER_SYNTAX_NOT_SUPPORTED, error.message, _UNSUPPORTED, name)

@@ -133,13 +133,8 @@ class Blobs:
             raise storage_error(error) from error
         return path
 
-    def place(self, key: str, source: Path, *, is_synced: bool = False) -> Path:
+    def place(self, key: str, source: Path) -> Path:
         """Move a file to its place as ``take`` does, but leave it to the caller to sync the place's folder.
-
-        Parameters
-        ----------
-        is_synced
-            Whether the disk has its content.
 
         Raises
         ------
@@ -150,9 +145,7 @@ class Blobs:
         try:
             self._make_folder(path.parent)
             self.vault.rename(source, path)
-            # To be moved, an encrypted file was changed.
-            if not is_synced or self.vault.keyring is not None:
-                sync_file(source)
+            sync_file(source)
             # link + unlink and not rename: rename would silently replace.
             os.link(source, path)
             source.unlink()

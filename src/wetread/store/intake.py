@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -48,8 +47,6 @@ from wetread.store.study_lock import lock_study
 
 #: Concurrent senders of the same UID meet at the same lock. So many images are taken in at once.
 _STRIPES = 16
-#: Writes and syncs at once.
-_MOST_ASIDE = 64
 #: How long an image waits for other processes that write: a sender is to hear "no" within a second.
 PATIENCE_S = 0.8
 
@@ -112,8 +109,6 @@ class Arrived:
     source: str
     #: Its header in the DICOM JSON Model; None where it is too large for the index.
     metadata: bytes | None = None
-    #: Whether the disk has the content of its file already.
-    is_synced: bool = False
 
 
 #: An instance, and its row.
@@ -137,11 +132,6 @@ class Intake:
     _comparing: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2), repr=False)
 
     _group: Group[_Work] = field(default_factory=Group, repr=False)
-
-    #: For what the disk can do while something else is done: it makes a thread for each that waits.
-    aside: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(_MOST_ASIDE, thread_name_prefix="disk"), repr=False
-    )
 
     def prepare(self) -> None:
         """Make the folders for files ahead, so that no sender waits for them."""
@@ -217,13 +207,13 @@ class Intake:
     def _store(self, arrived: Arrived) -> Acceptance:
         uid = arrived.instance.sop_instance_uid
         try:
-            path = self._place(arrived)
+            path = self.instances.place(uid, arrived.instance.path)
         except FileExistsError:
             # A crash came between file and row: that file was never acknowledged, ours replaces it.
             # Or its study was just deleted: from now on whoever deletes leaves this file alone.
             self._spare(self.instances.path(uid))
             self.instances.remove(uid)
-            path = self._place(arrived)
+            path = self.instances.place(uid, arrived.instance.path)
         try:
             # Its row is made before others have to wait for us.
             self._group.commit((arrived, _instance_row(arrived)), self._commit)
@@ -237,23 +227,18 @@ class Intake:
             raise
         return Acceptance.ACCEPTED
 
-    def _place(self, arrived: Arrived) -> Path:
-        uid, source = arrived.instance.sop_instance_uid, arrived.instance.path
-        return self.instances.place(uid, source, is_synced=arrived.is_synced)
-
     def _commit(self, several: Sequence[_Work]) -> None:
         """Make files in their places and their rows durable, all at once."""
-        folders = {self.instances.path(row["sop_instance_uid"]).parent for _, row in several}
-        syncs = [self.aside.submit(sync_folder, folder) for folder in folders]
+        try:
+            for folder in {self.instances.path(row["sop_instance_uid"]).parent for _, row in several}:
+                sync_folder(folder)
+        except OSError as error:
+            # Not tried again: whether the next try would tell the truth is not known (fsync(2)).
+            raise storage_error(error) from error
         with self.engine.begin() as connection:
-            try:
-                # Studies in one order: two processes that lock the same ones must not wait for each other.
-                for arrived, row in sorted(several, key=lambda work: str(work[1]["study_instance_uid"])):
-                    self._add_row(connection, arrived, row)
-            finally:
-                # Before the rows are committed, and also where they are refused: what a sync says is not
-                # said twice.
-                _await_all(syncs)
+            # Studies in one order: two processes that lock the same ones must not wait for each other.
+            for arrived, row in sorted(several, key=lambda work: str(work[1]["study_instance_uid"])):
+                self._add_row(connection, arrived, row)
 
     def _spare(self, path: Path) -> None:
         with self.engine.begin() as connection:
@@ -315,20 +300,6 @@ class Intake:
                     source=arrived.source,
                 )
             )
-
-
-def _await_all(syncs: Sequence[Future[None]]) -> None:
-    """Return when all are done.
-
-    Raises
-    ------
-    StorageError
-        If one failed. It is not tried again: whether the next try would tell the truth is not known
-        (fsync(2)).
-    """
-    errors = [error for error in (sync.exception() for sync in syncs) if error is not None]
-    for error in errors:
-        raise storage_error(error) if isinstance(error, OSError) else error
 
 
 def forgotten_digest(sop_instance_uid: str) -> str:

@@ -120,7 +120,6 @@ class Store:
 
     def close(self) -> None:
         """Close the database connections."""
-        self.intake.aside.shutdown()
         self.engine.dispose()
         for lock in self._locks:
             lock.close()
