@@ -10,12 +10,15 @@ PS3.18 sections 9 (URI), 10.4 (Retrieve), 10.6 (Search).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
 import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from wetread.dicom.header import is_uid
@@ -255,7 +258,21 @@ def stream(payload: Payload) -> Response:
     second = next(pieces, None)
     if second is None:
         return Response(first, media_type=payload.media_type)
-    return StreamingResponse(chain([first, second], pieces), media_type=payload.media_type)
+    ahead = _read_ahead(chain([first, second], pieces))
+    return StreamingResponse(ahead, media_type=payload.media_type)
+
+
+async def _read_ahead(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the same bytes; the next piece is read while one is sent."""
+    reading = asyncio.ensure_future(run_in_threadpool(next, pieces, None))
+    try:
+        while (piece := await reading) is not None:
+            reading = asyncio.ensure_future(run_in_threadpool(next, pieces, None))
+            yield piece
+    finally:
+        # Whoever asked may have gone: no file is closed while a thread reads it.
+        with contextlib.suppress(Exception):
+            await asyncio.shield(reading)
 
 
 def _gather(pieces: Iterable[bytes]) -> Iterator[bytes]:
