@@ -60,8 +60,8 @@ def main() -> None:
     url = f"http://127.0.0.1:{port}"
     try:
         take(f"{url}/", IMAGES / "reading-list.png", 420)
-        with urllib.request.urlopen(f"{url}/api/studies") as answer:  # noqa: S310 - our own demo
-            key = json.loads(answer.read())["studies"][0]["key"]
+        with urllib.request.urlopen(f"{url}/api/v1/reading-list") as answer:  # noqa: S310 - our own demo
+            key = json.loads(answer.read())["items"][0]["key"]
         take(f"{url}/studies/{key}", IMAGES / "study.png", 1700)
     finally:
         stop.set()

@@ -80,7 +80,7 @@ def test_what_cannot_be_recorded_does_not_happen(make_service: Callable[..., Ser
             "CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'disk full'); END"
         )
     assert _open(service, "/") == 503
-    assert _open(service, "/api/studies") == 503
+    assert _open(service, "/api/v1/studies") == 503
     with service.store() as store, store.engine.begin() as connection:
         connection.exec_driver_sql("DROP TRIGGER full")
     assert _open(service, "/") == 200

@@ -15,6 +15,7 @@ from tests.orthanc import requires_orthanc
 from tests.ports import free_port
 from tests.store.test_catalogue import Archive
 from tests.stores import open_store
+from wetread.assemble import Arrival, check_completeness
 from wetread.domain.fetching import FetchReason, FetchState, Purpose
 from wetread.fetch.pacs import Pacs, WatchSettings
 from wetread.fetch.retrieval import Stopper
@@ -67,6 +68,24 @@ def put(peer: PeerPacs, day: str, number: int, images: int = 2, **attributes: ob
     values: dict[str, object] = {"StudyDate": day, "BodyPartExamined": "CHEST"} | attributes
     peer.store(make_study(uid(day, number), images=images, **values))
     return uid(day, number)
+
+
+def test_what_the_pacs_counts_ends_the_wait(peer: PeerPacs, day: str, make_desk) -> None:
+    study = put(peer, day, 1, images=3)
+    desk = make_desk()
+    desk.run()
+    row = desk.store.studies.find(study)
+    assert (row.instance_count, row.expected_instances, row.expected_by) == (3, 3, "archive")
+    arrival = Arrival(
+        instance_count=row.instance_count,
+        covered_count=0,
+        expected_instances=row.expected_instances,
+        expected_by=row.expected_by,
+        silence_s=0.0,
+    )
+    complete = check_completeness(arrival, quiet_s=3600)
+    assert complete.is_complete
+    assert complete.cause == "all 3 expected images (told by archive) are here"
 
 
 def test_exactly_what_rules_want_is_taken_once(peer: PeerPacs, day: str, make_desk) -> None:

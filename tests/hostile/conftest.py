@@ -122,7 +122,7 @@ class Target:
                 return row.state if row is not None and is_over and row.covered_count else None
 
         state: StudyState = await_true(ended, 60, f"the end of {study}: {self.service.log}")
-        detail = self.service.get(f"/api/studies/{study_key(study)}")
+        detail = self.service.get(f"/api/v1/studies/{study_key(study)}")
         if state is StudyState.NOT_READ:
             assert "-" in str(detail), detail
         return state

@@ -71,7 +71,7 @@ def test_a_study_goes_the_whole_way(make_service, orthanc: Orthanc, visits) -> N
     listener.stop()
     assert len(messages) == 2
     assert all("ORU^R01" in message for message in messages)
-    ranked = service.get("/api/studies")["studies"]
+    ranked = service.get("/api/v1/reading-list")["items"]
     assert [one["study_instance_uid"] for one in ranked] == [second, first]
     assert ranked[0]["priority"] == "stat"
     assert "neumothorax" in str(ranked[0])
@@ -134,9 +134,9 @@ def test_half_a_study_is_refused_with_a_reason_and_read_when_whole(make_service,
     hole = files[: len(files) // 3] + files[len(files) // 2 :]
     scan(hole, service)
     service.await_state(study, StudyState.NOT_READ)
-    (line,) = service.get("/api/studies")["studies"]
+    (line,) = service.get("/api/v1/reading-list")["items"]
     assert line["state_words"].startswith("not read, because")
-    assert "slice-gap" in str(service.get(f"/api/studies/{line['key']}"))
+    assert "slice-gap" in str(service.get(f"/api/v1/studies/{line['key']}"))
     assert results_at(orthanc, study) == {}
     scan(files, service)
     service.await_delivered(study, revision=2)

@@ -99,6 +99,10 @@ class FetchSteps:
             return self._failed(row, "The PACS does not list the study any more, or nothing in it.")
         if listed is not None and not missing:
             return Outcome(state=FetchState.FETCHED, message=f"All {listed.count} images were here already.")
+        if listed is not None:
+            # When so many are here, nothing more is waited for. Results of ours that are there do not count.
+            expected = self._count(study) + sum(map(len, missing.values()))
+            self.store.studies.expect(study, expected, pacs.name, self.clock())
         return self._transfer(row, pacs, stopper, listed)
 
     def _list(self, pacs: Pacs, study: str) -> Listed | None:
