@@ -130,8 +130,9 @@ class StoringDimse(DIMSEServiceProvider):
         self.msg_queue = self.waiting
         self._house = house
         self._passed_on = _ALWAYS_PASSED_ON | house.services.commands
-        #: Set when both sides know that the association is there, or that it will not be.
+        #: Clear while our thread that accepts is not done with it.
         self.negotiated = threading.Event()
+        self.negotiated.set()
         self._command = bytearray()
         self._request: StoreRequest | None = None
         self._other_size = self._kept = 0

@@ -212,6 +212,7 @@ class QuickHandler(RequestHandler):
         steady_timers(assoc.dul)
         assoc.dul.state_machine = SturdyStateMachine(assoc.dul)
         dimse = StoringDimse(assoc, self.server)
+        dimse.negotiated.clear()
         assoc.dimse = dimse
         # Reports of storage commitment are sent from another thread.
         assoc._reactor_checkpoint = Checkpoint(assoc)
