@@ -28,7 +28,7 @@ def make_reporter(config: Config, store: Store) -> Reporter:
         store=store,
         aet=config.dicom.aet,
         callees={
-            one.aet: _report_callee(one, config.dicom.aet)
+            one.aet: make_callee(one, one.report_to or one.retrieve_to, config.dicom.aet)
             for one in config.dicom.peers
             if one.report_to or one.retrieve_to
         },
@@ -36,8 +36,9 @@ def make_reporter(config: Config, store: Store) -> Reporter:
     )
 
 
-def _report_callee(peer: Peer, aet: str) -> Callee:
-    host, port = read_address(peer.report_to or peer.retrieve_to, peer.aet)
+def make_callee(peer: Peer, address: str, aet: str) -> Callee:
+    """Return how a peer is called by us at one of its addresses, ``HOST:PORT``."""
+    host, port = read_address(address, peer.aet)
     return Callee(
         name=peer.aet,
         kind="peer",

@@ -26,6 +26,7 @@ from wetread.errors import AssociationRejected, PeerUnreachable
 from wetread.outbox import Outbox, Parcel
 from wetread.path import delivery_job, reading_job
 from wetread.steps import DeliverySteps, KeepingSteps, PerformingSteps, ReadingSteps
+from wetread.steps.delivering import turn_of
 from wetread.steps.priors import PriorSteps
 from wetread.store import Store
 from wetread.store.deliveries import DeliveryRow
@@ -314,13 +315,16 @@ class Dispatcher:
             self.engine.enqueue(delivery_job(*place, number + 1, parcel.turn))
 
     def _list_parcels(self) -> list[Parcel]:
-        """Return what waits for each destination, in order of arrival."""
+        """Return what waits for each destination."""
         rows: dict[tuple[str, int, str], list[DeliveryRow]] = {}
         for row in self.delivery.list_unsettled():
             rows.setdefault((row.study_instance_uid, row.revision, row.destination), []).append(row)
-        return [self._parcel(members) for members in rows.values()]
+        backfilled = self.store.purposes.list_backfilled_waiting() if rows else set()
+        return [
+            self._parcel(members, is_backfill=study in backfilled) for (study, _, _), members in rows.items()
+        ]
 
-    def _parcel(self, rows: list[DeliveryRow]) -> Parcel:
+    def _parcel(self, rows: list[DeliveryRow], *, is_backfill: bool) -> Parcel:
         # What somebody asked to be tried again does not wait for the others.
         is_new = any(row.state is DeliveryState.WAITING and not row.attempts for row in rows)
         first, attempts = rows[0], 0 if is_new else max(row.attempts for row in rows)
@@ -334,5 +338,5 @@ class Dispatcher:
             version=f"{attempts} {max(row.updated_at for row in rows)}",
             wait_s=wait_s or 0.0 if attempts else 0.0,
             is_unanswered=any(row.problem_code in UNANSWERED for row in rows),
-            turn=min(row.id for row in rows),
+            turn=turn_of(rows, is_backfill=is_backfill),
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wetread.committing import commitment_services
+from wetread.committing import commitment_services, make_callee
 from wetread.config import Config
 from wetread.receive.admission import read_address
 from wetread.receive.notices import NoticeScp
@@ -65,7 +65,7 @@ def make_services(
     ups = Ups(
         worklist=worklist or make_worklist(store),
         may_order=lambda aet: is_open or any(one.aet == aet and one.may_order for one in peers),
-        known_aets=event_addresses(config).keys(),
+        known_aets={one.aet for one in config.dicom.peers if one.events_to},
     )
     return join(
         Services(contexts=answering.contexts, handlers=answering.handlers, commands=answering.commands),
@@ -75,17 +75,15 @@ def make_services(
     )
 
 
-def event_addresses(config: Config) -> dict[str, tuple[str, int]]:
-    """Return where peers take event reports of workitems."""
-    return {one.aet: read_address(one.events_to, one.aet) for one in config.dicom.peers if one.events_to}
-
-
 def make_event_sender(config: Config, store: Store) -> EventSender:
     """Return who tells peers of workitems; it is to be started."""
     return EventSender(
         subscriptions=store.subscriptions,
         history=store.history,
-        aet=config.dicom.aet,
-        addresses=event_addresses(config),
+        callees={
+            one.aet: make_callee(one, one.events_to, config.dicom.aet)
+            for one in config.dicom.peers
+            if one.events_to
+        },
         clock=now,
     )

@@ -6,22 +6,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
+from tests.domain.test_reading import make_reading
 from tests.path.test_engine import await_true
 from tests.path.test_steps import NOW, STUDY, begin, make_steps
 from tests.store.test_store import arrive
 from tests.stores import open_store
 from wetread.dispatch import READ_WAITS_S, Dispatcher
 from wetread.domain.audit import Actor
+from wetread.domain.document import Document, DocumentKind
+from wetread.domain.fetching import Purpose
 from wetread.domain.progress import StudyState
 from wetread.domain.reading import Priority
 from wetread.engine import Engine, engine_url
 from wetread.errors import NotNow
 from wetread.match import parse_rules
-from wetread.path import DELIVER_QUEUE, READ_QUEUE, reading_job
+from wetread.path import DELIVER_QUEUE, READ_QUEUE, delivery_job, reading_job
 from wetread.steps import DeliverySteps, KeepingSteps
 from wetread.steps.again import read_again
-from wetread.store import Store
+from wetread.store import Store, schema
 from wetread.store.retention import Policy, RetentionSettings
 from wetread.waits import Backoff, Waits
 
@@ -55,6 +59,17 @@ def dispatcher(store: Store, ran: list[tuple[int, int]]) -> Iterator[Dispatcher]
     keeping = KeepingSteps(store=store, policy=policy, clock=lambda: NOW)
     yield Dispatcher(store, steps, delivery, engine, lambda: NOW, keeping)
     engine.stop()
+
+
+LETTER = Document(
+    kind=DocumentKind.TEXT,
+    ordinal=1,
+    sop_instance_uid="1.9.9",
+    sop_class_uid="",
+    series_instance_uid="",
+    title="Letter",
+    data=b"letter",
+)
 
 
 def give_up(store: Store, key: str, state: str) -> None:
@@ -134,3 +149,21 @@ def test_what_cannot_be_kept_is_read_again_at_growing_intervals(
         assert look_when_idle() == tries
         at[0] += 0.2
         assert look_when_idle() == tries + 1
+
+
+def test_what_a_backfill_brings_is_delivered_behind_everything_live(
+    store: Store, dispatcher: Dispatcher
+) -> None:
+    begin(store, 2)
+    reading = store.readings.save(dataclasses.replace(make_reading(), study_instance_uid=STUDY)).id
+    store.readings.save_documents(reading, [LETTER])
+    documents = [one.id for one in store.readings.list_documents(reading)]
+    store.deliveries.plan(STUDY, 1, documents, "pacs", NOW)
+    live = dispatcher.delivery.turn(STUDY, 1, "pacs")
+    assert [one.turn for one in dispatcher._list_parcels()] == [live]
+    with store.engine.begin() as connection:
+        connection.execute(update(schema.study).values(purpose=Purpose.BACKFILL.value))
+    behind = dispatcher.delivery.turn(STUDY, 1, "pacs")
+    assert [one.turn for one in dispatcher._list_parcels()] == [behind]
+    later = delivery_job("1.2.3", 1, "pacs", attempt=1, turn=live + 1_000_000)
+    assert later.priority < delivery_job(STUDY, 1, "pacs", attempt=1, turn=behind).priority

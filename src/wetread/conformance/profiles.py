@@ -206,7 +206,8 @@ PROFILES: tuple[Transaction, ...] = (
         number="RAD-137",
         name="Query Analysis Results (AIR)",
         actor="Image Manager/Archive",
-        how="C-FIND SCP, QIDO-RS: results are listed like images",
+        how="C-FIND SCP, QIDO-RS: results are listed like images; keys of their content (Concept Name Code"
+        " Sequence) are not matched",
         tests=("tests/store/test_catalogue.py::test_a_result_is_found_until_it_is_superseded",),
     ),
     Transaction(
@@ -214,7 +215,7 @@ PROFILES: tuple[Transaction, ...] = (
         name="Retrieve Analysis Results (AIR)",
         actor="Image Manager/Archive",
         how="C-MOVE SCP, WADO-RS",
-        tests=("tests/store/test_catalogue.py::test_a_result_is_found_until_it_is_superseded",),
+        tests=("tests/path/test_performing.py::test_it_is_read_because_a_workitem_asks",),
     ),
     Transaction(
         number="ITI-19",

@@ -9,7 +9,7 @@ none, on the association that asked, as long as that is open.
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,13 +23,11 @@ from wetread.dicom.scu import Callee, open_association
 from wetread.domain.audit import Actor, AuditAction, AuditEvent, AuditEventType
 from wetread.domain.commitment import COMMITTED, PUSH_MODEL, PUSH_MODEL_INSTANCE
 from wetread.domain.problem import ProblemCode
-from wetread.errors import NotAcknowledged, PeerError, PeerUnreachable
+from wetread.errors import NotAcknowledged, PeerError, PeerUnreachable, StorageError
 from wetread.store import Store
 from wetread.store.history import Event
 from wetread.store.promises import DUE, FAILED, REPORTED, Judged, Promise
 from wetread.waits import Backoff
-
-logger = logging.getLogger(__name__)
 
 #: Between the tries, in s.
 WAITS_S = (5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
@@ -96,9 +94,24 @@ class Reporter:
             self._wake.clear()
             try:
                 self.look()
-            except Exception:  # the index is out: what is due stays so
-                logger.exception("Reports of storage commitments could not be looked at")
+            except StorageError:
+                # The index is out: what is due stays so.
+                pass
+            except Exception as error:  # noqa: BLE001 - a bug must not end the thread
+                self._tell_bug(error)
             self._wake.wait(min(self.sweep_s, self.backoff.waits_s[0]))
+
+    def _tell_bug(self, error: Exception) -> None:
+        event = Event(
+            at=self.clock(),
+            stage="share",
+            level="problem",
+            code=ProblemCode.INTERNAL_ERROR.value,
+            message=f"Storage commitments could not be reported ({type(error).__name__}), it is tried again."
+            " Send this line to whoever maintains Wetread.",
+        )
+        with contextlib.suppress(StorageError):
+            self.store.history.add(event)
 
     def _report(self, promise: Promise) -> bool:
         judged = self.store.promises.judge(promise)

@@ -1,6 +1,7 @@
 """Tell subscribers by N-EVENT-REPORT what has become of workitems, until they take it.
 
-In: reports that wait in the index; addresses.  Out: reports in their order; in the history, who takes none.
+In: reports that wait in the index; whom to call.
+Out: reports in their order; in the history, who takes none.
 Never: a report to an address that the configuration does not name; one lost with a process.
 
 References
@@ -18,13 +19,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from pynetdicom import AE, build_role
+from pynetdicom import build_context, build_role
 from pynetdicom.sop_class import UnifiedProcedureStepEvent, UnifiedProcedureStepPush  # type: ignore[attr-defined]
 
+from wetread.dicom.scu import Callee, open_association
 from wetread.domain import workitem as w
 from wetread.domain.problem import ProblemCode
 from wetread.domain.workitem import EventType, Report, element
-from wetread.errors import StorageError
+from wetread.errors import PeerError, StorageError
 from wetread.share.workitem_model import write_dataset
 from wetread.store.history import Event, History
 from wetread.store.subscriptions import Channel, DueReport, Subscriptions
@@ -33,7 +35,6 @@ from wetread.store.subscriptions import Channel, DueReport, Subscriptions
 _WAITS_S = (2.0, 5.0, 15.0, 60.0, 300.0)
 #: While one process tells a report, no other does, in s.
 _LEASE_S = 60.0
-_TIMEOUT_S = 20.0
 #: Looked at least so often: another process may have left something.
 _LOOK_S = 5.0
 
@@ -52,10 +53,8 @@ class EventSender:
 
     subscriptions: Subscriptions
     history: History
-    #: Our AE title.
-    aet: str
-    #: AE title -> host and port.
-    addresses: Mapping[str, tuple[str, int]]
+    #: By AE title.
+    callees: Mapping[str, Callee]
     clock: Callable[[], datetime]
     _pauses: dict[str, _Pause] = field(default_factory=dict)
     _wake: threading.Event = field(default_factory=threading.Event)
@@ -93,7 +92,7 @@ class EventSender:
             with contextlib.suppress(StorageError):
                 # Where the index is out, the next look will do.
                 for aet in self.subscriptions.list_waiting(Channel.DIMSE):
-                    self._tell(aet)
+                    self._tell_safely(aet)
             self._wake.wait(self._rest_s())
 
     def _rest_s(self) -> float:
@@ -101,46 +100,55 @@ class EventSender:
         waits = [one.until - now for one in self._pauses.values() if one.until > now]
         return max(0.05, min([_LOOK_S, *waits]))
 
+    def _tell_safely(self, aet: str) -> None:
+        try:
+            self._tell(aet)
+        except StorageError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one subscriber must not hold up the others
+            self._put_off(aet, f"our own {type(error).__name__}: send this line to whoever maintains Wetread")
+
     def _tell(self, aet: str) -> None:
         pause = self._pauses.setdefault(aet, _Pause())
-        if aet not in self.addresses:
+        if aet not in self.callees:
             self.subscriptions.end(one.id for one in self.subscriptions.list_due(Channel.DIMSE, aet))
             self._note(f"{aet} has no events_to in dicom.peers any more: its event reports were dropped.")
         elif time.monotonic() >= pause.until and not self._stop.is_set():
             problem = self._deliver(aet, self.subscriptions.list_due(Channel.DIMSE, aet))
-            if not problem:
+            if problem:
+                self._put_off(aet, problem)
+            else:
                 self._pauses[aet] = _Pause()
-                return
-            if not pause.failures:
-                self._note(f"{aet} does not take event reports of workitems ({problem}): they wait.")
-            pause.until = time.monotonic() + _WAITS_S[min(pause.failures, len(_WAITS_S) - 1)]
-            pause.failures += 1
+
+    def _put_off(self, aet: str, problem: str) -> None:
+        pause = self._pauses[aet]
+        if not pause.failures:
+            self._note(f"{aet} does not take event reports of workitems, they wait: {problem}")
+        pause.until = time.monotonic() + _WAITS_S[min(pause.failures, len(_WAITS_S) - 1)]
+        pause.failures += 1
 
     def _deliver(self, aet: str, reports: list[DueReport]) -> str:
         """Tell reports in their order; returns what went wrong."""
-        entity = AE(self.aet)
-        entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = _TIMEOUT_S
-        entity.network_timeout = _TIMEOUT_S
-        entity.add_requested_context(UnifiedProcedureStepEvent)
-        host, port = self.addresses[aet]
         # We speak as the provider, on an association of our own.
         role = build_role(UnifiedProcedureStepEvent, scu_role=True, scp_role=True)
-        association = entity.associate(host, port, ae_title=aet, ext_neg=[role])
-        if not association.is_established:
-            return "it does not answer, or rejects the association"
+        contexts = [build_context(UnifiedProcedureStepEvent)]
         try:
-            for report in reports:
-                now = self.clock().timestamp()
-                if not self.subscriptions.take(report.id, now, now + _LEASE_S):
-                    # Another process tells it, and what comes after.
-                    return ""
-                problem = self._report(association, report)
-                if problem:
-                    self.subscriptions.put_off(report.id, 0.0)
-                    return problem
-                self.subscriptions.end([report.id])
-        finally:
-            association.release()
+            with open_association(self.callees[aet], contexts, roles=[role]) as association:
+                return self._report_all(association, reports)
+        except PeerError as error:
+            return str(error)
+
+    def _report_all(self, association: Any, reports: list[DueReport]) -> str:
+        for report in reports:
+            now = self.clock().timestamp()
+            if not self.subscriptions.take(report.id, now, now + _LEASE_S):
+                # Another process tells it, and what comes after.
+                return ""
+            problem = self._report(association, report)
+            if problem:
+                self.subscriptions.put_off(report.id, 0.0)
+                return problem
+            self.subscriptions.end([report.id])
         return ""
 
     def _report(self, association: Any, report: DueReport) -> str:
@@ -152,10 +160,10 @@ class EventSender:
                 report.workitem_uid,
                 meta_uid=UnifiedProcedureStepEvent,
             )
-        except (ValueError, RuntimeError) as error:
-            return type(error).__name__
+        except (ValueError, RuntimeError):
+            return "it has ended the association."
         if "Status" not in status:
-            return "no answer"
+            return "it does not answer in time."
         # What it refuses it would refuse again: the report is over, the next is told.
         return ""
 

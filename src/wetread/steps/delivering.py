@@ -7,7 +7,7 @@ Never: "sent" without an acknowledgement; another try at what was refused for go
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,7 @@ from wetread.deliver import Outcome, send_documents, verify_documents
 from wetread.deliver.destination import Destination, Verify
 from wetread.deliver.retry import RetryPlan
 from wetread.domain.document import Document
+from wetread.domain.fetching import Purpose
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import DeliveryState
 from wetread.errors import ConfigError, NotCommitted, PeerNotTrusted, PeerUnreachable
@@ -30,6 +31,8 @@ from wetread.waits import Waits
 #: A destination that acknowledged but does not answer questions is asked this often; then it stays "sent".
 MAXIMUM_ASKS = 4
 
+#: What a backfill brings stands behind everything live; the engine's numbers go up to twice as much.
+_BEHIND_ALL = 1 << 30
 _FAILED = ProblemCode.DELIVERY_FAILED.value
 
 
@@ -81,7 +84,9 @@ class DeliverySteps:
     def turn(self, study: str, revision: int, destination: str) -> int:
         """Return the place of a revision among all that ever had to go to a destination; 0: nothing has."""
         rows = self.store.deliveries.list_for(study, revision, destination)
-        return min((row.id for row in rows), default=0)
+        held = self.store.studies.find(study)
+        is_backfill = held is not None and held.purpose is Purpose.BACKFILL
+        return turn_of(rows, is_backfill=is_backfill)
 
     def list_unsettled(self) -> list[DeliveryRow]:
         """Return what destinations lack or are still to be asked for, oldest first."""
@@ -241,6 +246,12 @@ class DeliverySteps:
 
     def _document(self, row: DeliveryRow) -> Document:
         return self.store.readings.load_document(self.store.readings.get_document(row.document_id))
+
+
+def turn_of(rows: Sequence[DeliveryRow], *, is_backfill: bool) -> int:
+    """Return the place in line of what goes together, 0 of nothing: by arrival, the live first."""
+    turn = min((row.id for row in rows), default=0)
+    return turn + _BEHIND_ALL if rows and is_backfill else turn
 
 
 def _can_still_be_asked(row: DeliveryRow) -> bool:

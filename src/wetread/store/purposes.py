@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, bindparam, case, or_, select, update
 
 from wetread.domain.fetching import FetchReason, FetchState, Purpose
-from wetread.domain.progress import StudyState
+from wetread.domain.progress import DeliveryState, StudyState
 from wetread.store import schema
 
 _WEIGHT = {Purpose.PRIOR: 0, Purpose.BACKFILL: 1, Purpose.LIVE: 2}
@@ -50,6 +50,18 @@ class Purposes:
         )
         with self.engine.connect().execution_options(read_only=True) as connection:
             return connection.execute(query.limit(1)).first() is not None
+
+    def list_backfilled_waiting(self) -> set[str]:
+        """Return the studies of backfills of which something waits to be delivered."""
+        delivery = schema.delivery.c
+        query = (
+            select(delivery.study_instance_uid)
+            .join(_table, _table.c.study_instance_uid == delivery.study_instance_uid)
+            .where(delivery.state == DeliveryState.WAITING.value, _table.c.purpose == Purpose.BACKFILL.value)
+            .distinct()
+        )
+        with self.engine.connect().execution_options(read_only=True) as connection:
+            return set(connection.execute(query).scalars())
 
     def add(self, study_instance_uid: str, purpose: Purpose) -> bool:
         """Let a study be here for something more: a prior is read, a backfill is live; False: it was so."""
