@@ -94,6 +94,8 @@ def test_it_is_read_because_a_workitem_asks(service: Service, tmp_path: Path) ->
         objects = httpx.get(f"{url}/metadata", timeout=60).json()
         referenced = {one["00081155"]["Value"][0] for one in item["00081199"]["Value"]}
         assert {one["00080018"]["Value"][0] for one in objects} == referenced
+        files = httpx.get(url, headers={"Accept": 'multipart/related; type="application/dicom"'}, timeout=60)
+        assert files.content.count(b"DICM") == len(referenced)
     with service.store() as store:
         row = store.studies.find(study_uid(1))
     assert row is not None

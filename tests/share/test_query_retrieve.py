@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -192,20 +193,46 @@ def test_what_is_compressed_is_decoded_for_who_does_not_take_it(
     assert (got.pixel_array == plain).all()
 
 
-def test_objects_go_by_c_move_to_a_system_that_is_configured(
-    port: int, tmp_path: Path, move_port: int, archive: Archive
-) -> None:
-    out = tmp_path / "out"
+@contextlib.contextmanager
+def running_station(port: int, out: Path, *options: str) -> Iterator[None]:
     out.mkdir()
-    station = subprocess.Popen(["storescp", "-aet", "STATION", "-od", str(out), str(move_port)])
+    station = subprocess.Popen(["storescp", "-aet", "STATION", *options, "-od", str(out), str(port)])
     try:
-        await_true(lambda: _answers(move_port), 20, "storescp")
-        query = keys("QueryRetrieveLevel=STUDY", f"StudyInstanceUID={STUDY}")
-        told = run("movescu", port, "-v", "-aem", "STATION", *query)
-        assert len(list(out.iterdir())) == 3, told
+        await_true(lambda: _answers(port), 20, "storescp")
+        yield
     finally:
         station.kill()
         station.wait()
+
+
+STUDY_KEYS = ("QueryRetrieveLevel=STUDY", f"StudyInstanceUID={STUDY}")
+
+
+def test_objects_go_by_c_move_to_a_system_that_is_configured(
+    port: int, tmp_path: Path, move_port: int, archive: Archive
+) -> None:
+    with running_station(move_port, tmp_path / "out"):
+        told = run("movescu", port, "-v", "-aem", "STATION", *keys(*STUDY_KEYS))
+        assert len(list((tmp_path / "out").iterdir())) == 3, told
+
+
+@pytest.mark.parametrize("option", ["--abort-after", "--abort-during"])
+def test_who_breaks_off_while_it_gets_objects_is_a_failure(
+    port: int, tmp_path: Path, move_port: int, option: str
+) -> None:
+    with running_station(move_port, tmp_path / "out", option):
+        told = run("movescu", port, "-d", "-aem", "STATION", *keys(*STUDY_KEYS))
+    assert re.search(r"Completed Suboperations\s+: 0", told), told
+    assert re.search(r"Failed Suboperations\s+: 3", told), told
+    # Who asked hears it, and the port serves on.
+    assert "Pending" in find(port, *STUDY_KEYS)
+
+
+def test_a_cancel_in_the_middle_of_a_move_ends_it(port: int, tmp_path: Path, move_port: int) -> None:
+    with running_station(move_port, tmp_path / "out", "--sleep-after", "2"):
+        told = run("movescu", port, "-d", "--cancel", "1", "-aem", "STATION", *keys(*STUDY_KEYS))
+        assert len(list((tmp_path / "out").iterdir())) < 3, told
+    assert "0xfe00" in told.lower(), told
 
 
 def _answers(port: int) -> bool:
