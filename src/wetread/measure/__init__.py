@@ -1,4 +1,4 @@
-"""Numbers from images: lungs, free pleural air, nodules, volume, diameter, density.
+"""Numbers from images: lungs, free pleural air, nodules, volume, diameter, density, texture, calcium.
 
 In: a ``Volume``.  Out: masks and numbers with units.  Never: DICOM, files, findings, words.
 """

@@ -3,12 +3,12 @@
 In: an upright CT with its thorax.  Out: ``Nodule`` values on the upright grid, likeliest first.
 Never: thresholds of its own; they come in as ``NoduleSettings``.
 
-A classical method without training images: it stays the baseline for trained ones.
+A classical method without training images, and a trained second reader where its signal is weak.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from wetread.domain.volume import FloatArray, Triple, Volume
 from wetread.measure.blobs import Blob, find_blobs
 from wetread.measure.coarse import Coarse, bring_to, find_window
 from wetread.measure.diameter import PlaneAxes, measure_axes
+from wetread.measure.distance import measure_distance
 from wetread.measure.likeness import Features, measure_features, measure_probability
 from wetread.measure.outline import Outline, Texture, outline_nodule
 from wetread.measure.patch import Patch, PatchSource, cut_patch
@@ -42,7 +43,11 @@ class NoduleSettings:
     """Operating point of the search."""
 
     #: Least strength of a spot (see ``blobs``), HU.
-    least_strength_hu: float = 60.0
+    least_strength_hu: float = 40.0
+    #: Weaker spots count only if they are ground glass and a second reader sees a nodule there too.
+    sure_strength_hu: float = 60.0
+    #: Ground glass is not denser.
+    glass_hu: float = -200.0
     least_probability: float = 0.5
     #: Below this at half fineness a spot is not looked at again.
     first_look_probability: float = 0.08
@@ -80,8 +85,8 @@ class Nodule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Search:
-    """What all candidates share."""
+class Search:
+    """What all looks at one CT share."""
 
     source: PatchSource
     #: Distance to the edge of the closed lungs on the coarse grid, mm.
@@ -89,8 +94,22 @@ class _Search:
     settings: NoduleSettings
 
 
-def find_nodules(views: Views, thorax: Thorax, settings: NoduleSettings) -> tuple[tuple[Nodule, ...], bool]:
+#: Asked for a spot: (plane, row, column) on the volume's grid, fractional, and its radius in mm.
+SecondReader = Callable[[Triple, float], bool]
+
+
+def find_nodules(
+    views: Views,
+    thorax: Thorax,
+    settings: NoduleSettings,
+    agrees: SecondReader = lambda _place, _radius: False,
+) -> tuple[tuple[Nodule, ...], bool]:
     """Find the nodules.
+
+    Parameters
+    ----------
+    agrees
+        The second reader of weak spots.
 
     Returns
     -------
@@ -100,19 +119,16 @@ def find_nodules(views: Views, thorax: Thorax, settings: NoduleSettings) -> tupl
     """
     blobs, search = prepare_search(views, thorax, settings)
     chosen = blobs[: settings.most_candidates]
-    nodules = [nodule for blob in chosen if (nodule := measure_candidate(search, blob)) is not None]
+    nodules = [nodule for blob in chosen if (nodule := measure_candidate(search, blob, agrees)) is not None]
     likely = [one for one in nodules if one.probability >= settings.least_probability]
     likely.sort(key=lambda one: (-one.probability, one.center))
     return tuple(_without_repeats(likely)), len(blobs) > len(chosen)
 
 
-def prepare_search(views: Views, thorax: Thorax, settings: NoduleSettings) -> tuple[list[Blob], _Search]:
+def prepare_search(views: Views, thorax: Thorax, settings: NoduleSettings) -> tuple[list[Blob], Search]:
     """Find all spots, on the volume's grid, strongest first."""
-    volume, coarse, fine = views.volume, views.coarse, views.blocks
+    search, coarse, fine = open_search(views, thorax, settings), views.coarse, views.blocks
     closed = thorax.closed > 0
-    depth = ndimage.distance_transform_edt(np.pad(closed, 1, mode="edge"), sampling=coarse.spacing_mm)
-    source = PatchSource(volume=volume, coarse=coarse, closed=thorax.closed)
-    search = _Search(source=source, depth_mm=depth[1:-1, 1:-1, 1:-1], settings=settings)
     lung_hu = float(np.median(coarse.voxels[thorax.sides > 0]))
     window = find_window(closed, coarse, fine)
     inside = bring_to(closed, coarse, fine, window)
@@ -122,18 +138,30 @@ def prepare_search(views: Views, thorax: Thorax, settings: NoduleSettings) -> tu
     return moved, search
 
 
+def open_search(views: Views, thorax: Thorax, settings: NoduleSettings) -> Search:
+    """Prepare to look at places of a CT."""
+    closed = np.pad(thorax.closed > 0, 1, mode="edge")
+    depth = ndimage.distance_transform_edt(closed, sampling=views.coarse.spacing_mm)
+    source = PatchSource(volume=views.volume, coarse=views.coarse, closed=thorax.closed)
+    return Search(source=source, depth_mm=depth[1:-1, 1:-1, 1:-1], settings=settings)
+
+
 def _to_volume(blob: Blob, start: tuple[int, int, int], fine: Coarse) -> Blob:
     place = [(blob.index[k] + start[k] + 0.5) * fine.factors[k] - 0.5 for k in range(3)]
     return Blob(index=(place[0], place[1], place[2]), radius_mm=blob.radius_mm, strength_hu=blob.strength_hu)
 
 
-def measure_candidate(search: _Search, blob: Blob) -> Nodule | None:
+def measure_candidate(search: Search, blob: Blob, agrees: SecondReader) -> Nodule | None:
     """Outline and measure one spot; None where there is nothing of a nodule's size."""
     settings = search.settings
-    if not _passes_first_look(search, blob):
+    is_weak = blob.strength_hu < settings.sure_strength_hu
+    # The cheapest first: most weak spots are where vessels cross.
+    if (is_weak and not _is_glass(search, blob)) or not _passes_first_look(search, blob):
         return None
-    seen = _look_at(search, blob, max(0.4, blob.radius_mm / 9.0))
-    if seen is None:
+    if is_weak and not agrees(blob.index, blob.radius_mm):
+        return None
+    seen = look_at(search, blob, max(0.4, blob.radius_mm / 9.0))
+    if seen is None or (is_weak and seen[1].texture is Texture.SOLID):
         return None
     patch, outline = seen
     volume_mm3 = measure_volume_mm3(patch, outline)
@@ -142,10 +170,20 @@ def measure_candidate(search: _Search, blob: Blob) -> Nodule | None:
         return None
     features = measure_features(patch, outline, blob.strength_hu, volume_mm3)
     probability = measure_probability(features, settings.weights)
-    return _describe(search, patch, outline, volume_mm3, (features, probability))
+    return describe(search, patch, outline, volume_mm3, (features, probability))
 
 
-def _look_at(search: _Search, blob: Blob, spacing_mm: float) -> tuple[Patch, Outline] | None:
+def _is_glass(search: Search, blob: Blob) -> bool:
+    """Tell whether the inner half of a spot is no denser than ground glass."""
+    volume = search.source.volume
+    half = [0.5 * blob.radius_mm / size for size in volume.grid.spacing_mm]
+    box = tuple(
+        slice(max(0, round(at - by)), round(at + by) + 1) for at, by in zip(blob.index, half, strict=True)
+    )
+    return bool(np.percentile(volume.voxels[box], 90) <= search.settings.glass_hu)
+
+
+def look_at(search: Search, blob: Blob, spacing_mm: float) -> tuple[Patch, Outline] | None:
     """Outline a spot at some fineness."""
     patch = cut_patch(search.source, blob.index, 2.2 * blob.radius_mm + 5.0, spacing_mm)
     outline = outline_nodule(patch, blob.radius_mm)
@@ -154,9 +192,9 @@ def _look_at(search: _Search, blob: Blob, spacing_mm: float) -> tuple[Patch, Out
     return patch, outline
 
 
-def _passes_first_look(search: _Search, blob: Blob) -> bool:
+def _passes_first_look(search: Search, blob: Blob) -> bool:
     """Sort out most vessels on a patch of half the fineness, at an eighth of the cost."""
-    seen = _look_at(search, blob, max(0.7, blob.radius_mm / 4.5))
+    seen = look_at(search, blob, max(0.7, blob.radius_mm / 4.5))
     if seen is None:
         return False
     patch, outline = seen
@@ -169,13 +207,14 @@ def _reaches_edge(mask: BoolArray) -> bool:
     return bool(any(np.take(mask, end, axis).any() for axis in range(3) for end in (0, -1)))
 
 
-def _describe(
-    search: _Search,
+def describe(
+    search: Search,
     patch: Patch,
     outline: Outline,
     volume_mm3: float,
     likeness: tuple[Features, float],
 ) -> Nodule | None:
+    """Measure an outlined nodule; None where nothing of it is left on the volume's grid."""
     field = surface_field(patch, outline, volume_mm3)
     planes = [_largest_plane(field, axis, patch.spacing_mm) for axis in range(3)]
     mask = _to_mask(search.source.volume, patch, field)
@@ -208,8 +247,8 @@ def surface_field(patch: Patch, outline: Outline, volume_mm3: float) -> FloatArr
     The half level lies inside the true surface of a blurred ball; the outline is moved
     evenly outwards until it holds the volume that was measured by signal.
     """
-    outside = ndimage.distance_transform_edt(~outline.mask)
-    inside = ndimage.distance_transform_edt(outline.mask)
+    outside = measure_distance(~outline.mask)
+    inside = measure_distance(outline.mask)
     distance = np.where(outline.mask, 0.5 - inside, outside - 0.5)
     allowed = outline.mask | (patch.lung & ~outline.attached)
     values = np.sort(distance[allowed])
@@ -260,12 +299,12 @@ def _to_patch(patch: Patch, index: FloatArray, axis: int) -> FloatArray:
     return np.asarray(offset_mm / patch.spacing_mm + patch.hu.shape[0] // 2)
 
 
-def _coarse_places(search: _Search, index: FloatArray) -> FloatArray:
+def _coarse_places(search: Search, index: FloatArray) -> FloatArray:
     factors = np.asarray(search.source.coarse.factors)
     return np.asarray((index + 0.5) / factors - 0.5)
 
 
-def _pleura_distance(search: _Search, patch: Patch, field: FloatArray) -> float:
+def _pleura_distance(search: Search, patch: Patch, field: FloatArray) -> float:
     """Least way from the nodule's surface to the edge of the closed lung, mm."""
     places = _coarse_places(search, patch.to_volume_index(np.argwhere(field < 0).astype(float)))
     depth = ndimage.map_coordinates(search.depth_mm, places.T, order=1, mode="nearest")
@@ -284,12 +323,13 @@ def _without_repeats(nodules: list[Nodule]) -> list[Nodule]:
     """Drop nodules that cover one already listed."""
     kept: list[Nodule] = []
     for nodule in nodules:
-        if not any(_overlap(nodule.mask, other.mask) for other in kept):
+        if not any(overlap(nodule.mask, other.mask) for other in kept):
             kept.append(nodule)
     return kept
 
 
-def _overlap(one: Mask, other: Mask) -> bool:
+def overlap(one: Mask, other: Mask) -> bool:
+    """Tell whether two masks of one volume share a voxel."""
     low = np.maximum(one.offset, other.offset)
     high = np.minimum(np.add(one.offset, one.voxels.shape), np.add(other.offset, other.voxels.shape))
     if np.any(high <= low):

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from wetread.domain.volume import Grid, Shape, Triple, Volume
 
 # Planes towards the head, rows towards the back, columns towards the left (LPS).
+_OPPOSITE = {"R": "L", "A": "P", "I": "S"}
 _WANTED = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
 
 
@@ -90,3 +91,25 @@ def _turn_grid(grid: Grid, upright: Upright) -> Grid:
 
 def _scaled(vector: Triple, sign: float) -> Triple:
     return (sign * vector[0], sign * vector[1], sign * vector[2])
+
+
+def face(upright: npt.NDArray[Any], axes: str) -> npt.NDArray[Any]:
+    """Return an upright array with each axis pointing where a network's does; the axes keep their places.
+
+    Done twice it is undone.
+
+    Parameters
+    ----------
+    upright
+        (planes, rows, columns), towards head, back and left.
+    axes
+        Where each axis of the network's tensor points to: three of R or L, A or P, I or S, e.g. ``"RAS"``.
+    """
+    # Opposite to planes, rows and columns.
+    return upright[tuple(slice(None, None, -1 if letter in axes else 1) for letter in "IAR")]
+
+
+def axis_order(axes: str) -> tuple[int, int, int]:
+    """Return which of (planes, rows, columns) each axis of a network's tensor is."""
+    first, second, third = ("SPL".index(_OPPOSITE.get(letter, letter)) for letter in axes)
+    return first, second, third

@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from wetread.domain.mask import BoolArray
 from wetread.domain.volume import FloatArray
+from wetread.measure.distance import measure_distance
 from wetread.measure.patch import Patch
 
 #: A structure thinner than this share of the nodule's inner radius is a vessel or a strand, not nodule.
@@ -126,7 +127,7 @@ def _cut(site: _Site, inner_hu: float, outer_hu: float) -> Outline | None:
         return None
     mask = _open_ball(part, site)
     box = ndimage.find_objects(mask.astype(np.uint8))[0]
-    depth = ndimage.distance_transform_edt(np.pad(mask[box], 1))[1:-1, 1:-1, 1:-1] * patch.spacing_mm
+    depth = measure_distance(np.pad(mask[box], 1))[1:-1, 1:-1, 1:-1] * patch.spacing_mm
     core = depth >= min(0.6 * float(depth.max()), float(depth.max()) - 0.3)
     inner = float(np.median(patch.hu[box][core]))
     return Outline(
@@ -170,7 +171,7 @@ def _open_ball(part: BoolArray, site: _Site) -> BoolArray:
     spacing_mm = site.patch.spacing_mm
     box = ndimage.find_objects(part.astype(np.uint8))[0]
     inner = np.pad(part[box], 1)
-    depth = ndimage.distance_transform_edt(inner)[1:-1, 1:-1, 1:-1] * spacing_mm
+    depth = measure_distance(inner)[1:-1, 1:-1, 1:-1] * spacing_mm
     central = np.where(site.distance[box] <= max(0.8 * site.radius_mm, 1.5), depth, 0.0)
     if central.max() == 0.0:
         central = depth
@@ -179,7 +180,8 @@ def _open_ball(part: BoolArray, site: _Site) -> BoolArray:
     labels, _ = ndimage.label(depth >= cut)
     core = labels == labels[place]
     # A quarter of a voxel more, or the steps of the core's surface would fray that of a ball.
-    grown = ndimage.distance_transform_edt(~core) * spacing_mm <= cut + 0.25 * spacing_mm
+    reach_mm = cut + 0.25 * spacing_mm
+    grown = measure_distance(~core, reach_mm / spacing_mm + 1.0) * spacing_mm <= reach_mm
     opened, _ = ndimage.label((grown & part[box]) | core)
     result = np.zeros(part.shape, dtype=bool)
     result[box] = opened == opened[place]
@@ -208,7 +210,7 @@ def _with_halo(site: _Site, outline: Outline) -> Outline:
 
 def _measure_halo(patch: Patch, outline: Outline) -> float:
     """Median density 1.5 to 2.5 mm outside the solid core: beyond the blur of its edge."""
-    away = ndimage.distance_transform_edt(~outline.mask) * patch.spacing_mm
+    away = measure_distance(~outline.mask, 2.5 / patch.spacing_mm + 1.0) * patch.spacing_mm
     shell = (away > 1.5) & (away <= 2.5) & patch.lung & patch.known
     values = patch.hu[shell]
     return float(np.median(values)) if values.size > 50 else outline.outer_hu

@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from wetread.domain.mask import BoolArray
 from wetread.measure.coarse import Float32Array
+from wetread.measure.distance import measure_distance
 from wetread.measure.outline import Outline, Texture
 from wetread.measure.patch import Patch
 from wetread.measure.share import measure_share
@@ -61,8 +62,8 @@ class _Edge:
 def _find_edge(patch: Patch, outline: Outline) -> _Edge:
     mask = outline.mask
     reach = max(_REACH_MM, 1.2 * max(patch.volume_spacing_mm))
-    outside = ndimage.distance_transform_edt(~mask) * patch.spacing_mm
-    inside = ndimage.distance_transform_edt(mask) * patch.spacing_mm
+    outside = measure_distance(~mask) * patch.spacing_mm
+    inside = measure_distance(mask) * patch.spacing_mm
     free = find_free(patch, outline, reach)
     band = free & (np.where(mask, inside, outside) <= reach)
     surface = mask & (inside <= 1.5 * patch.spacing_mm)
@@ -90,7 +91,7 @@ def find_free(patch: Patch, outline: Outline, reach_mm: float) -> BoolArray:
     if not foreign.any():
         return np.ones(foreign.shape, dtype=bool)
     # Seen from the nodule: each voxel belongs to the nearest point of its surface.
-    away = ndimage.distance_transform_edt(~foreign) * patch.spacing_mm
+    away = measure_distance(~foreign) * patch.spacing_mm
     surface = outline.mask & ~ndimage.binary_erosion(outline.mask)
     hidden = surface & (away <= 1.6 * reach_mm)
     nearest = ndimage.distance_transform_edt(~surface, return_distances=False, return_indices=True)

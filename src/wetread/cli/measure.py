@@ -1,0 +1,85 @@
+"""The command that measures what a segmentation marks.
+
+In: an image, a segmentation, how to make grey levels.  Out: features with units, by segment.
+Never: work of its own; a number without its settings.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from wetread.quantify import Quantified, SegmentFeatures
+
+
+def measure(
+    image: Annotated[Path, typer.Argument(help="DICOM folder, file or zip, or a NIfTI file.", exists=True)],
+    segmentation: Annotated[
+        Path, typer.Argument(help="DICOM Segmentation, or a NIfTI label map.", exists=True)
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+    bin_width: Annotated[
+        float | None, typer.Option(help="Width of a grey level in units of the image; 25 unless given.")
+    ] = None,
+    bin_count: Annotated[int | None, typer.Option(help="Number of grey levels instead of a width.")] = None,
+    lowest: Annotated[
+        float | None, typer.Option(help="Lower edge of the first level; the segment's minimum unless given.")
+    ] = None,
+    directions: Annotated[
+        Literal["merged", "averaged"], typer.Option(help="How the 13 directions become one number.")
+    ] = "merged",
+) -> None:
+    """Measure the IBSI features of each segment: first order, shape and texture.
+
+    Not for clinical use until validated at your site.
+    """
+    from wetread.measure.texture import Aggregation, TextureSettings
+    from wetread.quantify import quantify_path, to_json
+
+    width = 25.0 if bin_width is None and bin_count is None else bin_width
+    settings = TextureSettings(
+        bin_width=width, bin_count=bin_count, lowest=lowest, aggregation=Aggregation(directions)
+    )
+    found = quantify_path(image.resolve(), segmentation.resolve(), settings)
+    if as_json:
+        typer.echo(json.dumps(to_json(found), indent=2, allow_nan=False))
+    else:
+        for segment in found.segments:
+            _show(segment, found)
+    if not any(segment.features for segment in found.segments):
+        raise typer.Exit(1)
+
+
+def _show(segment: SegmentFeatures, found: Quantified) -> None:
+    from wetread.measure.texture import FEATURES
+    from wetread.quantify import unit_of
+
+    # A label is what somebody wrote: it must not steer the terminal.
+    label = "".join(one if one.isprintable() else "?" for one in segment.label)
+    name = f"Segment {segment.number}" + (f", {label}" if label else "")
+    if segment.features is None:
+        typer.echo(f"{name}: {segment.problem}: {segment.sentence}\n")
+        return
+    features = segment.features
+    typer.echo(
+        f"{name}: {features.voxel_count} voxels, {features.level_count} grey levels"
+        f" ({_describe(found)}), 13 directions {found.settings.aggregation}"
+    )
+    for key, value in features.values.items():
+        unit = unit_of(key, found.unit)
+        number = "undefined" if value is None else f"{value:.6g}"
+        typer.echo(f"  {FEATURES[key].code}  {key:50} {number:>14} {'' if unit == '1' else unit}".rstrip())
+    typer.echo("")
+
+
+def _describe(found: Quantified) -> str:
+    settings = found.settings
+    if settings.bin_count is not None:
+        return f"{settings.bin_count} bins from minimum to maximum"
+    unit = "" if found.unit == "1" else f" {found.unit}"
+    start = "the minimum" if settings.lowest is None else f"{settings.lowest:g}{unit}"
+    return f"bins of {settings.bin_width:g}{unit} from {start}"

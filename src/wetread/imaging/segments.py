@@ -1,0 +1,178 @@
+"""The segments of a Segmentation object, each a mask on the grid of the images.
+
+In: a Segmentation, a grid.  Out: number, label, code and mask of each segment, one after the other.
+Never: two segments mixed; all masks in memory at once; a mask from another frame of reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from wetread.dicom.part10 import BIG_ENDIAN
+from wetread.dicom.planes import read_planes
+from wetread.dicom.scan import Element
+from wetread.dicom.values import Encoding, plain_value, python_encodings
+from wetread.domain.code import Code
+from wetread.domain.mask import Mask
+from wetread.domain.study import Instance, Series, header_text
+from wetread.domain.volume import Grid
+from wetread.errors import LabelsDoNotFit
+from wetread.imaging.frames import iter_frames
+from wetread.imaging.layout import read_layout
+from wetread.imaging.segmentation import find_place, read_frame
+
+_SEGMENTS, _NUMBER, _LABEL = 0x00620002, 0x00620004, 0x00620005
+_TYPE_CODE = 0x0062000F
+_CODE_VALUE, _CODE_SCHEME, _CODE_MEANING = 0x00080100, 0x00080102, 0x00080104
+_SHARED, _PER_FRAME = 0x52009229, 0x52009230
+_IDENTIFICATION, _REFERENCED_NUMBER = 0x0062000A, 0x0062000B
+_CHARACTER_SET, _PIXELS_REPRESENT = 0x00080005, 0x00620001
+#: What is asked of an element; those in data sets without VR have the dictionary's (PS3.6).
+_VRS = {
+    _NUMBER: "US",
+    _LABEL: "LO",
+    _CODE_VALUE: "SH",
+    _CODE_SCHEME: "SH",
+    _CODE_MEANING: "LO",
+    _REFERENCED_NUMBER: "US",
+    _CHARACTER_SET: "CS",
+    _PIXELS_REPRESENT: "CS",
+}
+_KINDS = frozenset({"BINARY", "FRACTIONAL"})
+#: Each is looked for in the whole image.
+_MOST_SEGMENTS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkedSegment:
+    """One segment (PS3.3 C.8.20.4)."""
+
+    number: int
+    #: As whoever made it called it; ``""`` where it has no name.
+    label: str
+    #: Segmented Property Type.
+    code: Code | None
+    mask: Mask
+
+
+def iter_segments(segmentation: Instance, grid: Grid) -> Iterator[MarkedSegment]:
+    """Yield the segments in the order of their numbers.
+
+    Fractional Segmentations count from half of their largest value on. A segment without a frame is empty.
+
+    Raises
+    ------
+    LabelsDoNotFit
+        If a frame does not lie on a plane of the grid, pixel by pixel; if the frame of reference is
+        another; if it is not said which segment a frame shows; if there are more than 1000 segments, or they
+        are not masks (label maps).
+
+    References
+    ----------
+    PS3.3 A.51, C.8.20.2 and C.8.20.3.
+    """
+    _require_same_frame(segmentation, grid)
+    alone = Series(series_instance_uid=segmentation.series_instance_uid, instances=(segmentation,))
+    planes, _ = read_planes(alone)
+    is_big = segmentation.transfer_syntax_uid == BIG_ENDIAN
+    names = _Names(encoding=Encoding(is_little_endian=not is_big))
+    with segmentation.open() as file:
+        layout = read_layout(file, names.take)
+        shown = names.find_shown(layout.frames)
+        if names.kind not in _KINDS or len(planes) != layout.frames:
+            raise LabelsDoNotFit("A Segmentation does not say where its frames lie: write it again")
+        # A frame that lies elsewhere is refused before anything is measured.
+        places = [find_place(plane, grid) for plane in planes]
+        for number in sorted(names.items):
+            item = names.items[number]
+            mask = np.zeros(grid.shape, dtype=bool)
+            wanted = [frame for frame, segment in enumerate(shown) if segment == item.number]
+            frames = iter_frames(file, [one + 1 for one in wanted], is_decoded=True, layout=layout)
+            for index, frame in zip(wanted, frames, strict=True):
+                mask[places[index]] |= read_frame(frame.data, layout)
+            yield MarkedSegment(
+                number=item.number, label=item.label, code=item.find_code(), mask=Mask.from_array(mask)
+            )
+
+
+def _require_same_frame(segmentation: Instance, grid: Grid) -> None:
+    named = header_text(segmentation.header, "FrameOfReferenceUID")
+    if named and grid.frame_of_reference_uid and named != grid.frame_of_reference_uid:
+        raise LabelsDoNotFit(
+            "The Segmentation lies in another frame of reference than the images: register and resample it"
+        )
+
+
+@dataclass(slots=True)
+class _Item:
+    number: int = 0
+    label: str = ""
+    code: dict[int, str] = field(default_factory=dict)
+
+    def find_code(self) -> Code | None:
+        value, scheme = self.code.get(_CODE_VALUE, ""), self.code.get(_CODE_SCHEME, "")
+        if not value or not scheme:
+            return None
+        return Code(value=value, scheme=scheme, meaning=self.code.get(_CODE_MEANING, ""))
+
+
+@dataclass(slots=True, kw_only=True)
+class _Names:
+    """What a header says of its segments and of what each frame shows."""
+
+    #: By the number of the item.
+    items: dict[int, _Item] = field(default_factory=dict)
+    kind: str = ""
+    encoding: Encoding
+    _shared: int | None = None
+    _shown: dict[int, int] = field(default_factory=dict)
+
+    def take(self, element: Element) -> None:
+        """Look at one element."""
+        if element.tag not in _VRS or element.value is None:
+            return
+        tags = [tag for tag, _ in element.path]
+        value = plain_value(_VRS[element.tag], element.value, self.encoding)
+        if not tags:
+            self._take_top(element.tag, value)
+        elif tags in ([_SEGMENTS], [_SEGMENTS, _TYPE_CODE]):
+            self._take_segment(element, value)
+        elif tags[1:] == [_IDENTIFICATION] and element.tag == _REFERENCED_NUMBER and isinstance(value, int):
+            if tags[0] == _SHARED:
+                self._shared = value
+            elif tags[0] == _PER_FRAME:
+                self._shown[element.path[0][1]] = value
+
+    def find_shown(self, frames: int) -> list[int]:
+        """Return the number of the segment that each frame shows."""
+        alone = next(iter(self.items.values())).number if len(self.items) == 1 else None
+        shown = [
+            self._shown.get(frame, self._shared if self._shared is not None else alone)
+            for frame in range(frames)
+        ]
+        known = {item.number for item in self.items.values()}
+        if len(self.items) > _MOST_SEGMENTS:
+            raise LabelsDoNotFit(f"More than {_MOST_SEGMENTS} segments are not measured: send it in parts")
+        if len(known) != len(self.items) or not set(shown) <= known:
+            raise LabelsDoNotFit("A Segmentation does not say which segment each frame shows: write it again")
+        return [one for one in shown if one is not None]
+
+    def _take_top(self, tag: int, value: object) -> None:
+        if tag == _CHARACTER_SET:
+            names = value if isinstance(value, tuple) else (value,)
+            self.encoding = replace(self.encoding, charsets=python_encodings([str(one) for one in names]))
+        elif tag == _PIXELS_REPRESENT:
+            self.kind = str(value)
+
+    def _take_segment(self, element: Element, value: object) -> None:
+        item = self.items.setdefault(element.path[0][1], _Item())
+        if len(element.path) == 2:
+            if element.path[1][1] == 0:
+                item.code[element.tag] = str(value)
+        elif element.tag == _NUMBER and isinstance(value, int):
+            item.number = value
+        elif element.tag == _LABEL:
+            item.label = str(value)
