@@ -1,11 +1,14 @@
 """Whatever a model does in its process, the study gets a Reading that says so."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tests.infer.networks import not_a_number, threshold_segmenter, write_package
 from wetread.dicom.header import read_instance
 from wetread.domain.model import Eligibility, Model, ModelIdentity, Runtime
 from wetread.domain.problem import ProblemCode
@@ -151,3 +154,42 @@ def test_a_model_gets_nothing_of_our_environment(job: ReadJob, monkeypatch: pyte
 def test_a_process_that_was_told_to_end_says_nothing_about_the_study(job: ReadJob) -> None:
     with pytest.raises(ModelInterrupted):
         run_job(with_reader(job, "is_told_to_end"))
+
+
+def test_a_package_without_code_reads_a_series(job: ReadJob, tmp_path: Path) -> None:
+    # HU above 150: the bones of the phantom.
+    more = """
+[output]
+label = "bone"
+code = "272673000"
+scheme = "SCT"
+meaning = "Bone"
+least_volume_mm3 = 1000
+[recipe]
+steps = [{ kind = "z-score", mean = 150.0, deviation = 10.0 }]
+"""
+    model = write_package(tmp_path, threshold_segmenter(), 'kind = "segmentation"', more=more)
+    reading = run_job(replace(job, model=model))
+    assert reading.outcome is Outcome.READ
+    assert not [one for one in reading.problems if one.refuses]
+    assert reading.findings
+    assert all(one.measurements["volume_mm3"] >= 1000 for one in reading.findings)
+    (tmp_path / "more.txt").write_text("changed since")
+    changed = run_job(replace(job, model=model))
+    assert [one.code for one in changed.problems] == [ProblemCode.INVALID_PACKAGE]
+
+
+def test_a_network_that_answers_nonsense_leaves_a_coded_problem(job: ReadJob, tmp_path: Path) -> None:
+    more = '[output]\nlabel = "bone"\ncode = "272673000"\nscheme = "SCT"\nmeaning = "Bone"\n'
+    model = write_package(tmp_path, not_a_number(), 'kind = "segmentation"', more=more)
+    reading = run_job(replace(job, model=model))
+    assert [one.code for one in reading.problems] == [ProblemCode.INVALID_OUTPUT]
+
+
+def test_it_ends_where_the_process_that_started_it_is_gone() -> None:
+    """Killed while the model's process started: nothing tells it, so it looks."""
+    nobody = 1 << 22
+    command = [sys.executable, "-I", "-m", "wetread.infer.child", "1", str(nobody)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        # Its job never comes.
+        assert process.wait(60) == 1

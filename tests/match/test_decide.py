@@ -15,7 +15,7 @@ from wetread.domain.study import Study, group_instances
 from wetread.match import Match, default_rules, find_rule, match_study, parse_rules
 from wetread.registry import read_models
 
-(CHEST,) = read_models().values()
+CHEST = read_models()["chest-ct"]
 LOOSE = dataclasses.replace(
     CHEST,
     eligibility=Eligibility(

@@ -1,10 +1,13 @@
 """Model packages: read, or refused with the key and the nearest word."""
 
 import importlib
+import json
 from pathlib import Path
 
 import pytest
 
+from wetread.domain.jsonable import from_jsonable, to_jsonable
+from wetread.domain.model import Model
 from wetread.errors import InvalidPackage
 from wetread.registry import read_models, read_package
 
@@ -116,3 +119,50 @@ def test_the_built_in_chest_ct_is_complete() -> None:
     assert model.eligibility.maximum_slice_spacing_mm == 3.0
     module, function = model.runtime.entry.split(":")
     assert callable(getattr(importlib.import_module(module), function))
+
+
+ONNX = (
+    GOOD.replace(
+        'kind = "python"\nentry = "my_model:read"',
+        'kind = "onnx"\nfile = "model.onnx"\narrangement = "slab"\nreach = 2',
+    )
+    + """
+[task]
+kind = "classification"
+classes = ["no", "yes"]
+positive = "yes"
+threshold = 0.3
+[acceptance]
+auc = 0.9
+[[recipe.steps]]
+kind = "otsu"
+by_plane = true
+"""
+)
+
+
+def test_networks_say_what_they_answer(tmp_path: Path) -> None:
+    model = read_package(package(tmp_path / "p", ONNX))
+    assert model.task is not None
+    assert (model.task.classes, model.task.positive, model.task.threshold) == (("no", "yes"), "yes", 0.3)
+    assert (model.runtime.file, model.runtime.arrangement, model.runtime.reach) == ("model.onnx", "slab", 2)
+    assert model.acceptance == {"auc": 0.9}
+    assert from_jsonable(Model, json.loads(json.dumps(to_jsonable(model)))) == model
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ('file = "model.onnx"', "", "runtime.file"),
+        ('file = "model.onnx"', 'file = "../model.onnx"', "beside"),
+        ('file = "model.onnx"', 'file = "/etc/passwd"', "beside"),
+        ('arrangement = "slab"', 'arrangement = "slabs"', "slab"),
+        ('positive = "yes"', 'positive = "maybe"', "task.classes"),
+        ("threshold = 0.3", "threshold = 3", "0 to 1"),
+        ('kind = "otsu"', 'kind = "otsuu"', "otsu"),
+        ('kind = "classification"', 'kind = "classify"', "classification"),
+    ],
+)
+def test_a_mistake_in_a_network_s_package_is_named(tmp_path: Path, old: str, new: str, word: str) -> None:
+    with pytest.raises(InvalidPackage, match=word):
+        read_package(package(tmp_path / "p", ONNX.replace(old, new)))

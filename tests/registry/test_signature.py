@@ -11,6 +11,7 @@ from tests.registry.test_package import package
 from wetread.errors import ConfigError, InvalidPackage, InvalidSignature
 from wetread.infer.read import load_reader
 from wetread.registry import read_models, read_package
+from wetread.registry.settings import RegistrySettings
 from wetread.registry.signature import make_key, sign_package, verify_package
 
 
@@ -30,7 +31,7 @@ def signed(tmp_path: Path, keys: tuple[Path, Path]) -> Path:
 
 
 def test_a_signed_package_is_taken(signed: Path, keys: tuple[Path, Path]) -> None:
-    assert "my-model" in read_models([signed], [keys[1]])
+    assert "my-model" in read_models([signed], RegistrySettings(trusted_keys=(keys[1],)))
     assert verify_package(signed, read_package(signed).identity, [keys[1]])
 
 
@@ -55,7 +56,7 @@ def test_what_was_changed_is_refused(signed: Path, keys: tuple[Path, Path], chan
     else:
         signature.write_text("[" * 100_000 if change == "deep" else "{}")
     with pytest.raises(InvalidSignature):
-        read_models([signed], [keys[1]])
+        read_models([signed], RegistrySettings(trusted_keys=(keys[1],)))
 
 
 def test_another_key_and_another_package_are_refused(
@@ -63,7 +64,7 @@ def test_another_key_and_another_package_are_refused(
 ) -> None:
     other = make_key(tmp_path / "other.key")
     with pytest.raises(InvalidSignature, match="not trusted"):
-        read_models([signed], [other])
+        read_models([signed], RegistrySettings(trusted_keys=(other,)))
     # A signature claims the trusted key's name but was made by another.
     sign_package(signed, read_package(signed).identity, tmp_path / "other.key")
     content = json.loads((signed / "model.sig").read_text())
@@ -71,7 +72,7 @@ def test_another_key_and_another_package_are_refused(
     named = json.loads((signed / "model.sig").read_text())
     (signed / "model.sig").write_text(json.dumps(named | {"signature": content["signature"]}))
     with pytest.raises(InvalidSignature):
-        read_models([signed], [keys[1]])
+        read_models([signed], RegistrySettings(trusted_keys=(keys[1],)))
 
 
 def test_what_changes_after_the_start_does_not_run(signed: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from wetread.domain import code
 from wetread.domain.code import Code
+from wetread.domain.comparison import PriorComparison
 from wetread.domain.finding import Axes, Finding, Segment
 from wetread.domain.mask import Mask
 from wetread.domain.volume import FloatArray, Grid, Triple
@@ -54,8 +55,16 @@ def _place_text(grid: Grid, mask: Mask) -> str:
     return " ".join(f"{value:.0f}" for value in grid.to_lps_mm(index))
 
 
-def nodule_segment(request: ReadRequest, place: Place, nodule: Nodule, numbers: tuple[int, int]) -> Segment:
-    """Segment of a nodule; ``numbers`` are its ordinal among the nodules and its segment number."""
+def nodule_segment(
+    request: ReadRequest, place: Place, nodule: Nodule, numbers: tuple[int, int], tracking_uid: str = ""
+) -> Segment:
+    """Segment of a nodule; ``numbers`` are its ordinal among the nodules and its segment number.
+
+    Parameters
+    ----------
+    tracking_uid
+        Of an earlier study; ``""``: it gets its first.
+    """
     ordinal, number = numbers
     mask = to_own_grid(place, nodule.mask)
     return Segment(
@@ -65,7 +74,7 @@ def nodule_segment(request: ReadRequest, place: Place, nodule: Nodule, numbers: 
         type=code.NODULE,
         laterality=LATERALITY[nodule.side],
         site=code.LUNG,
-        tracking_uid=make_tracking_uid(request, f"nodule at {_place_text(place.grid, mask)}"),
+        tracking_uid=tracking_uid or make_tracking_uid(request, f"nodule at {_place_text(place.grid, mask)}"),
         mask=mask,
     )
 
@@ -97,8 +106,10 @@ def to_own_grid(place: Place, mask: Mask) -> Mask:
     )
 
 
-def nodule_finding(place: Place, nodule: Nodule, segment: Segment) -> Finding:
-    """Finding of a nodule, measured."""
+def nodule_finding(
+    place: Place, nodule: Nodule, segment: Segment, prior: PriorComparison | None = None
+) -> Finding:
+    """Finding of a nodule, measured, and compared with an earlier study."""
     center = _triple(place.upright_grid.to_lps_mm(nodule.center))
     return Finding(
         tracking_uid=segment.tracking_uid,
@@ -114,6 +125,7 @@ def nodule_finding(place: Place, nodule: Nodule, segment: Segment) -> Finding:
         segment_number=segment.number,
         key_plane=_own_plane(place, nodule),
         axes=_axes(place, nodule),
+        prior=prior,
     )
 
 

@@ -1,7 +1,7 @@
 """The model's process: read the files, run the reader, write the Reading, end.
 
 In: a ReadJob on standard input.  Out: a packed Reading, or the error's type and place as JSON, written to
-the descriptor that the argument names.
+the descriptor that the first argument names; the second is the process that started this one.
 Never: network, store, engine; error texts (they may hold patient data); a key that opens another study.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import io
 import json
-import resource
+import os
 import signal
 import sys
 import traceback
@@ -20,24 +20,36 @@ from pathlib import Path
 
 from wetread.domain.jsonable import from_jsonable
 from wetread.domain.packing import pack_reading
+from wetread.domain.study import Series
 from wetread.infer.job import ReadJob
+from wetread.infer.limits import limit_process
 from wetread.infer.read import read_job
 from wetread.infer.scratch import write_voxels
 from wetread.sealed import open_sealed
 
-#: ``imaging.volume.MAX_VOXELS`` as float32, and a header.
-_LARGEST_FILE_BYTES = (2 << 30) + (1 << 20)
 #: linux/prctl.h
 _PR_SET_PDEATHSIG = 1
 
 
-def main(answer: int) -> int:
+class _Told(BaseException):
+    """Somebody ends this process."""
+
+
+def main(answer: int, parent: int) -> int:
     """Run the job; returns the exit status: 0 after a Reading, 1 after a failure that was told."""
+    _end_with(parent)
     job: ReadJob = _with_openers(from_jsonable(ReadJob, json.load(sys.stdin)))
-    _end_with_parent()
-    _limit(job.model.runtime.memory_mb)
+    limit_process(job.model.runtime.memory_mb)
+    if job.model.runtime.kind == "container":
+        # Its container would go on without us: what was begun is ended on the way out.
+        signal.signal(signal.SIGTERM, _leave)
     try:
         data = _read(job)
+    except _Told:
+        # As the signal itself would have: a told end is no result.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return 1
     except Exception as error:  # noqa: BLE001 - the boundary: whatever a model raises becomes a coded problem
         frame = traceback.extract_tb(error.__traceback__)[-1]
         failure = {
@@ -51,15 +63,30 @@ def main(answer: int) -> int:
     return 0
 
 
+def _leave(*_: object) -> None:
+    raise _Told
+
+
 def _with_openers(job: ReadJob) -> ReadJob:
     """Return the job with instances that open by their own keys."""
-    if not job.keys:
-        return job
+    if job.answer is not None and job.answer_key:
+        opener = partial(open_sealed, key=bytes.fromhex(job.answer_key))
+        job = replace(job, answer=replace(job.answer, opener=opener))
+    if job.prior is not None:
+        job = replace(
+            job, prior=replace(job.prior, series=_opened(job.prior.series, job.prior.keys), keys=())
+        )
+    return replace(job, series=_opened(job.series, job.keys), keys=())
+
+
+def _opened(series: Series, keys: tuple[str, ...]) -> Series:
+    if not keys:
+        return series
     instances = tuple(
         replace(one, opener=partial(open_sealed, key=bytes.fromhex(key))) if key else one
-        for one, key in zip(job.series.instances, job.keys, strict=True)
+        for one, key in zip(series.instances, keys, strict=True)
     )
-    return replace(job, series=replace(job.series, instances=instances), keys=())
+    return replace(series, instances=instances)
 
 
 def _read(job: ReadJob) -> bytes:
@@ -75,21 +102,15 @@ def _write(answer: int, data: bytes) -> None:
         file.write(data)
 
 
-def _end_with_parent() -> None:
-    """Ask Linux to end this process with the one that started it: a killed service leaves nothing behind."""
+def _end_with(parent: int) -> None:
+    """End this process with the one that started it: a killed service leaves nothing behind."""
     libc = ctypes.CDLL(None, use_errno=True)
     if hasattr(libc, "prctl"):
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _limit(memory_mb: int) -> None:
-    limit = memory_mb * 1024 * 1024
-    # RLIMIT_DATA and not RLIMIT_AS: thread pools reserve address space that they never use.
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    # No file beyond the largest volume, and no memory image of a patient left on the disk.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE_BYTES, _LARGEST_FILE_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if os.getppid() != parent:
+        # It was killed while this one started: nobody would tell.
+        sys.exit(1)
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))

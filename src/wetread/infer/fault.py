@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from wetread.domain.finding import Finding
+from wetread.domain.jsonable import to_jsonable
 from wetread.domain.reading import Outcome, Reading
 from wetread.domain.volume import Grid
 
@@ -44,11 +45,22 @@ def _are_finite(reading: Reading) -> bool:
     for finding in reading.findings:
         numbers += [value for point in _points(finding) for value in point]
         if finding.prior is not None:
-            numbers += [finding.prior.volume_change_percent, *finding.prior.volume_change_ci95]
-            numbers.append(finding.prior.doubling_time_days or 0.0)
+            numbers += _numbers(to_jsonable(finding.prior))
+    numbers += _numbers(to_jsonable(reading.comparison))
     if reading.grid is not None:
         numbers += [*reading.grid.origin_lps_mm, *reading.grid.spacing_mm]
     return all(math.isfinite(number) for number in numbers)
+
+
+def _numbers(plain: object) -> Iterator[float]:
+    """Every number of a value in its plain form."""
+    if isinstance(plain, dict):
+        plain = list(plain.values())
+    if isinstance(plain, list):
+        for item in plain:
+            yield from _numbers(item)
+    elif isinstance(plain, int | float):
+        yield float(plain)
 
 
 def _points(finding: Finding) -> Iterator[tuple[float, float, float]]:
@@ -61,6 +73,19 @@ def _points(finding: Finding) -> Iterator[tuple[float, float, float]]:
 def _lies_inside(finding: Finding, grid: Grid) -> bool:
     if not 0 <= finding.key_plane < grid.shape[0]:
         return False
-    index = grid.to_index(list(_points(finding)))
+    axes = finding.axes
+    points = [finding.center_lps_mm, *((*axes.long, *axes.short) if axes is not None else ())]
+    index = grid.to_index(points)
     low, high = -_MARGIN_VOXELS, np.array(grid.shape) - 1 + _MARGIN_VOXELS
-    return bool(((index >= low) & (index <= high)).all())
+    return bool(((index >= low) & (index <= high)).all()) and _box_lies_inside(finding, grid)
+
+
+def _box_lies_inside(finding: Finding, grid: Grid) -> bool:
+    """Tell it of a box along the patient's axes: around a part of an oblique series it leaves the grid."""
+    ends = [[0, size - 1] for size in grid.shape]
+    corners = grid.to_lps_mm(
+        [[ends[axis][bit] for axis, bit in enumerate(bits)] for bits in np.ndindex(2, 2, 2)]
+    )
+    margin = _MARGIN_VOXELS * np.linalg.norm(grid.spacing_mm)
+    box = np.array(finding.box_lps_mm)
+    return bool(((box >= corners.min(axis=0) - margin) & (box <= corners.max(axis=0) + margin)).all())

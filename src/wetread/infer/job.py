@@ -13,7 +13,8 @@ from pathlib import Path
 from wetread.domain.model import Model
 from wetread.domain.problem import Problem
 from wetread.domain.reading import Outcome, Reading, Triage
-from wetread.domain.study import Series
+from wetread.domain.study import Instance, Series
+from wetread.infer.prior import PriorStudy
 from wetread.sealed import Seal
 
 
@@ -34,6 +35,13 @@ class ReadJob:
     #: Where files are encrypted: what opens each one alone, in the order of the series' instances, ``""``
     #: for a plain one; never a key that opens more. Hexadecimal.
     keys: tuple[str, ...] = field(default=(), repr=False)
+    #: What a ``dicom-peer`` has answered with, and what opens it where files are encrypted.
+    answer: Instance | None = None
+    answer_key: str = field(default="", repr=False)
+    #: What is compared with, by models that compare.
+    prior: PriorStudy | None = None
+    #: Why another study is not; notes.
+    prior_problems: tuple[Problem, ...] = ()
     #: How the voxels are encrypted; None: they are not.
     volume_seal: Seal | None = field(default=None, repr=False)
 

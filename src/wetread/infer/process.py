@@ -14,6 +14,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wetread.domain.jsonable import to_jsonable
@@ -28,12 +30,48 @@ from wetread.passing import open_passing, read_passing
 #: Packed; some dozen masks of a large series are a few MiB.
 _LARGEST_ANSWER_BYTES = 256 << 20
 _LARGEST_FAILURE_BYTES = 4096
+#: What a process may say of its end; everything else is a crash.
+_TOLD = frozenset(
+    {
+        ProblemCode.INVALID_OUTPUT,
+        ProblemCode.INVALID_PACKAGE,
+        ProblemCode.MODEL_TIMEOUT,
+        ProblemCode.PEER_UNREACHABLE,
+    }
+)
 _PLACE = re.compile(r"[\w.:<> -]{0,160}")
 #: Signals that tell a process to end, not that it failed.
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run_job(job: ReadJob, work: Path | None = None) -> Reading:
+@dataclass(slots=True, eq=False)
+class Leash:
+    """Ends one reading from outside."""
+
+    is_pulled: bool = False
+    _process: subprocess.Popen[bytes] | None = None
+    _signal: int = signal.SIGKILL
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def pull(self) -> None:
+        """End the reading, or keep it from beginning."""
+        with self._lock:
+            self.is_pulled = True
+            if self._process is not None:
+                self._process.send_signal(self._signal)
+
+    def hold(self, process: subprocess.Popen[bytes], job: ReadJob) -> None:
+        """Take hold of the model's process."""
+        with self._lock:
+            self._process = process
+            if job.model.runtime.kind == "container":
+                # Our own code waits for it, and ends it when told; nothing of the model's runs there.
+                self._signal = signal.SIGTERM
+            if self.is_pulled:
+                process.send_signal(self._signal)
+
+
+def run_job(job: ReadJob, work: Path | None = None, leash: Leash | None = None) -> Reading:
     """Read a series in a new process; what the model does wrong becomes a Reading that says so.
 
     The two talk through a pipe and a file in memory: a job holds headers and, where the store is encrypted,
@@ -44,6 +82,8 @@ def run_job(job: ReadJob, work: Path | None = None) -> Reading:
     ----------
     work
         Where the process has its working folder, removed afterwards; None: the system's.
+    leash
+        Who holds it may end the reading; None: nobody does.
 
     Raises
     ------
@@ -52,18 +92,19 @@ def run_job(job: ReadJob, work: Path | None = None) -> Reading:
     """
     with tempfile.TemporaryDirectory(prefix="wetread-", dir=work) as folder, open_passing() as answer:
         try:
-            code = _run(Path(folder), job, answer)
+            code = _run(Path(folder), job, answer, leash)
         except subprocess.TimeoutExpired:
             return make_unread(job, _timeout(job))
-        if -code in _STOPPING:
+        if -code in _STOPPING or (code and leash is not None and leash.is_pulled):
             raise ModelInterrupted(model=job.model.identity.name)
         return _collect(answer, job, code)
 
 
-def _run(folder: Path, job: ReadJob, answer: int) -> int:
-    command = [sys.executable, "-I", "-m", "wetread.infer.child", str(answer)]
-    # PATH and locale only: no token or password of the server reaches a model.
-    environment = {
+def _run(folder: Path, job: ReadJob, answer: int, leash: Leash | None) -> int:
+    command = [sys.executable, "-I", "-m", "wetread.infer.child", str(answer), str(os.getpid())]
+    # PATH and locale only: no token or password of the server reaches a model. A reader's matrices are too
+    # small to share: threads that wait for their part take a third of its CPU time.
+    environment = {"OPENBLAS_NUM_THREADS": "1"} | {
         key: value
         for key, value in os.environ.items()
         if key in {"PATH", "LANG", "LC_ALL", "TMPDIR", "HOME"}
@@ -80,6 +121,8 @@ def _run(folder: Path, job: ReadJob, answer: int) -> int:
         # Ctrl-C at our terminal is for us; we let the reading end or be taken up again.
         start_new_session=True,
     )
+    if leash is not None:
+        leash.hold(process, job)
     try:
         process.communicate(json.dumps(to_jsonable(job)).encode(), job.model.runtime.timeout_s)
         return process.returncode
@@ -144,7 +187,7 @@ def _crash(told: bytes, job: ReadJob, returncode: int) -> Problem:
         memory_mb = job.model.runtime.memory_mb
         if failure["type"] == "MemoryError":
             return _problem(ProblemCode.MODEL_CRASHED, job, f"needed more than its limit of {memory_mb} MB")
-        known = failure["code"] in {ProblemCode.INVALID_OUTPUT, ProblemCode.INVALID_PACKAGE}
+        known = failure["code"] in _TOLD
         code = ProblemCode(failure["code"]) if known else ProblemCode.MODEL_CRASHED
         return _problem(code, job, f"stopped with {failure['type']} at {failure['where']}")
     reason = f"signal {-returncode}" if returncode < 0 else f"exit status {returncode}"

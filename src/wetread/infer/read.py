@@ -6,11 +6,7 @@ Never: a reading of images that the guard refuses.
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from wetread.domain.model import Model
 from wetread.domain.problem import Problem, RefusedImages
@@ -19,10 +15,11 @@ from wetread.domain.volume import Volume
 from wetread.errors import InvalidOutput, InvalidPackage
 from wetread.imaging.guard import check_pixels
 from wetread.imaging.volume import read_volume
+from wetread.infer.by_task import read_by_task
+from wetread.infer.entry import load_entry
 from wetread.infer.fault import find_fault
 from wetread.infer.job import ReadJob, make_unread
 from wetread.infer.request import ReadRequest
-from wetread.registry import package_digest
 
 Reader = Callable[[ReadRequest], Reading]
 
@@ -56,6 +53,9 @@ def read_volume_with(job: ReadJob, volume: Volume, problems: tuple[Problem, ...]
         problems=problems,
         made_at=job.made_at,
         predecessor_digest=job.predecessor_digest,
+        answer=job.answer,
+        prior=job.prior,
+        prior_problems=job.prior_problems,
     )
     reading = load_reader(job.model)(request)
     if not isinstance(reading, Reading):
@@ -69,32 +69,18 @@ def read_volume_with(job: ReadJob, volume: Volume, problems: tuple[Problem, ...]
 
 
 def load_reader(model: Model) -> Reader:
-    """Import the reader that a package's entry point names.
+    """Return the reader that a package's entry point names, or the one for its task.
 
     Raises
     ------
     InvalidPackage
         If there is no such function, or the package is not what it was when it was registered.
     """
-    if model.folder:
-        _open_package(model)
-    module_name, _, function_name = model.runtime.entry.partition(":")
-    try:
-        reader: Reader = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InvalidPackage(
-            "The package names an entry point that is not there.", entry=model.runtime.entry
-        ) from error
+    if not model.runtime.entry:
+        if model.task is None or model.output is None:
+            raise InvalidPackage(
+                "The package names no reader of series: give it an entry, or [task] and [output]."
+            )
+        return read_by_task
+    reader: Reader = load_entry(model, model.runtime.entry)
     return reader
-
-
-def _open_package(model: Model) -> None:
-    if package_digest(Path(model.folder)) != model.identity.digest:
-        raise InvalidPackage(
-            "The package has changed since the service started: restart to register what is there now.",
-            model=model.identity.name,
-        )
-    # Compiled files are no part of the digest: none is taken from the package, none is left there.
-    sys.pycache_prefix = os.devnull
-    if model.folder not in sys.path:
-        sys.path.insert(0, model.folder)

@@ -6,7 +6,7 @@ In: a study, the models, the rules.  Out: ``Match``.  Never: pixels, a model lef
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wetread.domain.model import Model
@@ -19,9 +19,6 @@ from wetread.match.patients import check_patients
 from wetread.match.rules import Level, Rule
 from wetread.match.suitable import SeriesVerdict, check_series
 
-#: States in which a model reads. ``validated`` waits for its promotion.
-_READING_STATES = frozenset({"live", "shadow"})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelMatch:
@@ -29,6 +26,8 @@ class ModelMatch:
 
     #: Name of the model.
     model: str
+    #: sha256 over the files of the version that was considered; ``""``: none is registered.
+    digest: str = ""
     #: The chosen series; ``""``: none.
     series_instance_uid: str = ""
     #: Name of the rule that asked for the model; ``""``: none did.
@@ -60,6 +59,12 @@ class Match:
     def chosen(self) -> tuple[ModelMatch, ...]:
         """The models that read a series."""
         return tuple(model for model in self.models if model.is_chosen)
+
+    @property
+    def withheld(self) -> tuple[ModelMatch, ...]:
+        """The models that would read a series and may not now."""
+        code = ProblemCode.MODEL_OUT_OF_SERVICE
+        return tuple(one for one in self.models if any(problem.code is code for problem in one.problems))
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain form that is kept with the study and shown by ``explain`` and the page."""
@@ -110,12 +115,21 @@ def list_candidates(study: Study, rule: Rule) -> tuple[Series, ...]:
 
 
 def _match_model(study: Study, model: Model, rules: Sequence[Rule]) -> ModelMatch:
+    decided = replace(_consider(study, model, rules), digest=model.identity.digest)
+    if not decided.is_chosen or not model.withheld:
+        return decided
+    # Said of the studies only that it would have read.
+    problem = Problem(code=ProblemCode.MODEL_OUT_OF_SERVICE, message=model.withheld)
+    return replace(decided, series_instance_uid="", reason=_why_not_read((problem,)), problems=(problem,))
+
+
+def _consider(study: Study, model: Model, rules: Sequence[Rule]) -> ModelMatch:
     name = model.identity.name
     mixed = check_patients(study)
     if mixed:
         return _not_chosen(name, "", mixed)
-    if model.state not in _READING_STATES:
-        reason = f"Its state is {model.state}: promote it to let it read."
+    if not model.may_read:
+        reason = model.withheld or f"Its state is {model.state}: promote it to let it read."
         return _not_chosen(name, "", (Problem(code=ProblemCode.NO_RULE_APPLIES, message=reason),))
     naming = [rule for rule in rules if name in rule.models]
     for rule in naming:
@@ -197,11 +211,15 @@ def _not_chosen(
     return ModelMatch(
         model=name,
         rule=rule,
-        reason=f"Not read: {' '.join(problem.message for problem in problems[:2])}",
+        reason=_why_not_read(problems),
         problems=problems,
         series=series,
         places={},
     )
+
+
+def _why_not_read(problems: Sequence[Problem]) -> str:
+    return f"Not read: {' '.join(problem.message for problem in problems[:2])}"
 
 
 def _unknown(name: str, study: Study, rules: Sequence[Rule]) -> ModelMatch:
@@ -214,6 +232,7 @@ def _unknown(name: str, study: Study, rules: Sequence[Rule]) -> ModelMatch:
 def _model_json(model: ModelMatch) -> dict[str, Any]:
     return {
         "name": model.model,
+        "digest": model.digest,
         "chosen_series": model.series_instance_uid,
         "rule": model.rule,
         "reason": model.reason,

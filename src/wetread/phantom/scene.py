@@ -56,7 +56,7 @@ class Scene:
 def make_scene(options: PhantomOptions, patient: Patient, number: int, grid: Grid) -> Scene:
     """Bring the patient into the scan of visit ``number`` (from 0)."""
     visit = options.visits[number]
-    motion = _make_motion(options, number)
+    motion = make_motion(options, number)
     coarse = coarse_grid(grid)
     lps = grid_points(coarse)
     thorax = build_thorax(motion.to_rest(lps.copy()).astype(np.float32), patient.cage, COARSE_MM)
@@ -83,7 +83,8 @@ def make_scene(options: PhantomOptions, patient: Patient, number: int, grid: Gri
     )
 
 
-def _make_motion(options: PhantomOptions, number: int) -> Motion:
+def make_motion(options: PhantomOptions, number: int) -> Motion:
+    """Return the pose, breath and deformation of visit ``number`` (from 0)."""
     visit = options.visits[number]
     return Motion(
         visit=visit,

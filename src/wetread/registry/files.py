@@ -29,8 +29,8 @@ _NOT_PACKAGED = frozenset({"__pycache__", ".git", ".DS_Store"})
 _MOST_FILES = 10_000
 _PICKLES = frozenset({".pkl", ".pickle", ".p", ".joblib", ".dill", ".pt", ".pth", ".ckpt", ".mar"})
 _HEAD_BYTES = 1 << 16
-# What a broken archive raises.
-_ARCHIVE_ERRORS = (
+#: What a broken archive raises.
+ARCHIVE_ERRORS = (
     ArithmeticError,
     EOFError,
     LookupError,
@@ -129,7 +129,7 @@ def _holds_pickle(name: str, path: Path) -> bool:
     try:
         with open_archive(path) as archive:
             return any(_is_pickle_member(archive, member) for member in archive.infolist())
-    except _ARCHIVE_ERRORS as error:
+    except ARCHIVE_ERRORS as error:
         raise InvalidPackage("An archive in the package cannot be read", file=name) from error
 
 

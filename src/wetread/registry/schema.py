@@ -11,12 +11,25 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from wetread.domain.lifecycle import ModelState
+from wetread.domain.measurement import MEASUREMENTS
 from wetread.errors import InvalidPackage
 
-STATES = ("draft", "validated", "shadow", "live", "retired")
+STATES = tuple(ModelState)
 #: Beyond every size, time and threshold; what is larger fits neither clocks nor limits.
 _LARGEST = 1e12
-RUNTIME_KINDS = ("python",)
+RUNTIME_KINDS = ("python", "onnx", "openvino", "kserve", "container", "dicom-peer")
+ENGINES = ("docker", "podman")
+ARRANGEMENTS = ("planes", "slab", "volume")
+ACTIVATIONS = ("none", "sigmoid", "softmax")
+#: Coding schemes that results are written in.
+SCHEMES = ("SCT", "RADLEX", "DCM")
+PRIORITIES = ("stat", "urgent", "routine")
+BLENDS = ("gaussian", "constant")
+PADDINGS = ("zero", "edge")
+DECISIONS = ("threshold", "highest")
+CATEGORIES = ("abnormality", "anatomy")
+TASK_KINDS = ("classification", "segmentation", "detection", "regression")
 ORIENTATIONS = ("axial", "coronal", "sagittal")
 
 
@@ -24,7 +37,8 @@ ORIENTATIONS = ("axial", "coronal", "sagittal")
 class Key:
     """What one key must hold."""
 
-    #: ``text``, ``number``, ``whole number``, ``yes or no``, ``list of texts``, ``two numbers``.
+    #: ``text``, ``number``, ``whole number``, ``yes or no``, ``list of texts``, ``two numbers``,
+    #: ``three whole numbers``, ``list of tables``.
     kind: str
     required: bool = False
     #: The only texts allowed, where there are such.
@@ -60,13 +74,57 @@ SCHEMA: Mapping[str, Mapping[str, Key]] = {
     },
     "runtime": {
         "kind": Key(kind="text", required=True, words=RUNTIME_KINDS),
-        "entry": _TEXT,
+        "entry": Key(kind="text"),
+        "sample_entry": Key(kind="text"),
+        "file": Key(kind="text"),
+        "arrangement": Key(kind="text", words=ARRANGEMENTS),
+        "reach": Key(kind="whole number"),
+        "window": Key(kind="three whole numbers"),
+        "overlap": _NUMBER,
+        "blend": Key(kind="text", words=BLENDS),
+        "padding": Key(kind="text", words=PADDINGS),
+        "compares": Key(kind="yes or no"),
+        "axes": Key(kind="text"),
+        "activation": Key(kind="text", words=ACTIVATIONS),
+        "url": Key(kind="text"),
+        "remote_model": Key(kind="text"),
+        "remote_version": Key(kind="text"),
+        "allows_plain_http": Key(kind="yes or no"),
+        "peer": Key(kind="text"),
+        "tls": Key(kind="yes or no"),
+        "answers_from": Key(kind="text"),
+        "image": Key(kind="text"),
+        "engine": Key(kind="text", words=ENGINES),
+        "cpus": _NUMBER,
         "timeout_s": _NUMBER,
         "memory_mb": Key(kind="whole number"),
     },
+    "task": {
+        "kind": Key(kind="text", words=TASK_KINDS),
+        "classes": Key(kind="list of texts"),
+        "positive": Key(kind="text"),
+        "threshold": _NUMBER,
+        "ordered": Key(kind="yes or no"),
+        "decision": Key(kind="text", words=DECISIONS),
+    },
+    "output": {
+        "label": Key(kind="text"),
+        "code": Key(kind="text"),
+        "scheme": Key(kind="text", words=SCHEMES),
+        "meaning": Key(kind="text"),
+        "channel": Key(kind="whole number"),
+        "category": Key(kind="text", words=CATEGORIES),
+        "boxes": Key(kind="text"),
+        "scores": Key(kind="text"),
+        "priority": Key(kind="text", words=PRIORITIES),
+        "least_volume_mm3": _NUMBER,
+        "most_findings": Key(kind="whole number"),
+        "measurement": Key(kind="text", words=tuple(MEASUREMENTS)),
+    },
+    "recipe": {"steps": Key(kind="list of tables")},
 }
 #: Tables with keys of the package's own choice, and what each key must hold.
-OPEN_TABLES: Mapping[str, Key] = {"parameters": _NUMBER, "card": Key(kind="text")}
+OPEN_TABLES: Mapping[str, Key] = {"parameters": _NUMBER, "acceptance": _NUMBER, "card": Key(kind="text")}
 
 
 def check_schema(content: Mapping[str, Any]) -> None:
@@ -106,7 +164,7 @@ def _check_table(name: str, table: Mapping[str, Any], extra_words: list[str] | N
 def _check_value(name: str, value: Any, key: Key) -> None:
     if not _holds(value, key.kind):
         raise InvalidPackage(f"{name} must be a {key.kind}", key=name)
-    for word in value if isinstance(value, list) else [value]:
+    for word in value if isinstance(value, list) and key.words else [value]:
         if key.words and word not in key.words:
             raise _unknown(f"{name} = {word!r}", str(word), list(key.words))
 
@@ -123,6 +181,10 @@ def _holds(value: Any, kind: str) -> bool:
         return isinstance(value, bool)
     if not isinstance(value, list) or not value:
         return False
+    if kind == "list of tables":
+        return all(isinstance(one, Mapping) for one in value)
+    if kind == "three whole numbers":
+        return len(value) == 3 and all(_holds(one, "whole number") for one in value)
     if kind == "list of texts":
         return all(_holds(one, "text") for one in value)
     return len(value) == 2 and all(_holds(one, "number") for one in value) and value[0] < value[1]
