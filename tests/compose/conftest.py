@@ -12,10 +12,10 @@ import pytest
 
 from tests.compose.scene import ORIENTATIONS, make_grid, make_reading, make_source, make_volume
 from wetread.compose import Source, compose
-from wetread.domain.document import Document, DocumentKind
+from wetread.domain.document import READING_KINDS, Document, DocumentKind
 from wetread.domain.reading import Reading
 
-ALL_KINDS = tuple(DocumentKind)
+ALL_KINDS = READING_KINDS
 
 
 @dataclass(frozen=True)

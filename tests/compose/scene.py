@@ -14,7 +14,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 from wetread.compose import Source, read_source
 from wetread.dicom.header import read_instance
 from wetread.domain import code
-from wetread.domain.finding import Axes, Finding, PriorComparison, Region, Segment
+from wetread.domain.comparison import PriorComparison
+from wetread.domain.finding import Axes, Finding, Region, Segment
 from wetread.domain.mask import Mask
 from wetread.domain.model import ModelIdentity
 from wetread.domain.problem import Problem, ProblemCode

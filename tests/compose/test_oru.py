@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import hl7
-import pydicom
 import pytest
 
 from tests.compose.conftest import Composed
@@ -18,8 +18,8 @@ HOSTILE = "O'X|Y^Z~&\\T\\\r\nOBX|1|ST|fake||evil\x0b\x1c\u2028é"
 
 
 def _message(composed: Composed, reading: Reading | None = None, **header: str) -> hl7.Message:
-    ds = pydicom.Dataset()
-    ds.update(composed.source.header)
+    # A copy of every element: ``update`` would share them with the other tests.
+    ds = copy.deepcopy(composed.source.header)
     for keyword, value in header.items():
         setattr(ds, keyword, value)
     source = dataclasses.replace(composed.source, header=ds)

@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 from tests.compose.conftest import Composed
 from tests.compose.scene import NODULES, ORIENTATIONS, make_grid, make_reading, make_source, make_volume
 from wetread.compose import compose
-from wetread.domain.document import DocumentKind
+from wetread.domain.document import READING_KINDS, DocumentKind
 
 AREA, LONG_AXIS, SHORT_AXIS = "42798000", "103339001", "103340004"
 
@@ -187,7 +187,7 @@ def test_dcmqi_reads_the_same_numbers(composed: Composed, tmp_path: Path) -> Non
 def test_a_finding_without_a_segment_is_boxed(composed: Composed, tmp_path: Path, check_iod) -> None:
     bare = dataclasses.replace(composed.reading.findings[1], segment_number=None, axes=None, laterality=None)
     reading = dataclasses.replace(composed.reading, findings=(bare,), segments=(), regions=())
-    documents = compose(reading, composed.source, tuple(DocumentKind))
+    documents = compose(reading, composed.source, READING_KINDS)
     kinds = {document.kind for document in documents}
     assert DocumentKind.SEG not in kinds
     (sr,) = [document for document in documents if document.kind is DocumentKind.SR]

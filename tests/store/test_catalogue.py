@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from wetread.dicom.json_model import JsonModel
 from wetread.domain.document import Document, DocumentKind
 from wetread.domain.query import Level, Match, MatchKind, Query
 from wetread.store import Store, schema
+from wetread.store.catalogued import BRIEF, pack_metadata, unpack_brief, unpack_metadata
 from wetread.store.intake import Arrived
 from wetread.store.names import name_key
 
@@ -283,3 +285,42 @@ def test_what_has_no_value_is_found_and_counted(archive: Archive) -> None:
         count = archive.store.catalogue.count(every, 1000)
         assert count == len(archive.store.catalogue.search(replace(every, limit=None)))
         assert archive.store.catalogue.count(every, 2) == 2
+
+
+def test_a_brief_answer_is_the_same_in_fewer_words(archive: Archive) -> None:
+    archive.add("1.4", "1.4.1", TimezoneOffsetFromUTC="+0100", SpecificCharacterSet="ISO_IR 100")
+    archive.add("1.4", "1.4.1", TimezoneOffsetFromUTC='},"00280010":{"vr', NumberOfFrames=3)
+    query = Query(level=Level.IMAGE, matches=(any_of("StudyInstanceUID", "1.4"),))
+    whole, brief = (archive.store.catalogue.search(query, is_brief=one) for one in (False, True))
+    assert (
+        [one.sop_instance_uid for one in brief]
+        == [one.sop_instance_uid for one in whole]
+        == ["1.9.7", "1.9.6"]
+    )
+    for long, short in zip(whole, brief, strict=True):
+        assert short.metadata == b""
+        header = long.read_header()
+        told = json.loads(b'{"%s}}' % b'},"'.join(short.brief.values()))
+        assert told == {tag: header[tag] for tag in BRIEF if tag in header}
+        assert len(told) >= 5
+
+
+@pytest.mark.parametrize("rows", [["x" * 2000], None])
+def test_what_is_kept_of_a_header_comes_back(rows: list[str] | None) -> None:
+    header = {"00280010": {"vr": "US", "Value": rows}} if rows else {}
+    metadata = json.dumps(header).encode()
+    packed = pack_metadata(metadata)
+    assert unpack_metadata(packed) == unpack_metadata(zlib.compress(metadata)) == metadata
+    # Too long to stand in front: told from the whole header.
+    assert unpack_brief(packed) == (None if rows else {})
+
+
+def test_objects_are_found_by_uids_as_by_anything_else(archive: Archive) -> None:
+    """Asked by UIDs alone another statement answers: it must not say anything else."""
+    uids = [any_of("StudyInstanceUID", "1.1"), any_of("SeriesInstanceUID", "1.1.1")]
+    for matches in (uids[:1], uids, [*uids, any_of("SOPInstanceUID", "1.9.2")]):
+        for limit, offset in ((None, 0), (1, 0), (5, 1)):
+            query = Query(level=Level.IMAGE, matches=tuple(matches), limit=limit, offset=offset)
+            joined = replace(query, matches=(*matches, like("PatientName", "*")))
+            assert archive.store.catalogue.search(query) == archive.store.catalogue.search(joined)
+    assert archive.store.catalogue.search(replace(query, sources=("CT2",), offset=0)) == []

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from tests.path.service import await_true
 from tests.stores import open_store
@@ -19,7 +19,7 @@ from wetread.dicom.header import read_instance_bytes
 from wetread.domain.progress import Acceptance
 from wetread.errors import StorageError
 from wetread.receive.spool import Spool, encode_file_meta
-from wetread.store import Store, intake
+from wetread.store import Store, intake, schema
 from wetread.store.group import Group
 from wetread.store.intake import Arrived
 
@@ -182,6 +182,29 @@ def test_images_at_once_are_one_transaction(
     }
     assert {uid for uid, _ in store.intake.iter_known()} == {one.instance.sop_instance_uid for one in several}
     assert {row.instance_count for row in store.studies.list_newest()} == {2, 3}
+    arrivals = select(schema.instance.c.study_instance_uid, schema.instance.c.arrival)
+    with store.engine.connect() as connection:
+        numbered = sorted(tuple(row) for row in connection.execute(arrivals))
+        counted = sorted(connection.execute(select(schema.series.c.instance_count)).scalars())
+    assert numbered == [("2.25.1", 1), ("2.25.1", 2), ("2.25.1", 3), ("2.25.2", 1), ("2.25.2", 2)]
+    assert sum(counted) == 5
+
+
+def test_a_result_that_comes_back_among_images_is_counted_as_none(
+    store: Store, several: list[Arrived], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back = several[2].instance.sop_instance_uid
+    with store.engine.begin() as connection:
+        values = {"digest": intake.forgotten_digest(back), "forgotten_at": 0}
+        connection.execute(schema.forgotten.insert().values(values))
+    held, _ = hold_sync(monkeypatch, fails=False)
+    assert accept_at_once(store, several, held) == [Acceptance.ACCEPTED] * 5
+    columns = (schema.instance.c.sop_instance_uid, schema.instance.c.is_result, schema.instance.c.arrival)
+    with store.engine.connect() as connection:
+        rows = {uid: (is_result, arrival) for uid, is_result, arrival in connection.execute(select(*columns))}
+    assert rows.pop(back) == (True, 0)
+    assert sorted(rows.values()) == [(False, 1), (False, 1), (False, 2), (False, 2)]
+    assert [row.instance_count for row in store.studies.list_newest()] == [2, 2]
 
 
 def test_a_folder_that_cannot_be_synced_fails_all_and_keeps_nothing(

@@ -187,7 +187,7 @@ def ward(tmp_path: Path) -> Iterator[Ward]:
 @pytest.fixture
 def client(ward: Ward) -> Iterator[TestClient]:
     app = create_web(
-        ward.store, {"chest-ct": make_model()}, on_retry=lambda: None,
+        ward.store, [make_model()], on_retry=lambda: None,
         allowed_hosts=("reader.example",), poll_s=0, now=lambda: NOW,
     )  # fmt: skip
     with TestClient(app, base_url=ORIGIN, follow_redirects=False) as one:

@@ -51,9 +51,7 @@ def test_a_short_wait_is_no_trouble_and_a_long_one_is(ward: Ward) -> None:
     ward.plan("1.2.1", row)
     for waited, is_trouble in ((timedelta(minutes=1), False), (timedelta(minutes=6), True)):
         at = row.made_at + waited.total_seconds()
-        app = create_web(
-            ward.store, {"chest-ct": make_model()}, now=lambda at=at: NOW.fromtimestamp(at, NOW.tzinfo)
-        )
+        app = create_web(ward.store, [make_model()], now=lambda at=at: NOW.fromtimestamp(at, NOW.tzinfo))
         with TestClient(app, base_url=ORIGIN) as client:
             assert ("banner" in client.get("/").text) is is_trouble
 
@@ -89,7 +87,7 @@ def test_another_site_cannot_ask_for_it(ward: Ward, client: TestClient) -> None:
 def test_the_service_is_told_only_if_something_waits_again(ward: Ward) -> None:
     first, *_ = stage(ward)
     told: list[bool] = []
-    app = create_web(ward.store, {}, on_retry=lambda: told.append(True), now=lambda: NOW)
+    app = create_web(ward.store, (), on_retry=lambda: told.append(True), now=lambda: NOW)
     with TestClient(app, base_url=ORIGIN, follow_redirects=False) as client:
         for _ in range(2):
             client.post(f"/deliveries/{first}/retry", headers=FORM)

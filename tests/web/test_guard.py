@@ -78,7 +78,7 @@ def test_a_bug_shows_no_inside(ward: Ward) -> None:
     def fail():
         raise RuntimeError("secret inside")
 
-    app = create_web(ward.store, {}, now=fail)
+    app = create_web(ward.store, (), now=fail)
     with TestClient(app, base_url=ORIGIN, raise_server_exceptions=False) as client:
         answer = client.get("/")
     assert answer.status_code == 500
@@ -89,6 +89,6 @@ def test_a_bug_shows_no_inside(ward: Ward) -> None:
 def test_without_a_hook_no_retry_is_offered(ward: Ward) -> None:
     key = ward.send("1.2.1")
     ward.plan("1.2.1", ward.read("1.2.1"))
-    with TestClient(create_web(ward.store, {}), base_url=ORIGIN) as client:
+    with TestClient(create_web(ward.store, ()), base_url=ORIGIN) as client:
         assert "retry" not in client.get(f"/studies/{key}").text
         assert client.post("/deliveries/1/retry", headers={"Origin": ORIGIN}).status_code == 404

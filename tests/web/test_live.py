@@ -25,7 +25,7 @@ needs_chromium = pytest.mark.skipif(
 @pytest.fixture
 def served(ward: Ward) -> Iterator[tuple[Ward, str]]:
     app = create_web(
-        ward.store, {"chest-ct": make_model()}, on_retry=lambda: None,
+        ward.store, [make_model()], on_retry=lambda: None,
         poll_s=0.05, now=lambda: NOW,
     )  # fmt: skip
     with socket.socket() as listener:
@@ -172,4 +172,41 @@ def test_help_opens_and_reporting_works_by_form(served: tuple[Ward, str], browse
     browser.ask("document.getElementById('report').click()")
     browser.wait("location.pathname === '/' && document.readyState === 'complete'")
     assert ward.store.studies.list_waiting() == []
+    assert browser.complaints == []
+
+
+@needs_chromium
+def test_a_reader_judges_with_keys_and_keeps_what_they_write(
+    served: tuple[Ward, str], browser: Browser
+) -> None:
+    ward, url = served
+    key = ward.send("1.2.1")
+    row = ward.read("1.2.1")
+    # A key before the page listens is no key.
+    is_live = "document.getElementById('live').dataset.live === 'live'"
+    browser.open(f"{url}/studies/{key}")
+    browser.wait(is_live)
+    browser.press("c")
+    browser.wait(f"document.getElementById('read-by')?.textContent.includes('you read it') && {is_live}")
+    browser.press("a")
+    browser.wait(f"document.querySelector('.v-accepted') && {is_live}")
+    browser.ask("document.querySelector('[id^=undo-]').click()")
+    browser.wait(f"document.querySelector('[id^=reject-] summary') && {is_live}")
+    browser.ask("document.querySelector('[id^=reject-] summary').click()")
+    browser.ask("document.querySelector('[id^=reject-] input[name=text]').value = 'beside a vessel'")
+    # Somebody else says something: the page learns of it, what is being written stays.
+    other = browser.ask(
+        "fetch(location.pathname + '/errors', {method: 'POST', headers: {'Content-Type':"
+        f" 'application/x-www-form-urlencoded'}}, body: 'reading={row.digest}&text=Missed+one'}})"
+        ".then((answer) => answer.status)"
+    )
+    assert other == 200
+    browser.wait("document.querySelector('.events').textContent.includes('An error of the reading')")
+    assert browser.ask("document.querySelector('[id^=reject-] input[name=text]').value") == "beside a vessel"
+    browser.ask("document.querySelector('[id^=reject-] button[value=vessel]').click()")
+    browser.wait("document.querySelector('.v-rejected')?.textContent === 'rejected: vessel'")
+    assert browser.ask("document.querySelector('.said').textContent") == "beside a vessel"
+    assert "Missed one" in browser.ask("document.body.textContent")
+    style = "getComputedStyle(document.querySelector('tr:has(.v-rejected) th')).textDecorationLine"
+    assert browser.ask(style) == "line-through"
     assert browser.complaints == []

@@ -39,7 +39,7 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
 
 @pytest.fixture
 def address(archive: Archive) -> Iterator[str]:
-    app = WithViewer(create_web(archive.store, {}), have_ohif())
+    app = WithViewer(create_web(archive.store, ()), have_ohif())
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", server_header=False))
     thread = threading.Thread(target=server.run, daemon=True)

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from tests.domain.test_reading import make_reading
 from tests.web.conftest import EVIL, NOW, ORIGIN, PDF, Ward, make_match, make_png
+from wetread.domain.comparison import Comparison
 from wetread.domain.progress import DeliveryState, StudyState
 from wetread.domain.reading import Triage
 
@@ -289,3 +290,16 @@ def test_health_tells_that_the_index_is_gone(ward: Ward, client: TestClient) -> 
     (ward.store.data / "index.sqlite").mkdir()
     answer = client.get("/health")
     assert (answer.status_code, answer.json()) == (503, {"status": "index-unavailable"})
+
+
+def test_what_became_of_a_finding_stands_beside_its_name(ward: Ward, client: TestClient) -> None:
+    key = ward.send("1.2.1")
+    finding = make_reading().findings[0]
+    comparison = Comparison(
+        study_instance_uid="1.2.0", studied_on="2026-01-12", interval_days=90, lung_overlap=1.0,
+        vessel_likeness=0.9, new=(finding.tracking_uid,),
+    )  # fmt: skip
+    ward.read("1.2.1", comparison=comparison)
+    text = look(client, f"/studies/{key}").text
+    assert "Name Reader Side Type Change since prior" in text
+    assert "left solid new" in text

@@ -97,7 +97,7 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    one = Place(tmp_path, lambda place: create_web(place.store, {}, stow=place.stow))
+    one = Place(tmp_path, lambda place: create_web(place.store, (), stow=place.stow))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     yield one
     assert httpx.get(one.url + "/health").json() == {"status": "ok"}
@@ -210,7 +210,7 @@ def ward_house(tmp_path: Path) -> Iterator[tuple[Place, House]]:
     def make(place: Place) -> FastAPI:
         house = House(Ward(place.store))
         houses.append(house)
-        return create_web(place.store, {}, identity=house.identity, stow=place.stow, now=house.clock)
+        return create_web(place.store, (), identity=house.identity, stow=place.stow, now=house.clock)
 
     place = Place(tmp_path, make)
     yield place, houses[0]
@@ -387,7 +387,7 @@ def test_a_disk_that_is_full_is_said_before_the_body_comes(place: Place) -> None
 
 
 def test_a_service_that_stops_does_not_wait_for_senders(tmp_path: Path) -> None:
-    place = Place(tmp_path, lambda place: create_web(place.store, {}, stow=place.stow))
+    place = Place(tmp_path, lambda place: create_web(place.store, (), stow=place.stow))
     whole = new_ct()
     body = files(encode(whole), encode(new_ct()))
     with closing(socket.create_connection(("127.0.0.1", place.port), timeout=20)) as connection:

@@ -39,7 +39,7 @@ class Place:
         self.store: Store = self.house.store if self.house else open_store(folder / "data")
         self.changes = 0
         identity = self.house.identity if self.house else None
-        self.app = create_web(self.store, {}, identity=identity, poll_s=0.05, on_workitem=self.count)
+        self.app = create_web(self.store, (), identity=identity, poll_s=0.05, on_workitem=self.count)
         self._listener = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(self.app, log_level="error", server_header=False, ws_max_size=1 << 16)
         self._server = uvicorn.Server(config)

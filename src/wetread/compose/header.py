@@ -46,6 +46,7 @@ _SERIES = {
     DocumentKind.PR: (9003, "PR", "marks"),
     DocumentKind.SC: (9004, "OT", "key images"),
     DocumentKind.PDF: (9005, "DOC", "PDF report"),
+    DocumentKind.REPORT: (9006, "SR", "signed report"),
 }
 _VALID = {
     "DA": re.compile(r"\d{8}"),

@@ -48,8 +48,8 @@ def compose_oru(draft: Draft) -> tuple[Document, ...]:
     )
     text = hl7.message(
         hl7.header_segment(head),
-        _patient(draft),
-        _request(draft),
+        patient_segment(draft),
+        request_segment(draft, _PRELIMINARY),
         hl7.segment("NTE", 1, "", "NOT FOR CLINICAL USE. An automatic reading; no physician has checked it."),
         hl7.segment("TQ1", 1, *[""] * 7, _TQ1_PRIORITIES[draft.reading.triage.priority]),
         *(hl7.segment("OBX", number, *fields) for number, fields in enumerate(_observations(draft), start=1)),
@@ -57,7 +57,8 @@ def compose_oru(draft: Draft) -> tuple[Document, ...]:
     return (draft.plain_document(DocumentKind.ORU, 1, "HL7 result message", text.encode()),)
 
 
-def _patient(draft: Draft) -> str:
+def patient_segment(draft: Draft) -> str:
+    """Return PID."""
     source = draft.source
     issuer = source.text("IssuerOfPatientID")
     return hl7.segment(
@@ -80,21 +81,32 @@ def _person_name(name: str) -> hl7.Escaped:
     return hl7.components(family, given, middle, suffix, prefix)
 
 
-def _request(draft: Draft) -> str:
+def request_segment(draft: Draft, status: str, *, interpreter: str = "") -> str:
+    """Return OBR.
+
+    Parameters
+    ----------
+    status
+        HL7 table 0123.
+    interpreter
+        Who signed; ``""``: nobody.
+    """
     source = draft.source
     studied_at = source.text("StudyDate") + source.text("StudyTime").split(".")[0]
     fields = {
         1: "1",
         3: source.text("AccessionNumber"),
-        4: _code_field(_procedure(draft)),
+        4: code_field(_procedure(draft)),
         7: studied_at if source.text("StudyDate") else "",
         16: _provider(source.text("ReferringPhysicianName")),
         18: source.text("AccessionNumber"),
         22: hl7.timestamp(header.local_time(draft)),
         24: source.text("Modality"),
-        25: _PRELIMINARY,
+        25: status,
+        # NDL: a name within one component, its family part first.
+        32: hl7.Escaped(f"{hl7.SUBCOMPONENT}{hl7.components(interpreter)}") if interpreter else "",
     }
-    return hl7.segment("OBR", *(fields.get(index, "") for index in range(1, 26)))
+    return hl7.segment("OBR", *(fields.get(index, "") for index in range(1, 33)))
 
 
 def _procedure(draft: Draft) -> Code:
@@ -120,7 +132,7 @@ def _observations(draft: Draft) -> Iterator[tuple[str | int, ...]]:
     yield _observation("ST", _STUDY_UID, "", draft.reading.study_instance_uid)
     if draft.reading.outcome is Outcome.READ:
         urgency = Code(value=priority.value, scheme="99WETREAD", meaning=priority.value)
-        yield _observation("CWE", _PRIORITY, "", _code_field(urgency), flag=_ABNORMAL_FLAGS[priority])
+        yield _observation("CWE", _PRIORITY, "", code_field(urgency), flag=_ABNORMAL_FLAGS[priority])
         yield from _measured(draft)
     for line in impression_lines(draft):
         yield _observation("TX", _IMPRESSION, "", line, flag=_ABNORMAL_FLAGS[priority])
@@ -136,9 +148,9 @@ def _measured(draft: Draft) -> Iterator[tuple[str | int, ...]]:
         yield from _finding_observations(str(group), name, finding)
     for region in draft.reading.regions:
         group += 1
-        yield _observation("CWE", _FINDING_SITE, str(group), _code_field(region.code, region.label))
+        yield _observation("CWE", _FINDING_SITE, str(group), code_field(region.code, region.label))
         if region.laterality is not None:
-            yield _observation("CWE", _LATERALITY, str(group), _code_field(region.laterality))
+            yield _observation("CWE", _LATERALITY, str(group), code_field(region.laterality))
         for name, value in region.measurements.items():
             yield _measurement(name, value, str(group))
     for name, value in draft.reading.measurements.items():
@@ -146,33 +158,38 @@ def _measured(draft: Draft) -> Iterator[tuple[str | int, ...]]:
 
 
 def _finding_observations(group: str, name: str, finding: Finding) -> Iterator[tuple[str | int, ...]]:
-    yield _observation("CWE", _FINDING, group, _code_field(finding.code, name), flag="A")
+    yield _observation("CWE", _FINDING, group, code_field(finding.code, name), flag="A")
     yield _observation("ST", _TRACKING_UID, group, finding.tracking_uid)
     if finding.site is not None:
-        yield _observation("CWE", _FINDING_SITE, group, _code_field(finding.site))
+        yield _observation("CWE", _FINDING_SITE, group, code_field(finding.site))
     if finding.laterality is not None:
-        yield _observation("CWE", _LATERALITY, group, _code_field(finding.laterality))
+        yield _observation("CWE", _LATERALITY, group, code_field(finding.laterality))
     for key, value in finding.measurements.items():
         yield _measurement(key, value, group)
     if finding.probability is not None:
-        unit = _code_field(code.NO_UNITS)
+        unit = code_field(code.NO_UNITS)
         yield _observation("NM", _PROBABILITY, group, f"{finding.probability:.3f}", unit=unit)
 
 
 def _measurement(name: str, value: float, group: str) -> tuple[str | int, ...]:
     quantity = MEASUREMENTS[name]
     number = f"{value + 0.0:.{quantity.decimals + 1}f}"
-    return _observation("NM", quantity.concept, group, number, unit=_code_field(quantity.unit))
+    return _observation("NM", quantity.concept, group, number, unit=code_field(quantity.unit))
 
 
 def _observation(
     value_type: str, concept: Code, group: str, value: str, *, unit: str = "", flag: str = ""
 ) -> tuple[str | int, ...]:
     """Return OBX-2 to OBX-11."""
-    return (value_type, _code_field(concept), group, value, unit, "", flag, "", "", _PRELIMINARY)
+    return (value_type, code_field(concept), group, value, unit, "", flag, "", "", _PRELIMINARY)
 
 
-def _code_field(value: Code, original: str = "") -> hl7.Escaped:
+def observation(value_type: str, concept: Code, value: str, status: str) -> tuple[str | int, ...]:
+    """Return OBX-2 to OBX-11 of something that belongs to no group."""
+    return (value_type, code_field(concept), "", value, "", "", "", "", "", status)
+
+
+def code_field(value: Code, original: str = "") -> hl7.Escaped:
     """Return a code as CWE; the original text is CWE-9."""
     return hl7.components(
         value.value, value.meaning, value.scheme, *([""] * 5 + [original] if original else [])

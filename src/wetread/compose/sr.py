@@ -36,8 +36,9 @@ from wetread.compose.wording import (
 )
 from wetread.domain import code
 from wetread.domain.code import Code
+from wetread.domain.comparison import PriorComparison
 from wetread.domain.document import Document, DocumentKind
-from wetread.domain.finding import Axes, Finding, PriorComparison, Region
+from wetread.domain.finding import Axes, Finding, Region
 from wetread.domain.measurement import MEASUREMENTS
 
 COMPREHENSIVE_3D_SR_STORAGE = "1.2.840.10008.5.1.4.1.1.88.34"

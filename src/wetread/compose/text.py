@@ -9,12 +9,12 @@ from wetread.compose.draft import Draft
 from wetread.compose.wording import (
     NOT_FOR_CLINICAL_USE,
     NOTHING_FOUND,
+    comparison_lines,
     finding_line,
     impression_lines,
     limit_lines,
     measurement_lines,
     model_line,
-    prior_line,
     region_line,
 )
 from wetread.domain.document import Document, DocumentKind
@@ -44,7 +44,7 @@ def report_sections(draft: Draft) -> tuple[Section, ...]:
         sections += [
             ("Findings", _findings(draft)),
             ("Lungs", _lungs(draft)),
-            ("Comparison", _comparison(draft)),
+            ("Comparison", comparison_lines(draft)),
             ("Limits", limit_lines(draft)),
         ]
     sections.append(("Read by", (model_line(draft), "An automatic reading; no physician has checked it.")))
@@ -79,11 +79,3 @@ def _lungs(draft: Draft) -> tuple[str, ...]:
     if whole:
         lines.append("Together: " + ", ".join(whole) + ".")
     return tuple(lines)
-
-
-def _comparison(draft: Draft) -> tuple[str, ...]:
-    return tuple(
-        f"{name}: {prior_line(finding.prior)}"
-        for name, finding in draft.named_findings
-        if finding.prior is not None
-    )

@@ -8,14 +8,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from wetread.compose.draft import Draft
-from wetread.domain.finding import Finding, PriorComparison, Region
+from wetread.domain.comparison import Comparison, PriorComparison, Status
+from wetread.domain.finding import Finding, Region
 from wetread.domain.measurement import MEASUREMENTS
-from wetread.domain.reading import Outcome
+from wetread.domain.reading import Outcome, Reading
 
 NOT_FOR_CLINICAL_USE = "NOT FOR CLINICAL USE"
 NOTHING_FOUND = "Read, nothing found."
 
 _MOST_IN_IMPRESSION = 10
+_VERDICTS = {
+    Status.GROWING: "grown",
+    Status.STABLE: "no change",
+    Status.DECREASED: "smaller",
+}
+_PARTS = {"split": "one of several parts of what was one", "merged": "grown together of several"}
+_APPEARED = {
+    Status.NEW: "new, not there in the prior study",
+    Status.NOT_SCANNED: "its place is not shown in the prior study",
+}
+_GONE = {
+    Status.RESOLVED: "not there any more",
+    Status.NOT_SCANNED: "its place is not shown in this study",
+}
+#: What is counted as a change, the most important first.
+_COUNTED = (
+    (Status.NEW, "new"),
+    (Status.GROWING, "grown"),
+    (Status.DECREASED, "smaller"),
+    (Status.RESOLVED, "gone"),
+    (Status.NOT_SCANNED, "not comparable"),
+)
 _UNIT_SIGNS = {"mm3": "mm³", "mm2": "mm²", "[hnsf'U]": "HU", "1": "", "d": "days"}
 
 
@@ -76,14 +99,90 @@ def _shown_sizes(finding: Finding) -> list[str]:
     return parts
 
 
+def verdict_text(prior: PriorComparison) -> str:
+    """Return e.g. ``"no change"``; ``""`` where nothing was judged."""
+    return _VERDICTS[prior.status] if prior.status else ""
+
+
 def prior_line(prior: PriorComparison) -> str:
-    """Return one line on how a finding has changed."""
+    """Return one line on how a finding has changed: the verdict first, then the numbers."""
     low, high = prior.volume_change_ci95
-    text = f"volume {prior.volume_change_percent:+.0f}% since the prior study"
+    since = f" of {prior.studied_on}" if prior.studied_on else ""
+    verdict = f"{verdict_text(prior)}: " if prior.status else ""
+    text = f"{verdict}volume {prior.volume_change_percent:+.0f}% since the prior study{since}"
     text += f" (95% CI {low:+.0f} to {high:+.0f}%)"
+    if prior.volume_mm3 is not None:
+        text += f", {measurement_text('volume_mm3', prior.volume_mm3)} then"
+    if prior.mean_diameter_change_mm is not None:
+        text += f", mean diameter {prior.mean_diameter_change_mm:+.1f} mm"
     if prior.doubling_time_days is not None:
         text += f", doubling time {prior.doubling_time_days:.0f} days"
+    if prior.match in _PARTS:
+        text += f", {_PARTS[prior.match]}"
     return text + "."
+
+
+def comparison_lines(draft: Draft) -> tuple[str, ...]:
+    """Return what became of everything since the prior study, the changes first."""
+    named = [(name, finding) for name, finding in draft.named_findings if finding.prior is not None]
+    changed = [one for one in named if not _is_stable(one[1])]
+    stable = [one for one in named if _is_stable(one[1])]
+    lines = [_compared_with(draft)] if draft.reading.comparison else []
+    lines += [f"{name}: {prior_line(finding.prior)}" for name, finding in changed if finding.prior]
+    lines += _appeared(draft)
+    lines += [f"{name}: {prior_line(finding.prior)}" for name, finding in stable if finding.prior]
+    return tuple(lines)
+
+
+def change_text(draft: Draft) -> str:
+    """Return one sentence on all changes, ``""`` where nothing was compared; "no change" is one as well."""
+    comparison = draft.reading.comparison
+    if comparison is None:
+        return ""
+    return _sum_up(draft.reading, comparison, "")
+
+
+def _sum_up(reading: Reading, comparison: Comparison, before: str) -> str:
+    statuses = [reading.status_of(one) for one in reading.findings]
+    statuses += [one.status for one in comparison.gone]
+    counts = [(statuses.count(status), word) for status, word in _COUNTED]
+    # Compared, but the two scans show it so differently that neither growth nor its absence is known.
+    unjudged = sum(one.prior is not None and one.prior.status is None for one in reading.findings)
+    told = [f"{count} {word}" for count, word in [*counts, (unjudged, "not judged")] if count]
+    since = f" of {comparison.studied_on}" if comparison.studied_on else ""
+    stable = statuses.count(Status.STABLE)
+    if not told:
+        kept = f" ({stable} stable)" if stable else ""
+        return f"No change since the prior study{since}{before}{kept}."
+    told += [f"{stable} stable"] if stable else []
+    return f"Since the prior study{since}{before}: {', '.join(told)}."
+
+
+def _compared_with(draft: Draft) -> str:
+    comparison = draft.reading.comparison
+    if comparison is None:
+        return ""
+    days = comparison.interval_days
+    return _sum_up(draft.reading, comparison, f", {days} days before" if days is not None else "")
+
+
+def _appeared(draft: Draft) -> list[str]:
+    comparison = draft.reading.comparison
+    if comparison is None:
+        return []
+    lines = []
+    for name, finding in draft.named_findings:
+        status = comparison.status_of(finding.tracking_uid)
+        if status is not None:
+            lines.append(f"{name}: {_APPEARED[status]}.")
+    for gone in comparison.gone:
+        size = measurement_text("mean_diameter_mm", gone.mean_diameter_mm)
+        lines.append(f"A {gone.label} of {size} then: {_GONE[gone.status]}.")
+    return lines
+
+
+def _is_stable(finding: Finding) -> bool:
+    return finding.prior is not None and finding.prior.status is Status.STABLE
 
 
 def region_line(region: Region) -> str:
@@ -103,6 +202,8 @@ def impression_lines(draft: Draft) -> tuple[str, ...]:
     lines = lines or [NOTHING_FOUND]
     if len(named) > _MOST_IN_IMPRESSION:
         lines.append(f"{len(named) - _MOST_IN_IMPRESSION} more findings are listed below.")
+    if change_text(draft):
+        lines.append(change_text(draft))
     # The findings stand above: the first reason is enough.
     because = "".join(f" because of: {reason}" for reason in reading.triage.reasons[:1])
     lines.append(_sentence(f"Triage: {reading.triage.priority.value}{because}"))

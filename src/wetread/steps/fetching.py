@@ -159,7 +159,7 @@ class FetchSteps:
         stored = self.store.studies.find(row.study_instance_uid)
         if final is not None:
             return Outcome(state=FetchState.FAILED, code=final[1], message=final[2])
-        if stored is not None and not self._is_of_patient(row, stored.patient_id):
+        if self._was_refused(row) or (stored and not self._is_of_patient(row, stored.patient_id)):
             # By C-MOVE it comes through our port like everything else.
             message = "The study that came is of another patient than it was asked for."
             return Outcome(state=FetchState.FAILED, code=ProblemCode.OTHER_PATIENT.value, message=message)
@@ -174,6 +174,11 @@ class FetchSteps:
         if stored is None or (status and not came):
             return self._failed(row, f"Nothing came: {status or 'the PACS says that all is done'}.", code)
         return Outcome(state=FetchState.FETCHED, message=f"{came} images came.")
+
+    def _was_refused(self, row: FetchRow) -> bool:
+        """Tell whether our port has turned away an image of another patient."""
+        now = self.store.fetches.get(row.id)
+        return now is not None and now.problem_code == ProblemCode.OTHER_PATIENT
 
     def _failed(self, row: FetchRow, message: str, code: str = "") -> Outcome:
         is_last = row.attempts + 1 >= TRIES

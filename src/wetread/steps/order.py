@@ -19,6 +19,9 @@ from wetread.domain.model import Model
 from wetread.domain.workitem import Attributes, Workitem, text_of, values_of
 from wetread.domain.workitem_match import moment_of
 from wetread.match import Rule
+from wetread.match.condition import Condition, Operator
+from wetread.match.rules import Level
+from wetread.store.asked import AskedReading
 from wetread.store.workitems import study_of
 
 SCHEME = "99WETREAD"
@@ -33,16 +36,25 @@ _CONCEPT, _TEXT, _REFERENCED, _INSTANCE = "0040A043", "0040A160", "00081199", "0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A study that is to be read."""
+
+    #: ``""``: the workitem names none.
+    study_instance_uid: str
+    #: Series Instance UID -> SOP Instance UIDs that must be there; none: those that are. Empty: any series.
+    series: Mapping[str, frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What is asked of us."""
 
-    study_instance_uid: str
+    #: At least one.
+    parts: tuple[Part, ...]
     #: Names of registered models.
     models: tuple[str, ...]
     #: What was named with our scheme and is not registered.
     unknown: tuple[str, ...] = ()
-    #: Series Instance UID -> SOP Instance UIDs that must be there; none: those that are. Empty: any series.
-    series: Mapping[str, frozenset[str]]
     #: AE titles that have the images, as the order says.
     retrieve_aets: tuple[str, ...] = ()
 
@@ -66,13 +78,26 @@ def read_order(
             unknown.append(value)
     if not asked and not unknown:
         return None
-    study = study_of(workitem)
+    studies = _studies(workitem) or (study_of(workitem),)
     return Order(
-        study_instance_uid=study,
+        parts=tuple(
+            Part(study_instance_uid=study, series=_series(workitem.attributes, study)) for study in studies
+        ),
         models=tuple(dict.fromkeys(asked)),
         unknown=tuple(unknown),
-        series=_series(workitem.attributes, study),
         retrieve_aets=_retrieve_aets(workitem.attributes),
+    )
+
+
+def asked_rule(wish: AskedReading) -> Rule:
+    """Return what was asked for on a study as a rule."""
+    named = Condition(keyword="SeriesInstanceUID", operator=Operator.ONE_OF, values=wish.series)
+    return Rule(
+        name=f"{ASKED_RULE} {wish.model_name}",
+        models=(wish.model_name,),
+        level=Level.SERIES if wish.series else Level.STUDY,
+        urgency=wish.urgency,
+        when=(named,) if wish.series else (),
     )
 
 
@@ -109,6 +134,12 @@ def _retrieve_aets(attributes: Attributes) -> tuple[str, ...]:
         place for item in values_of(attributes, w.INPUTS) for place in values_of(item, _DICOM_RETRIEVAL)
     ]
     return tuple(dict.fromkeys(text_of(place, _RETRIEVE_AET) for place in places))
+
+
+def _studies(workitem: Workitem) -> tuple[str, ...]:
+    """Return the studies whose images are named as input, each once."""
+    named = (text_of(item, w.STUDY_UID) for item in values_of(workitem.attributes, w.INPUTS))
+    return tuple(dict.fromkeys(uid for uid in named if uid))
 
 
 def _series(attributes: Attributes, study: str) -> dict[str, frozenset[str]]:

@@ -27,13 +27,13 @@ class OrderedImages:
     #: Called when there is something to fetch.
     wanted: Callable[[], None]
 
-    def __call__(self, workitem: Workitem, order: Order) -> None:
+    def __call__(self, workitem: Workitem, order: Order, study: str) -> None:
         """Want a study; what was wanted before, and failed or lacks something, is not asked for again."""
         pacs = self._holder(order)
         if pacs is None or workitem.sources is not None:
             return
-        if self.fetches.find(order.study_instance_uid, pacs.name) is None:
-            want = Want(study_instance_uid=order.study_instance_uid, pacs=pacs.name, reason=FetchReason.ASKED)
+        if self.fetches.find(study, pacs.name) is None:
+            want = Want(study_instance_uid=study, pacs=pacs.name, reason=FetchReason.ASKED)
             self.fetches.want(want, self.clock())
             self.wanted()
 

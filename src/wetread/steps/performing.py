@@ -9,7 +9,7 @@ that rules have read already satisfies it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +20,6 @@ from wetread.domain import workitem as w
 from wetread.domain import workitem_rules as rules
 from wetread.domain.document import DICOM_KINDS
 from wetread.domain.fetching import Purpose
-from wetread.domain.model import Model
 from wetread.domain.reading import Outcome, Priority
 from wetread.domain.workitem import (
     Change,
@@ -34,8 +33,9 @@ from wetread.domain.workitem import (
     values_of,
 )
 from wetread.match import Rule
+from wetread.registry.lineup import Lineup
 from wetread.share.workitems import Asker, Worklist
-from wetread.steps.order import ASKED_RULE, SCHEME, Order, code_of, is_ready, read_order
+from wetread.steps.order import ASKED_RULE, SCHEME, Order, Part, code_of, is_ready, read_order
 from wetread.store import Store
 from wetread.store.asked import AskedReading
 from wetread.store.readings import ReadingRow
@@ -43,8 +43,8 @@ from wetread.store.studies import RevisionRow, StudyRow
 
 #: No account and no AE title has this name.
 PERFORMER = Asker(name="wetread, performing")
-#: Asks for images that a workitem needs and that are not here.
-FetchImages = Callable[[Workitem, Order], None]
+#: Asks for the images of a study that a workitem needs and that are not here.
+FetchImages = Callable[[Workitem, Order, str], None]
 
 _STOPPED = "The reading stopped: see the study's history."
 _WAITS, _READS = ("0", "Waits for the study to be complete."), ("50", "Is being read.")
@@ -57,6 +57,7 @@ class _Result:
     """What became of one model."""
 
     model: str
+    study_instance_uid: str
     reading: ReadingRow | None = None
     #: Why there is none, in words.
     reason: str = ""
@@ -68,20 +69,20 @@ class PerformingSteps:
 
     store: Store
     worklist: Worklist
-    models: Mapping[str, Model]
+    lineup: Lineup
     rules: tuple[Rule, ...]
     aet: str
     clock: Callable[[], datetime]
     #: Of DICOMweb, as others reach it; "": not known.
     base_url: str = ""
-    fetch: FetchImages = lambda _workitem, _order: None
+    fetch: FetchImages = lambda _workitem, _order, _study: None
 
     def iter_open(self) -> Iterator[tuple[Workitem, Order]]:
         """Yield the workitems that are ours to do, the urgent first."""
-        found = []
+        found, models = [], self.lineup.now()
         for one in self.store.workitems.iter_all(states=(State.SCHEDULED, State.IN_PROGRESS)):
             is_ours = one.state is State.SCHEDULED or one.performer == PERFORMER.name
-            order = read_order(one, self.models, self.rules, self.aet) if is_ours else None
+            order = read_order(one, models, self.rules, self.aet) if is_ours else None
             if order is not None:
                 found.append((one, order))
         yield from sorted(found, key=lambda pair: list(Priority).index(urgency_of(pair[0])))
@@ -97,24 +98,31 @@ class PerformingSteps:
             return None
 
     def _begin(self, one: Workitem, order: Order) -> tuple[str, int] | None:
-        study = self.store.studies.find(order.study_instance_uid)
-        if order.study_instance_uid and order.models and not self._is_held(one, order, study):
-            self.fetch(one, order)
+        missing = [part.study_instance_uid for part in order.parts if not self._is_held(one, part)]
+        if missing and order.models:
+            for study in missing:
+                self.fetch(one, order, study)
             return None
-        if study is not None:
-            for model in order.models:
-                wish = AskedReading(
-                    study_instance_uid=order.study_instance_uid,
-                    model_name=model,
-                    series=tuple(order.series),
-                    urgency=urgency_of(one),
-                )
-                self.store.asked.put(wish)
-            # A prior is here to be compared with: now it is to be read.
-            self.store.purposes.add(order.study_instance_uid, Purpose.LIVE)
-            self._hasten(study, urgency_of(one))
+        for part in order.parts:
+            self._wish(one, order, part)
         change = self.worklist.change_state(PERFORMER, one.uid, State.IN_PROGRESS, generate_uid())
         return self._follow(change.workitem, order)
+
+    def _wish(self, one: Workitem, order: Order, part: Part) -> None:
+        study = self.store.studies.find(part.study_instance_uid)
+        if study is None:
+            return
+        for model in order.models:
+            wish = AskedReading(
+                study_instance_uid=part.study_instance_uid,
+                model_name=model,
+                series=tuple(part.series),
+                urgency=urgency_of(one),
+            )
+            self.store.asked.put(wish)
+        # A prior is here to be compared with: now it is to be read.
+        self.store.purposes.add(part.study_instance_uid, Purpose.LIVE)
+        self._hasten(study, urgency_of(one))
 
     def _follow(self, one: Workitem, order: Order) -> tuple[str, int] | None:
         """Bring a workitem that we have taken up to what the index says."""
@@ -125,39 +133,41 @@ class PerformingSteps:
             reason = f"No model or rule {', '.join(order.unknown)[:64]!r} is registered here."
             self._cancel(one, order, reason)
             return None
-        study = self.store.studies.find(order.study_instance_uid)
-        if study is None:
-            self._cancel(one, order, "It names no study that is here.")
+        studies = [self.store.studies.find(part.study_instance_uid) for part in order.parts]
+        held = [study for study in studies if study is not None]
+        if len(held) < len(studies):
+            self._cancel(one, order, "It names a study that is not here, or none.")
             return None
-        if study.instance_count > study.covered_count:
+        if any(study.instance_count > study.covered_count for study in held):
             self._tell(one, *_WAITS)
             return None
-        revision = self.store.studies.get_revision(study.study_instance_uid, study.revision)
-        if revision.finished_at is None:
+        revisions = [self.store.studies.get_revision(row.study_instance_uid, row.revision) for row in held]
+        if any(revision.finished_at is None for revision in revisions):
             self._tell(one, *_READS)
             return None
-        return self._settle(one, order, revision)
+        return self._settle(one, order, revisions)
 
-    def _settle(self, one: Workitem, order: Order, revision: RevisionRow) -> tuple[str, int] | None:
-        study = revision.study_instance_uid
-        current = self.store.readings.list_current([study]).get(study, [])
-        standing = {row.model_name: row for row in current}
+    def _settle(self, one: Workitem, order: Order, revisions: list[RevisionRow]) -> tuple[str, int] | None:
         results = []
-        for model in order.models:
-            result = self._result(model, order, revision, standing.get(model))
-            if result is None and self.store.asked.reopen(study, model, revision.revision):
-                # It was read before somebody wanted this: the other models' readings stand.
-                self._tell(one, *_READS)
-                return study, revision.revision
-            results.append(result or _Result(model=model, reason=_STOPPED))
+        for part, revision in zip(order.parts, revisions, strict=True):
+            study = revision.study_instance_uid
+            current = self.store.readings.list_current([study]).get(study, [])
+            standing = {row.model_name: row for row in current}
+            for model in order.models:
+                result = self._result(model, part, revision, standing.get(model))
+                if result is None and self.store.asked.reopen(study, model, revision.revision):
+                    # It was read before somebody wanted this: the other models' readings stand.
+                    self._tell(one, *_READS)
+                    return study, revision.revision
+                results.append(result or _not_read(model, part, _STOPPED))
         if any(result.reading for result in results):
-            self._complete(one, order, revision, results)
+            self._complete(one, order, min(revision.begun_at for revision in revisions), results)
         else:
-            self._cancel(one, order, " ".join(f"{result.model}: {result.reason}" for result in results))
+            self._cancel(one, order, " ".join(_reasons(results)))
         return None
 
     def _result(
-        self, model: str, order: Order, revision: RevisionRow, standing: ReadingRow | None
+        self, model: str, part: Part, revision: RevisionRow, standing: ReadingRow | None
     ) -> _Result | None:
         """Return what became of a model, None where it was not considered for this workitem yet."""
         matched: dict[str, Any] = next(
@@ -165,23 +175,27 @@ class PerformingSteps:
         )
         chosen = matched.get("chosen_series", "")
         if standing is not None and standing.outcome is Outcome.READ and chosen:
-            if order.series and chosen not in order.series:
-                return _Result(model=model, reason="It read another series than the one that was asked for.")
+            if part.series and chosen not in part.series:
+                return _not_read(model, part, "It read another series than the one that was asked for.")
             if not self.store.readings.list_documents(standing.id):
-                return _Result(model=model, reason="Its documents could not be composed.")
-            return _Result(model=model, reading=standing)
+                return _not_read(model, part, "Its documents could not be composed.")
+            return _Result(model=model, study_instance_uid=part.study_instance_uid, reading=standing)
         if standing is not None and standing.revision == revision.revision:
-            return _Result(model=model, reason=" ".join(one["message"] for one in standing.problems))
+            return _not_read(model, part, " ".join(one["message"] for one in standing.problems))
         if str(matched.get("rule", "")).startswith(ASKED_RULE):
             told = [problem["message"] for problem in matched.get("problems", ())]
-            return _Result(model=model, reason=" ".join(told) or _STOPPED)
+            return _not_read(model, part, " ".join(told) or _STOPPED)
         return None
 
-    def _is_held(self, one: Workitem, order: Order, study: StudyRow | None) -> bool:
-        """Tell whether all that a workitem names is here, and is for whoever created it."""
+    def _is_held(self, one: Workitem, part: Part) -> bool:
+        """Tell whether all that a workitem names of a study is here, and is for whoever created it."""
+        if not part.study_instance_uid:
+            # There is nothing to wait for: it is canceled once it is taken.
+            return True
+        study = self.store.studies.find(part.study_instance_uid)
         if study is None or (one.sources is not None and study.source not in one.sources):
             return False
-        for series, uids in order.series.items():
+        for series, uids in part.series.items():
             found = self.store.catalogue.list_held(study.study_instance_uid, series)
             held = {instance.sop_instance_uid for instance in found}
             if not held or not uids <= held:
@@ -204,15 +218,15 @@ class PerformingSteps:
 
         self._change(one, "updated", edit)
 
-    def _complete(self, one: Workitem, order: Order, revision: RevisionRow, results: list[_Result]) -> None:
-        begun = datetime.fromtimestamp(revision.begun_at, UTC)
-        reasons = [f"{result.model}: {result.reason}" for result in results if result.reason]
+    def _complete(self, one: Workitem, order: Order, begun_at: float, results: list[_Result]) -> None:
+        begun = datetime.fromtimestamp(begun_at, UTC)
+        reasons = _reasons(results)
         item: dict[str, Any] = {
             w.PERFORMED_STATION: element("SQ", code_item(self.aet, SCHEME, "Wetread")),
             w.PERFORMED_START: element("DT", rules.moment(begun)),
             w.PERFORMED_END: element("DT", rules.moment(self.clock())),
             w.PERFORMED_CODE: element("SQ", *code_of(one, order)),
-            w.OUTPUTS: element("SQ", *self._outputs(revision.study_instance_uid, results)),
+            w.OUTPUTS: element("SQ", *self._outputs(results)),
         }
         if reasons:
             # Comments on the Performed Procedure Step.
@@ -231,8 +245,9 @@ class PerformingSteps:
     def _cancel(self, one: Workitem, order: Order, reason: str) -> None:
         why = {w.REASON: element("LT", reason[:1024]), w.REASON_CODE: element("SQ", _UNSPECIFIED)}
         self._change(one, "made CANCELED", lambda held: rules.end_canceled(held, why, self.clock()))
-        for model in order.models:
-            self.store.asked.remove(order.study_instance_uid, model)
+        for part in order.parts:
+            for model in order.models:
+                self.store.asked.remove(part.study_instance_uid, model)
 
     def _change(self, one: Workitem, told: str, edit: Callable[[Workitem], Change]) -> None:
         def ours(held: Workitem) -> Change:
@@ -242,9 +257,9 @@ class PerformingSteps:
 
         self.worklist.change(PERFORMER, one.uid, told, ours)
 
-    def _outputs(self, study: str, results: list[_Result]) -> list[dict[str, Any]]:
+    def _outputs(self, results: list[_Result]) -> list[dict[str, Any]]:
         """Return where our results are: one item for each series (PS3.3 10.13)."""
-        by_series: dict[str, list[dict[str, Any]]] = {}
+        by_series: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for result in results:
             for document in self.store.readings.list_documents(result.reading.id) if result.reading else ():
                 if document.kind in DICOM_KINDS:
@@ -252,8 +267,9 @@ class PerformingSteps:
                         "00081150": element("UI", document.sop_class_uid),
                         "00081155": element("UI", document.sop_instance_uid),
                     }
-                    by_series.setdefault(document.series_instance_uid, []).append(reference)
-        return [self._output(study, series, references) for series, references in by_series.items()]
+                    place = result.study_instance_uid, document.series_instance_uid
+                    by_series.setdefault(place, []).append(reference)
+        return [self._output(*place, references) for place, references in by_series.items()]
 
     def _output(self, study: str, series: str, references: list[dict[str, Any]]) -> dict[str, Any]:
         item = {
@@ -267,6 +283,14 @@ class PerformingSteps:
             url = f"{self.base_url}/studies/{study}/series/{series}"
             item["0040E025"] = element("SQ", {"00081190": element("UR", url)})
         return item
+
+
+def _not_read(model: str, part: Part, reason: str) -> _Result:
+    return _Result(model=model, study_instance_uid=part.study_instance_uid, reason=reason)
+
+
+def _reasons(results: list[_Result]) -> list[str]:
+    return list(dict.fromkeys(f"{result.model}: {result.reason}" for result in results if result.reason))
 
 
 def _progress(percent: str, text: str) -> dict[str, Any]:

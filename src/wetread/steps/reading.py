@@ -6,6 +6,7 @@ Never: a second Reading for the same images.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,29 +15,34 @@ from typing import Any
 
 from wetread.compose import DocumentReference, compose, read_source
 from wetread.deliver.destination import Destination
-from wetread.domain.document import Document, DocumentKind
+from wetread.domain.document import READING_KINDS, SIGNED_KINDS
 from wetread.domain.fetching import Purpose
-from wetread.domain.model import Model, ModelIdentity
+from wetread.domain.model import Model
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import StudyState
 from wetread.domain.reading import Outcome, Priority, Reading
 from wetread.domain.study import Series, Study
-from wetread.errors import StudyDeleted
+from wetread.errors import ModelInterrupted, StudyDeleted
 from wetread.infer.job import ReadJob, make_unread
 from wetread.infer.scratch import find_volume
 from wetread.match import Match, Rule, choose_urgency, find_rule, match_study
-from wetread.match.condition import Condition, Operator
-from wetread.match.rules import Level
+from wetread.registry.lineup import Lineup
+from wetread.registry.operating import apply as apply_point
+from wetread.steps.comparing import find_prior, record_prior
+from wetread.steps.faults import note_outcome
 from wetread.steps.journal import Journal
-from wetread.steps.order import ASKED_RULE
+from wetread.steps.loading import find_keys, load_revision
+from wetread.steps.order import asked_rule
+from wetread.steps.sentences import documents_sentence, match_sentence, reading_sentence, title
+from wetread.steps.shadowing import plan_shadows
 from wetread.steps.trail import read_event
 from wetread.store import Store
-from wetread.store.asked import AskedReading
 from wetread.store.history import Event
 from wetread.store.readings import ReadingRow
 
 #: All kinds are kept for the pages, whatever the destinations want.
-KINDS = tuple(DocumentKind)
+#: So often another version is made live while one reads, and not more.
+_MOST_CHANGES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +50,7 @@ class ReadingSteps:
     """What reading works with."""
 
     store: Store
-    models: Mapping[str, Model]
+    lineup: Lineup
     rules: tuple[Rule, ...]
     destinations: Mapping[str, Destination]
     #: Runs a model, in a process of its own.
@@ -52,6 +58,9 @@ class ReadingSteps:
     clock: Callable[[], datetime]
     #: Quiet period where no rule sets one.
     default_quiet_s: float
+    #: Failures in a row, on different studies, after which a model goes out of service; 0: never.
+    failures_in_a_row: int = 0
+    monotonic: Callable[[], float] = time.monotonic
 
     @property
     def journal(self) -> Journal:
@@ -94,68 +103,131 @@ class ReadingSteps:
 
     def match(self, study: str, revision: int) -> list[dict[str, str]]:
         """Decide which models read which series; the whole decision is kept for ``explain``."""
-        match = match_study(self._study(study, revision), self.models, self._rules(study))
+        match = match_study(self._study(study, revision), self.lineup.now(), self._rules(study))
         self.store.studies.save_match(study, revision, match.to_json())
         self._retract(study, revision, match)
+        for one in match.withheld:
+            code = one.problems[0].code.value
+            self.journal.problem(study, revision, "match", f"{one.model}: {one.reason}", code)
         if match.chosen:
-            self.journal.note(study, revision, "match", _match_sentence(match))
+            self.journal.note(study, revision, "match", match_sentence(match))
         else:
             code = next((problem.code.value for one in match.models for problem in one.problems), "")
-            self.journal.problem(study, revision, "match", _match_sentence(match), code)
+            self.journal.problem(study, revision, "match", match_sentence(match), code)
         return [{"model": one.model, "series": one.series_instance_uid} for one in match.chosen]
 
     def infer(self, study: str, revision: int, model_name: str, series_uid: str) -> None:
-        """Run one model on one series; the Reading is kept, read or not."""
+        """Run one model on one series; the Reading is kept, read or not.
+
+        What counts is the version that is live when the Reading is kept: where another one was made live
+        meanwhile, that one reads.
+
+        Raises
+        ------
+        ModelInterrupted
+            If that happens again and again: the study is read again by itself.
+        """
         if self.store.readings.find(study, revision, model_name) is not None:
             # The process ended between keeping the Reading and remembering that the step was done.
             return
-        model = self.models[model_name]
-        series = self._study(study, revision).get_series(series_uid)
-        earlier = self._earlier(study, revision, model_name)
+        for _ in range(_MOST_CHANGES):
+            chosen = self._settle(study, revision, model_name, series_uid)
+            if chosen is None or self._read(study, revision, *chosen):
+                return
+        raise ModelInterrupted(model=model_name)
+
+    def _settle(
+        self, study: str, revision: int, model_name: str, series_uid: str
+    ) -> tuple[Model, str] | None:
+        """Return which version reads which series; matched again where another counts than was matched."""
+        model = self.lineup.now().get(model_name)
+        match = self.store.studies.get_revision(study, revision).match or {}
+        matched: dict[str, Any] = next(
+            (one for one in match.get("models", ()) if one["name"] == model_name), {}
+        )
+        is_same = model is not None and matched.get("digest", model.identity.digest) == model.identity.digest
+        series = matched.get("chosen_series", series_uid)
+        if model is not None and is_same and series and model.may_read and not model.withheld:
+            return model, series
+        self.journal.note(
+            study, revision, "infer", f"{model_name}: it was decided anew about; matched again."
+        )
+        again = {one["model"]: one["series"] for one in self.match(study, revision)}
+        model = self.lineup.now().get(model_name)
+        return (model, again[model_name]) if model is not None and model_name in again else None
+
+    def _read(self, study: str, revision: int, model: Model, series_uid: str) -> bool:
+        """Read one series, unless a Reading of it stands; False: the version is not live any more."""
+        name = model.identity.name
+        held = self._study(study, revision)
+        series = held.get_series(series_uid)
+        model = apply_point(model, self.store.operating_points.list_all(name), series.header)
+        earlier = self._earlier(study, revision, name)
         uids = {instance.sop_instance_uid for instance in series.instances}
         if earlier and self._covers(earlier[-1], model, uids):
             self.journal.note(study, revision, "infer", "The images that were read are unchanged: it stands.")
-            return
+            return True
+        prior, prior_problems = find_prior(self.store, held, series, model)
         job = ReadJob(
             study_instance_uid=study,
             revision=revision,
             series=series,
             model=model,
             made_at=self.clock(),
+            prior=prior,
+            prior_problems=prior_problems,
             # Only what was read has documents that can be superseded.
             predecessor_digest=next((row.digest for row in reversed(earlier) if _is_read(row)), ""),
-            **self._files(series, self._volume_path(study, revision, model_name)),
+            **self._files(series, self._volume_path(study, revision, name)),
         )
         # Before the model sees anything: what cannot be recorded waits.
         self._record(study, model, len(uids))
+        if prior is not None:
+            record_prior(self.store, prior, title(model.identity), self.clock())
         try:
-            self._keep(self.run_job(job), len(uids))
+            begun_at = self.monotonic()
+            reading = self.run_job(job)
+            # A peer answers with what it did before.
+            seconds = self.monotonic() - begun_at if model.runtime.kind != "dicom-peer" else None
+            if not self._is_live(model):
+                told = f"{title(model.identity)} is not live any more: what it read is not kept."
+                self.journal.note(study, revision, "infer", told)
+                self._volume_path(study, revision, name).unlink(missing_ok=True)
+                return False
+            self._keep(reading, len(uids), model, seconds)
         except StudyDeleted:
-            self._volume_path(study, revision, model_name).unlink(missing_ok=True)
+            self._volume_path(study, revision, name).unlink(missing_ok=True)
             raise
+        return True
+
+    def _is_live(self, model: Model) -> bool:
+        now = self.lineup.now().get(model.identity.name)
+        return now is not None and now.identity == model.identity and now.may_read
 
     def _record(self, study: str, model: Model, count: int) -> None:
         row = self.store.studies.find(study)
         if row is not None:
-            self.store.audit.record(read_event(row, self.clock(), _title(model.identity), count))
+            self.store.audit.record(read_event(row, self.clock(), title(model.identity), count))
 
-    def _keep(self, reading: Reading, count: int) -> None:
+    def _keep(self, reading: Reading, count: int, model: Model, seconds: float | None) -> None:
         """Keep a Reading with what is told of it: all or nothing, so that nothing is told twice or never."""
         study = self.store.studies.find(reading.study_instance_uid)
         event = self._told(reading)
 
         def tell(connection: Any) -> None:
             self.store.history.add_in(connection, event)
+            states, most = self.store.model_states, self.failures_in_a_row
+            note_outcome(states, connection, reading, model, at=self.clock(), most=most)
             if study is not None:
                 is_read = reading.outcome is Outcome.READ
-                entry = read_event(study, self.clock(), _title(reading.model), count, is_read=is_read)
+                entry = read_event(study, self.clock(), title(reading.model), count, is_read=is_read)
                 self.store.audit.record_in(connection, entry)
 
-        self.store.readings.save(reading, unless_deleted=True, beside=tell)
+        self.store.readings.save(reading, unless_deleted=True, seconds=seconds, beside=tell)
         self.store.audit.note_end()
 
     def _told(self, reading: Reading) -> Event:
-        study, revision, message = reading.study_instance_uid, reading.revision, _reading_sentence(reading)
+        study, revision, message = reading.study_instance_uid, reading.revision, reading_sentence(reading)
         if reading.outcome is Outcome.READ:
             return self.journal.event(study, revision, "infer", message)
         code = reading.problems[0].code.value
@@ -180,10 +252,10 @@ class ReadingSteps:
         vault = self.store.vault
         volume = find_volume(reading, series, path, vault.open if vault.keyring else None)
         source = read_source(series, volume, predecessors=self._predecessors(reading))
-        documents = compose(reading, source, KINDS)
+        documents = compose(reading, source, READING_KINDS)
         self.store.readings.save_documents(reading_id, documents)
         path.unlink(missing_ok=True)
-        self.journal.note(row.study_instance_uid, row.revision, "compose", _documents_sentence(documents))
+        self.journal.note(row.study_instance_uid, row.revision, "compose", documents_sentence(documents))
 
     def note_uncomposed(self, study: str, revision: int, code: str) -> None:
         """Note that a Reading has no documents; its findings stand on the page all the same."""
@@ -206,7 +278,9 @@ class ReadingSteps:
             document
             for standing in self._standing(study, revision)
             for document in self.store.readings.list_documents(standing.id)
+            if document.kind not in SIGNED_KINDS
         ]
+        documents += self.store.readings.list_signed(study)
         if row.purpose is Purpose.BACKFILL and not self.store.backfills.delivers(study):
             self.journal.note(study, revision, "deliver", "Not delivered: the backfill was begun without.")
             return []
@@ -220,9 +294,10 @@ class ReadingSteps:
 
     def finish(self, study: str, revision: int) -> None:
         """Close the revision with what came out of it."""
-        current = self._standing(study, revision)
+        current, now = self._standing(study, revision), self.clock()
         state = StudyState.READ if any(_is_read(row) for row in current) else StudyState.NOT_READ
-        self.store.studies.finish_revision(study, revision, state, self.clock())
+        plan_shadows(self.store, self.lineup, self.store.studies.find(study), revision, now)
+        self.store.studies.finish_revision(study, revision, state, now)
 
     def stop(self, study: str, revision: int, code: str) -> None:
         """Close a revision that could not be read, with the reason."""
@@ -253,6 +328,7 @@ class ReadingSteps:
 
     def _retract(self, study: str, revision: int, match: Match) -> None:
         """Say "not read" for a model that read an earlier revision and cannot read this one."""
+        models = self.lineup.now()
         for one in match.models:
             stood = [row for row in self._earlier(study, revision, one.model) if not row.superseded]
             if one.is_chosen or not any(_is_read(row) for row in stood):
@@ -261,27 +337,22 @@ class ReadingSteps:
                 study_instance_uid=study,
                 revision=revision,
                 series=self._study(study, revision).series[0],
-                model=self.models[one.model],
+                model=models[one.model],
                 made_at=self.clock(),
             )
             self.store.readings.save(make_unread(job, *one.problems), unless_deleted=True)
 
     def _rules(self, study: str) -> tuple[Rule, ...]:
         """Return what decides about a study: what was asked for on it, then the rules."""
-        return (*(_asked_rule(wish) for wish in self.store.asked.list_for(study)), *self.rules)
+        return (*(asked_rule(wish) for wish in self.store.asked.list_for(study)), *self.rules)
 
     def _study(self, study: str, revision: int) -> Study:
-        begun = self.store.studies.get_revision(study, revision)
-        held = self.store.studies.load(study, limit=begun.instance_count, revision=revision)
-        if held is None:
-            raise KeyError(study)
-        return held
+        return load_revision(self.store, study, revision)
 
     def _files(self, series: Series, volume_path: Path) -> dict[str, Any]:
         """Return how a model's process reaches the files of its job, and only those."""
-        vault = self.store.vault
-        keys = tuple(vault.find_key(one.path) for one in series.instances) if vault.keyring else ()
-        return {"volume_path": volume_path, "volume_seal": vault.seal(volume_path), "keys": keys}
+        seal, keys = self.store.vault.seal(volume_path), find_keys(self.store, series)
+        return {"volume_path": volume_path, "volume_seal": seal, "keys": keys}
 
     def _volume_path(self, study: str, revision: int, model_name: str) -> Path:
         return self.store.scratch.path(f"{study} {revision} {model_name}")
@@ -300,6 +371,8 @@ class ReadingSteps:
         reading = self.store.readings.load(row.digest)
         return (
             reading.model == model.identity
+            # A reader of its own names its numbers as it likes.
+            and (bool(model.runtime.entry) or reading.operating_point == model.operating_point)
             and reading.grid is not None
             and set(reading.grid.sop_instance_uids) == sop_instance_uids
         )
@@ -321,44 +394,5 @@ class ReadingSteps:
         )
 
 
-def _asked_rule(wish: AskedReading) -> Rule:
-    named = Condition(keyword="SeriesInstanceUID", operator=Operator.ONE_OF, values=wish.series)
-    return Rule(
-        name=f"{ASKED_RULE} {wish.model_name}",
-        models=(wish.model_name,),
-        level=Level.SERIES if wish.series else Level.STUDY,
-        urgency=wish.urgency,
-        when=(named,) if wish.series else (),
-    )
-
-
 def _is_read(row: ReadingRow) -> bool:
     return row.outcome is Outcome.READ
-
-
-def _match_sentence(match: Match) -> str:
-    if not match.chosen:
-        return "No model reads this study; the page tells for each why not."
-    return " ".join(f"{one.model}: {one.reason}" for one in match.chosen)
-
-
-def _title(model: ModelIdentity) -> str:
-    return f"{model.name} {model.version}"
-
-
-def _reading_sentence(reading: Reading) -> str:
-    name, count, triage = _title(reading.model), len(reading.findings), reading.triage
-    if reading.outcome is not Outcome.READ:
-        return f"{name}: not read, because: {reading.problems[0].message}"
-    if not count:
-        return f"{name}: read, nothing found."
-    reasons = f" {'; '.join(triage.reasons)}." if triage.reasons else ""
-    plural = "" if count == 1 else "s"
-    return f"{name}: {count} finding{plural}, {triage.priority.value}.{reasons}"
-
-
-def _documents_sentence(documents: tuple[Document, ...]) -> str:
-    counts: dict[str, int] = {}
-    for document in documents:
-        counts[document.kind.value.upper()] = counts.get(document.kind.value.upper(), 0) + 1
-    return "Composed " + ", ".join(f"{count} {kind}" for kind, count in counts.items()) + "."

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Engine, RowMapping, delete, insert, null, select, update
+from sqlalchemy import ColumnElement, Engine, RowMapping, bindparam, delete, insert, null, select, update
 from sqlalchemy.exc import IntegrityError
 
 from wetread.errors import ConfigError
@@ -21,8 +21,13 @@ from wetread.store import schema
 from wetread.store.cipher import Vault
 from wetread.store.database import empty_log
 from wetread.store.secrets import find_secret_key, open_secret, seal_secret
+from wetread.store.together import reading, writing
 
 T = TypeVar("T")
+# Built once: they are asked for each request.
+_ANY = select(schema.account.c.id).limit(1)
+_ACCOUNT = select(schema.account).where(schema.account.c.id == bindparam("id"))
+_SESSION = select(schema.session).where(schema.session.c.digest == bindparam("digest"))
 #: Stands for the key of a secret that nobody can open.
 DAMAGED = "damaged"
 
@@ -114,8 +119,8 @@ class Accounts:
 
     def has_any(self) -> bool:
         """Tell whether there is an account, active or not."""
-        with self.engine.connect().execution_options(read_only=True) as connection:
-            return connection.execute(select(schema.account.c.id).limit(1)).first() is not None
+        with reading(self.engine) as connection:
+            return connection.execute(_ANY).first() is not None
 
     def change(self, account_id: int, decide: Callable[[AccountRow], tuple[Mapping[str, Any], T]]) -> T:
         """Change an account while nobody else can: what is decided is decided on what stands.
@@ -189,17 +194,16 @@ class Accounts:
 
     def find_session(self, digest: str) -> tuple[SessionRow, AccountRow] | None:
         """Return a session and whose it is, None where there is none."""
-        where = schema.session.c.digest == digest
-        with self.engine.connect().execution_options(read_only=True) as connection:
-            session = connection.execute(select(schema.session).where(where)).mappings().first()
-        if session is None:
-            return None
-        account = self._first(schema.account.c.id == session["account_id"])
-        return (SessionRow(**session), account) if account is not None else None
+        with reading(self.engine) as connection:
+            session = connection.execute(_SESSION, {"digest": digest}).mappings().first()
+            if session is None:
+                return None
+            account = connection.execute(_ACCOUNT, {"id": session["account_id"]}).mappings().first()
+        return (SessionRow(**session), _account(account)) if account is not None else None
 
     def touch_session(self, digest: str, now: datetime) -> None:
         """Note that the person behind a session did something."""
-        with self.engine.begin() as connection:
+        with writing(self.engine) as connection:
             connection.execute(
                 update(schema.session)
                 .where(schema.session.c.digest == digest)
@@ -230,7 +234,7 @@ class Accounts:
         return plain
 
     def _delete(self, where: ColumnElement[bool]) -> None:
-        with self.engine.begin() as connection:
+        with writing(self.engine) as connection:
             connection.execute(delete(schema.session).where(where))
 
     def _first(self, where: ColumnElement[bool]) -> AccountRow | None:
@@ -239,7 +243,7 @@ class Accounts:
 
     def _rows(self, *where: ColumnElement[bool]) -> list[AccountRow]:
         query = select(schema.account).where(*where).order_by(schema.account.c.name)
-        with self.engine.connect().execution_options(read_only=True) as connection:
+        with reading(self.engine) as connection:
             return [_account(row) for row in connection.execute(query).mappings()]
 
 

@@ -9,19 +9,32 @@ noted end is looked for in the table: who cuts the table and lets the service go
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from wetread.dicom.audit_message import encode_event, summarize
 from wetread.domain.audit import Actor, AuditAction, AuditEvent, AuditEventType, AuditOutcome
 from wetread.errors import StorageError
 from wetread.store import schema
-from wetread.store.chain import End, genesis, make_key, next_digest, read_end, read_key, write_end
+from wetread.store.chain import (
+    End,
+    genesis,
+    make_key,
+    next_digest,
+    place_end,
+    prepare_end,
+    read_end,
+    read_key,
+    write_end,
+)
+from wetread.store.together import writing
 
 #: Subtype of the entry that says that the trail was tampered with; ``verify`` reports each.
 TRAIL_BROKEN = "audit-trail-broken"
@@ -30,7 +43,13 @@ _HEAD = select(schema.audit_head).where(schema.audit_head.c.id == 1).with_for_up
 _LAST = (
     select(schema.audit.c.sequence, schema.audit.c.digest).order_by(schema.audit.c.sequence.desc()).limit(1)
 )
-_MOVE_HEAD = update(schema.audit_head).where(schema.audit_head.c.id == 1)
+# Built once: building a statement costs more than running it.
+_INSERT = insert(schema.audit)
+_MOVE_HEAD = (
+    update(schema.audit_head)
+    .where(schema.audit_head.c.id == 1)
+    .values(sequence=bindparam("to_sequence"), digest=bindparam("to_digest"))
+)
 
 
 @dataclass(slots=True)
@@ -39,6 +58,8 @@ class _Memory:
 
     key: bytes | None = None
     end: End | None = None
+    #: Writes notes of the end to the disk while their entries are.
+    notary: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, "notary"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +83,21 @@ class Audit:
         StorageError
             If it cannot be written: what was to be recorded must not happen then.
         """
-        try:
-            with self.engine.begin() as connection:
-                end = self._append(connection, event)
-        except SQLAlchemyError as error:
-            raise StorageError("The audit trail cannot be written.", reason=type(error).__name__) from error
-        self._note(end)
+        with ExitStack() as after:
+            note: Future[Path] | None = None
+            try:
+                with writing(self.engine) as connection:
+                    end = self._append(connection, event)
+                    # Written to the disk while the entry is, and put into its place after it: it never leads.
+                    note = self._memory.notary.submit(self._prepare, end, after)
+            except SQLAlchemyError as error:
+                raise StorageError(
+                    "The audit trail cannot be written.", reason=type(error).__name__
+                ) from error
+            finally:
+                # What was prepared is put away by ``after``: not before it is there.
+                wait([note] if note else [])
+            self._note(end, note.result())
 
     def record_in(self, connection: Connection, event: AuditEvent) -> None:
         """Append an event in the caller's transaction, so that a change and its entry are one.
@@ -98,13 +128,18 @@ class Audit:
         except SQLAlchemyError as error:
             raise StorageError("The index cannot be read.", reason=type(error).__name__) from error
         if last is not None:
-            self._note(End(sequence=last.sequence, digest=last.digest))
+            end = End(sequence=last.sequence, digest=last.digest)
+            with ExitStack() as after:
+                self._note(end, self._prepare(end, after))
 
-    def _note(self, end: End) -> None:
+    def _prepare(self, end: End, after: ExitStack) -> Path:
+        return after.enter_context(prepare_end(self.head_file, self._get_key(may_make=False), end))
+
+    def _note(self, end: End, prepared: Path) -> None:
         known = self._memory.end
         if known is None or known.sequence < end.sequence:
             self._memory.end = end
-        write_end(self.head_file, self._get_key(may_make=False), end)
+        place_end(self.head_file, self._get_key(may_make=False), end, prepared)
 
     def _append(self, connection: Connection, event: AuditEvent) -> End:
         # On PostgreSQL this locks the row until the commit; SQLite has begun with IMMEDIATE.
@@ -117,10 +152,10 @@ class Audit:
             # No number is used twice: what was cut off stays a gap.
             end = self._insert(connection, key, end, reached + 1, _broken_event(broken))
         end = self._insert(connection, key, end, end.sequence + 1, event)
-        values = {"sequence": end.sequence, "digest": end.digest}
-        moved = connection.execute(_MOVE_HEAD.values(values))
+        moved = connection.execute(_MOVE_HEAD, {"to_sequence": end.sequence, "to_digest": end.digest})
         if moved.rowcount == 0:
-            connection.execute(insert(schema.audit_head).values(id=1, forwarded=0, **values))
+            first = {"id": 1, "forwarded": 0, "sequence": end.sequence, "digest": end.digest}
+            connection.execute(insert(schema.audit_head), first)
         return end
 
     def _insert(
@@ -129,17 +164,16 @@ class Audit:
         message = encode_event(event, self.source)
         digest = next_digest(key, after.digest, sequence, message)
         found = summarize(message)
-        connection.execute(
-            insert(schema.audit).values(
-                sequence=sequence,
-                message=message,
-                digest=digest,
-                at=found.at,
-                event=found.event,
-                actor=found.actor,
-                study_instance_uid=found.study_instance_uid,
-            )
-        )
+        row = {
+            "sequence": sequence,
+            "message": message,
+            "digest": digest,
+            "at": found.at,
+            "event": found.event,
+            "actor": found.actor,
+            "study_instance_uid": found.study_instance_uid,
+        }
+        connection.execute(_INSERT, row)
         return End(sequence=sequence, digest=digest)
 
     def _get_key(self, *, may_make: bool) -> bytes:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from wetread import __version__
+from wetread.domain.shadow import ShadowState
 from wetread.errors import StorageError
 from wetread.sealed import SealedWriter
 from wetread.store.blobs import storage_error
@@ -37,6 +38,7 @@ from wetread.store.manifest import (
     write_manifest,
 )
 from wetread.store.migration import newest_revision
+from wetread.store.shadows import shadow_key
 from wetread.store.store import Store
 
 #: So often rows are taken anew because studies were deleted meanwhile.
@@ -149,6 +151,9 @@ class _Wanted:
             self._add(store.readings.blobs.path(row["digest"]))
         elif table == "document":
             self._add(store.readings.documents.path(row["content_digest"]))
+        elif table == "shadow_reading" and row["state"] != ShadowState.WAITING.value:
+            key = shadow_key(row["study_instance_uid"], row["revision"], row["model_digest"])
+            self._add(store.shadows.blobs.path(key))
 
     def _add(self, path: Path) -> None:
         self.names.add(str(path.relative_to(self.store.data)))

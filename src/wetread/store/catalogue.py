@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Row,
     Select,
     Table,
     and_,
@@ -30,15 +31,17 @@ from sqlalchemy import (
 
 from wetread.dicom.header import read_instance
 from wetread.dicom.json_model import ON_DEMAND, JsonHeader, JsonModel
-from wetread.domain.query import Level, Query
+from wetread.domain.query import Level, MatchKind, Query
 from wetread.errors import DamagedFile, InputError
 from wetread.sealed import SealError
 from wetread.store import schema
 from wetread.store.blobs import Blobs, storage_error
-from wetread.store.catalogued import pack_metadata, unpack_metadata
+from wetread.store.catalogued import pack_metadata, unpack_brief, unpack_metadata
 from wetread.store.holdings import BATCH, Counts, batches, count_studies, find_heads
-from wetread.store.matching import candidates, series_stands, where_series, where_study
+from wetread.store.matching import candidates, where_series, where_study
 from wetread.store.objects import Place, matching_objects, objects_at
+from wetread.store.standing import series_stands
+from wetread.store.together import reading
 
 #: So many studies are named one by one.
 _FEW = 1000
@@ -46,8 +49,8 @@ _FEW = 1000
 _NEWEST = [schema.study.c[name].desc() for name in ("study_date", "study_time", "study_instance_uid")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+# A tuple: of one question there may be thousands, and a dataclass takes four times as long to make.
+class Found(NamedTuple):
     """One answer to a query: a study, a series or an instance."""
 
     level: Level
@@ -55,14 +58,16 @@ class Found:
     #: ``""`` above the level.
     series_instance_uid: str = ""
     sop_instance_uid: str = ""
-    #: Header of the object that speaks for it, DICOM JSON.
-    metadata: bytes
+    #: ``""`` above the level.
+    sop_class_uid: str = ""
+    #: Header of the object that speaks for it, DICOM JSON; ``b""`` where ``brief`` is told instead.
+    metadata: bytes = b""
+    #: ``catalogued.BRIEF`` by tag, as ``encode_member`` writes it; None unless it was asked for.
+    brief: Mapping[bytes, bytes] | None = None
     #: Of the study; None at the level IMAGE.
     counts: Counts | None = None
     #: Of the series; None at other levels.
     instance_count: int | None = None
-    #: AE title, ``folder`` or ``stow``: who handed in the study's first image.
-    source: str = ""
 
     def read_header(self) -> JsonHeader:
         """Return the header; made anew each time, since those of all answers would fill the memory."""
@@ -94,17 +99,23 @@ class Catalogue:
     instances: Blobs
     documents: Blobs
 
-    def search(self, query: Query) -> list[Found]:
-        """Return what matches, in a lasting order: newest study first, then by number and UID."""
+    def search(self, query: Query, *, is_brief: bool = False) -> list[Found]:
+        """Return what matches, in a lasting order: newest study first, then by number and UID.
+
+        Parameters
+        ----------
+        is_brief
+            Whether of images nothing is wanted but UIDs and ``catalogued.BRIEF``.
+        """
         if query.level is Level.STUDY:
             return self._search_studies(query)
         if query.level is Level.SERIES:
             return self._search_series(query)
-        return self._search_instances(query)
+        return self._search_instances(query, is_brief=is_brief)
 
     def count(self, query: Query, most: int) -> int:
         """Return how many match, whatever the query's limit is; ``most`` where there are more than that."""
-        with self._reading() as connection:
+        with reading(self.engine) as connection:
             if query.level is Level.STUDY:
                 statement = select(schema.study.c.study_instance_uid).where(*where_study(query))
                 statement = statement.where(*_few(connection, query))
@@ -120,7 +131,7 @@ class Catalogue:
     ) -> list[Held]:
         """Return the objects of a study, of one of its series, or one of them; none where there are none."""
         place = Place(study_instance_uid, series_instance_uid, sop_instance_uid)
-        with self._reading() as connection:
+        with reading(self.engine) as connection:
             query = objects_at(place, with_metadata=False)
             rows = connection.execute(query, place.values).mappings().all()
         return [_held(row) for row in rows]
@@ -128,14 +139,14 @@ class Catalogue:
     def find_held(self, sop_instance_uid: str) -> Held | None:
         """Return an object by its UID alone, None where there is none."""
         place = Place(sop_instance_uid=sop_instance_uid)
-        with self._reading() as connection:
+        with reading(self.engine) as connection:
             query = objects_at(place, with_metadata=False)
             row = connection.execute(query, place.values).mappings().first()
         return None if row is None else _held(row)
 
     def list_matching(self, query: Query) -> list[Held]:
         """Return the objects that match a query at the level IMAGE."""
-        with self._reading() as connection:
+        with reading(self.engine) as connection:
             rows = connection.execute(_page(matching_objects(query), query)).mappings().all()
         return [_held(row) for row in rows]
 
@@ -154,6 +165,19 @@ class Catalogue:
         except OSError as error:
             raise storage_error(error) from error
 
+    def size_of(self, held: Held) -> int | None:
+        """Return the length of an object's Part 10 file, None where only opening it would tell.
+
+        Raises
+        ------
+        StorageError
+            If it is gone.
+        """
+        try:
+            return self.instances.vault.size_of(self.path_of(held))
+        except OSError as error:
+            raise storage_error(error) from error
+
     def path_of(self, held: Held) -> Path:
         """Return where an object's Part 10 file lies; it may be encrypted: ``open`` it."""
         if held.document_id is None:
@@ -162,15 +186,14 @@ class Catalogue:
 
     def iter_metadata(
         self, study_instance_uid: str, series_instance_uid: str = "", sop_instance_uid: str = ""
-    ) -> Iterator[tuple[Held, bytes]]:
+    ) -> Iterator[tuple[Place, bytes]]:
         """Yield each object's header as DICOM JSON; addresses of bulk data are relative to the instance."""
         place = Place(study_instance_uid, series_instance_uid, sop_instance_uid)
         query = objects_at(place, with_metadata=True)
-        with self._reading() as connection:
+        with reading(self.engine) as connection:
             rows = connection.execute(query, place.values, execution_options={"yield_per": BATCH})
-            for row in rows.mappings():
-                held = _held(row)
-                yield held, self._metadata(held, row["metadata"])
+            for row in rows:
+                yield Place(row[0], row[1], row[2]), self._metadata_of(row)
 
     def describe_missing(self, limit: int = BATCH) -> int:
         """Make headers that an earlier version did not keep; returns how many, 0 where none is missing."""
@@ -178,7 +201,7 @@ class Catalogue:
         for table in (schema.instance, schema.document):
             # A document without a class is no DICOM object.
             missing = and_(table.c.metadata.is_(None), table.c.sop_class_uid != "")
-            with self._reading() as connection:
+            with reading(self.engine) as connection:
                 uids = (
                     connection.execute(select(table.c.sop_instance_uid).where(missing).limit(limit))
                     .scalars()
@@ -195,8 +218,8 @@ class Catalogue:
 
     def _search_studies(self, query: Query) -> list[Found]:
         study = schema.study.c
-        statement = select(study.study_instance_uid, study.source).where(*where_study(query))
-        with self._reading() as connection:
+        statement = select(study.study_instance_uid).where(*where_study(query))
+        with reading(self.engine) as connection:
             statement = statement.where(*_few(connection, query)).order_by(*_NEWEST)
             rows = connection.execute(_page(statement, query)).all()
             uids = [row.study_instance_uid for row in rows]
@@ -210,7 +233,6 @@ class Catalogue:
                 study_instance_uid=row.study_instance_uid,
                 metadata=headers.get(heads.get(row.study_instance_uid, ""), b"{}"),
                 counts=counts.get(row.study_instance_uid, empty),
-                source=row.source,
             )
             for row in rows
         ]
@@ -218,7 +240,7 @@ class Catalogue:
     def _search_series(self, query: Query) -> list[Found]:
         series = schema.series.c
         order = (*_NEWEST, series.series_number, series.series_instance_uid)
-        with self._reading() as connection:
+        with reading(self.engine) as connection:
             statement = _series_matching(query).where(*_few(connection, query)).order_by(*order)
             rows = connection.execute(_page(statement, query)).all()
             uids = list(dict.fromkeys(row.study_instance_uid for row in rows))
@@ -232,44 +254,47 @@ class Catalogue:
                 metadata=headers.get(row.head, b"{}"),
                 counts=counts[row.study_instance_uid],
                 instance_count=row.instance_count,
-                source=row.source,
             )
             for row in rows
         ]
 
-    def _search_instances(self, query: Query) -> list[Found]:
-        with self._reading() as connection:
-            rows = connection.execute(_page(matching_objects(query), query)).mappings().all()
-        found = []
-        for row in rows:
-            held = _held(row)
-            found.append(
-                Found(
-                    level=Level.IMAGE,
-                    study_instance_uid=held.study_instance_uid,
-                    series_instance_uid=held.series_instance_uid,
-                    sop_instance_uid=held.sop_instance_uid,
-                    metadata=self._metadata(held, row["metadata"]),
-                    source=row["source"],
-                )
-            )
-        return found
+    def _search_instances(self, query: Query, *, is_brief: bool) -> list[Found]:
+        place = _place_of(query)
+        with reading(self.engine) as connection:
+            if place is None or query.limit is None:
+                rows = connection.execute(_page(matching_objects(query), query)).all()
+            else:
+                statement = objects_at(place, with_metadata=True, is_paged=True)
+                values = {**place.values, "limit": query.limit, "offset": query.offset}
+                rows = connection.execute(statement, values).all()
+        return [self._found(row, is_brief=is_brief) for row in rows]
+
+    def _found(self, row: Row[*tuple[Any, ...]], *, is_brief: bool) -> Found:
+        # The columns that every statement about objects begins with (``store.objects``).
+        study, series, instance, sop_class = row[0], row[1], row[2], row[3]
+        packed: bytes | None = row.metadata
+        brief = unpack_brief(packed) if is_brief and packed else None
+        metadata = self._metadata_of(row) if brief is None else b""
+        return Found(Level.IMAGE, study, series, instance, sop_class, metadata, brief)
 
     def _headers(self, uids: Iterable[str]) -> dict[str, bytes]:
         """Return the headers of objects by UID."""
         headers: dict[str, bytes] = {}
         for some in batches(list(dict.fromkeys(uids))):
             place = Place(sop_instance_uids=some)
-            with self._reading() as connection:
+            with reading(self.engine) as connection:
                 query = objects_at(place, with_metadata=True)
-                rows = connection.execute(query, place.values).mappings().all()
+                rows = connection.execute(query, place.values).all()
             for row in rows:
-                headers[row["sop_instance_uid"]] = self._metadata(_held(row), row["metadata"])
+                headers[row.sop_instance_uid] = self._metadata_of(row)
         return headers
 
+    def _metadata_of(self, row: Row[*tuple[Any, ...]]) -> bytes:
+        # What is packed needs nothing else: of thousands of rows no ``Held`` is made.
+        packed: bytes | None = row.metadata
+        return unpack_metadata(packed) if packed else self._metadata(_held(row._mapping), packed)
+
     def _metadata(self, held: Held, packed: bytes | None) -> bytes:
-        if packed:
-            return unpack_metadata(packed)
         # Too large for the index, or taken in by an earlier version: the file knows.
         model = JsonModel(limits=ON_DEMAND)
         try:
@@ -288,9 +313,6 @@ class Catalogue:
             connection.execute(
                 update(table).where(table.c.sop_instance_uid == sop_instance_uid).values(metadata=packed)
             )
-
-    def _reading(self) -> Connection:
-        return self.engine.connect().execution_options(read_only=True)
 
 
 def _held(row: Mapping[Any, Any]) -> Held:
@@ -313,7 +335,6 @@ def _series_matching(query: Query) -> Select[Any]:
             series.series_instance_uid,
             series.instance_count,
             series.head,
-            study.source,
         )
         .join(schema.study, study.study_instance_uid == series.study_instance_uid)
         .where(series_stands(), *where_study(query), *where_series(query))
@@ -328,6 +349,22 @@ def _few(connection: Connection, query: Query) -> list[ColumnElement[bool]]:
         if len(uids) <= _FEW:
             conditions.append(schema.study.c.study_instance_uid.in_(uids))
     return conditions
+
+
+def _place_of(query: Query) -> Place | None:
+    """Return the place that a query names by UIDs alone, None where it asks for more.
+
+    Whoever asks for the images of a series, which is what viewers do, is answered without a join.
+    """
+    named = {"StudyInstanceUID": "study", "SeriesInstanceUID": "series", "SOPInstanceUID": "instance"}
+    uids = {named.get(match.keyword, ""): match.values for match in query.matches}
+    is_plain = all(match.kind is MatchKind.ANY_OF and len(match.values) == 1 for match in query.matches)
+    if query.sources is not None or not is_plain or len(uids) != len(query.matches):
+        return None
+    if "study" not in uids or "" in uids:
+        return None
+    [study], [series], [instance] = (uids.get(name, ("",)) for name in named.values())
+    return Place(study, series, instance)
 
 
 def _page(statement: Select[Any], query: Query) -> Select[Any]:

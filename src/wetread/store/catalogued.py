@@ -1,13 +1,16 @@
 """What the index notes of a header so that it can be found by it.
 
-In: a header as plain values, or as DICOM JSON.  Out: values of columns.  Never: queries.
+In: a header as plain values, or as DICOM JSON.  Out: values of columns, and back.  Never: queries.
 """
 
 from __future__ import annotations
 
+import struct
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from sqlalchemy import Column
 
 from wetread.domain.study import Header, header_text
@@ -17,6 +20,14 @@ from wetread.store.text import clean_text
 #: Of a name or description on the list; DICOM's own limits are 64 a group and 64.
 _LONGEST_TEXT = 256
 _INTEGER_LIMIT = 1 << 31
+#: What a search for images answers of each beside UIDs (PS3.18 table 10.6.3-5); in their order.
+BRIEF = ("00080005", "00080201", "00200013", "00280008", "00280010", "00280011", "00280100")
+#: Before what is not compressed; what is begins with another byte.
+_MARK = 1
+_MARK_BYTE = bytes([_MARK])
+_WITH_BRIEF = struct.Struct(">BH")
+#: A few numbers; whoever sends more is answered more slowly.
+_LONGEST_BRIEF = 1024
 
 
 def study_values(header: Header) -> dict[str, Any]:
@@ -54,13 +65,47 @@ def column_text(header: Header, keyword: str, column: Column[Any]) -> str:
 
 
 def pack_metadata(metadata: bytes | None) -> bytes:
-    """Return DICOM JSON as the index keeps it; ``b""`` where it was too large for it."""
-    return zlib.compress(metadata, 1) if metadata is not None else b""
+    """Return DICOM JSON as the index keeps it; ``b""`` where it was too large for it.
+
+    In front stands, as plain text, what a search for images answers: of thousands none is unpacked for it.
+    """
+    if metadata is None:
+        return b""
+    header = orjson.loads(metadata)
+    told = [one for one in BRIEF if one in header and "BulkDataURI" not in header[one]]
+    # A NUL is in no JSON text.
+    brief = b"\0".join(encode_member(tag, header[tag]) for tag in told)
+    if len(brief) > _LONGEST_BRIEF:
+        return zlib.compress(metadata, 1)
+    return _WITH_BRIEF.pack(_MARK, len(brief)) + brief + zlib.compress(metadata, 1)
 
 
 def unpack_metadata(packed: bytes) -> bytes:
     """Return what ``pack_metadata`` got; it must not be empty."""
-    return zlib.decompress(packed)
+    if packed[0] != _MARK:
+        return zlib.decompress(packed)
+    _, length = _WITH_BRIEF.unpack_from(packed)
+    return zlib.decompress(memoryview(packed)[_WITH_BRIEF.size + length :])
+
+
+def unpack_brief(packed: bytes) -> dict[bytes, bytes] | None:
+    """Return the attributes of ``BRIEF`` that a header has, by tag, as ``encode_member`` writes them.
+
+    None where they do not stand in front.
+    """
+    if packed[:1] != _MARK_BYTE:
+        return None
+    _, length = _WITH_BRIEF.unpack_from(packed)
+    brief = packed[_WITH_BRIEF.size : _WITH_BRIEF.size + length]
+    return {member[:8]: member for member in brief.split(b"\0")} if brief else {}
+
+
+def encode_member(tag: str, attribute: Mapping[str, Any]) -> bytes:
+    """Return an attribute of a JSON header as text: ``00280010":{"vr":"US","Value":[512]``.
+
+    Attributes that are joined by ``},"`` between ``{"`` and ``}}`` are a header.
+    """
+    return b'%s":%s' % (tag.encode(), orjson.dumps(attribute)[:-1])
 
 
 def _text(header: Header, keyword: str, length: int) -> str:

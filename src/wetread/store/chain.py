@@ -124,18 +124,42 @@ def write_end(path: Path, key: bytes, end: End) -> None:
     StorageError
         If it cannot be written.
     """
+    with prepare_end(path, key, end) as new:
+        place_end(path, key, end, new)
+
+
+@contextlib.contextmanager
+def prepare_end(path: Path, key: bytes, end: End) -> Iterator[Path]:
+    """Write a note of the end, synced, that ``place_end`` puts into its place; else it is gone afterwards.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written.
+    """
     try:
-        with _locked(path):
-            noted = None
-            with contextlib.suppress(ValueError):
-                noted = read_end(path, key)
-            if noted is None or noted.sequence < end.sequence:
-                with _written(path, f"{end.sequence} {end.digest} {_end_mac(key, end)}\n") as new:
-                    new.replace(path)
+        with _written(path, f"{end.sequence} {end.digest} {_end_mac(key, end)}\n") as new:
+            yield new
     except OSError as error:
         raise StorageError(
             "The end of the audit trail cannot be noted.", reason=type(error).__name__
         ) from error
+
+
+def place_end(path: Path, key: bytes, end: End, new: Path) -> None:
+    """Let the end be noted by a file that was prepared, unless a later one is noted.
+
+    Raises
+    ------
+    OSError
+        If it cannot be; within ``prepare_end`` it becomes a StorageError.
+    """
+    with _locked(path):
+        noted = None
+        with contextlib.suppress(ValueError):
+            noted = read_end(path, key)
+        if noted is None or noted.sequence < end.sequence:
+            new.replace(path)
 
 
 @contextlib.contextmanager

@@ -134,6 +134,16 @@ class Vault:
             return cast(BinaryIO, io.BufferedReader(file))
         return wrap_sealed(file, key)
 
+    def size_of(self, path: Path) -> int | None:
+        """Return the length of a file's plaintext, None where it may be encrypted.
+
+        Raises
+        ------
+        OSError
+            If there is none.
+        """
+        return path.stat().st_size if self.keyring is None else None
+
     def find_key(self, path: Path) -> str:
         """Return the key, hexadecimal, that opens this file alone; ``""`` where it is not encrypted.
 

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from wetread.domain.progress import DeliveryState
 from wetread.errors import StorageError
 from wetread.store import schema
+from wetread.store.standing import document_stands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,16 @@ _NOT_THERE = [state.value for state in NOT_THERE]
 
 
 @dataclass(frozen=True, slots=True)
+class StudyRevision:
+    """Which revision of a study something is delivered of, and since when."""
+
+    study_instance_uid: str
+    revision: int
+    #: Seconds since 1970.
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Deliveries:
     """The delivery table: the truth about what left."""
 
@@ -101,23 +112,22 @@ class Deliveries:
                     .where(table.c.document_id.in_(document_ids))
                 ).scalars()
             )
+            place = StudyRevision(study_instance_uid, revision, now.timestamp())
             rows = [
-                {
-                    "document_id": document_id,
-                    "destination": destination,
-                    "study_instance_uid": study_instance_uid,
-                    "revision": revision,
-                    "state": DeliveryState.WAITING.value,
-                    "attempts": 0,
-                    "problem_code": "",
-                    "message": "",
-                    "updated_at": now.timestamp(),
-                }
+                _waiting(place, document_id, destination)
                 for document_id in document_ids
                 if document_id not in known
             ]
             if rows:
                 connection.execute(insert(table), rows)
+
+    def add_in(
+        self, connection: Connection, study: StudyRevision, document_ids: Collection[int], destination: str
+    ) -> None:
+        """Note that new documents must go to a destination, within the caller's transaction."""
+        rows = [_waiting(study, number, destination) for number in document_ids]
+        if rows:
+            connection.execute(insert(schema.delivery), rows)
 
     def list_standing(self, study_instance_uid: str, revision: int, destination: str) -> list[DeliveryRow]:
         """Return the deliveries that ``list_for`` returns, of Readings that are not superseded."""
@@ -195,7 +205,7 @@ class Deliveries:
     def list_lacks(self, sources: Sequence[str] | None = None) -> list[Lack]:
         """Return what each destination lacks, by name; of studies from these sources (None: all)."""
         table, reading = schema.delivery, schema.reading
-        where = [table.c.state.in_(_NOT_THERE), ~reading.c.superseded, *_from(sources)]
+        where = [table.c.state.in_(_NOT_THERE), document_stands(), *_from(sources)]
         joined = table.join(schema.document, schema.document.c.id == table.c.document_id).join(
             reading, reading.c.id == schema.document.c.reading_id
         )
@@ -345,13 +355,25 @@ def _outcome(tried: Tried, now: datetime) -> Update:
     )
 
 
+def _waiting(study: StudyRevision, document_id: int, destination: str) -> dict[str, Any]:
+    return {
+        "document_id": document_id,
+        "destination": destination,
+        "study_instance_uid": study.study_instance_uid,
+        "revision": study.revision,
+        "state": DeliveryState.WAITING.value,
+        "attempts": 0,
+        "problem_code": "",
+        "message": "",
+        "updated_at": study.at,
+    }
+
+
 def stands() -> ColumnElement[bool]:
-    """Hold where the Reading behind a delivery's document is not superseded."""
+    """Hold where a delivery's document stands."""
     document, reading = schema.document, schema.reading
     standing = (
-        select(document.c.id)
-        .join(reading, reading.c.id == document.c.reading_id)
-        .where(~reading.c.superseded)
+        select(document.c.id).join(reading, reading.c.id == document.c.reading_id).where(document_stands())
     )
     return schema.delivery.c.document_id.in_(standing)
 

@@ -24,13 +24,15 @@ from wetread.errors import StorageError, StudyDeleted
 from wetread.store import schema
 from wetread.store.blobs import Blobs, remove_file, storage_error, sync_folder
 from wetread.store.intake import forgotten_digest
+from wetread.store.shadows import shadow_key
 from wetread.store.store import Store
 from wetread.store.workitems import remove_workitems_of
 
 #: Rows that belong to a study, in an order that foreign keys allow. ``document`` hangs on ``reading``.
 _TABLES = (
-    *(schema.delivery, schema.series, schema.reading, schema.revision),
+    *(schema.delivery, schema.series, schema.reading, schema.shadow_reading, schema.revision),
     *(schema.conflict, schema.instance, schema.event, schema.expectation, schema.asked_reading),
+    *(schema.remark, schema.claim, schema.given_priority, schema.report),
 )
 #: Files that go in one transaction: the index is locked so long.
 _BATCH = 200
@@ -163,6 +165,7 @@ def _collect(connection: Connection, store: Store, study: str) -> list[str]:
     instances = _of(connection, schema.instance, study, "sop_instance_uid")
     conflicts = _of(connection, schema.conflict, study, "sop_instance_uid", "content_digest")
     readings = _of(connection, schema.reading, study, "digest", "revision", "model_name", "id")
+    shadows = _of(connection, schema.shadow_reading, study, "revision", "model_digest")
     revisions = _of(connection, schema.revision, study, "revision", "match")
     table = schema.document
     ids = [row.id for row in readings]
@@ -175,6 +178,7 @@ def _collect(connection: Connection, store: Store, study: str) -> list[str]:
         *((store.intake.conflicts, f"{row.sop_instance_uid} {row.content_digest}") for row in conflicts),
         *((store.readings.blobs, row.digest) for row in readings),
         *((store.readings.documents, digest) for digest in documents.scalars()),
+        *((store.shadows.blobs, shadow_key(study, row.revision, row.model_digest)) for row in shadows),
         *((store.scratch, f"{study} {revision} {model}") for revision, model in models),
     ]
     return sorted({_name(blobs, blobs.path(key)) for blobs, key in keys})

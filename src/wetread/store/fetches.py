@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from wetread.domain.audit import AuditEventType
 from wetread.domain.fetching import FetchReason, FetchState
+from wetread.domain.problem import ProblemCode
 from wetread.errors import StudyDeleted
 from wetread.store import schema
 from wetread.store.text import clean_text
@@ -113,10 +114,11 @@ class Fetches:
         rows = self._list(_table.c.id == fetch_id)
         return rows[0] if rows else None
 
-    def list_waiting(self, pacs: str, limit: int = 200) -> list[FetchRow]:
-        """Return what waits for a PACS, in the order in which it is fetched."""
+    def list_waiting(self, pacs: str, ranks: Collection[int], limit: int = 200) -> list[FetchRow]:
+        """Return what waits for a PACS with these places in line, in the order in which it is fetched."""
         return self._list(
             _table.c.pacs == pacs,
+            _table.c.priority.in_(tuple(ranks)),
             _table.c.state == FetchState.WAITING.value,
             order=(_table.c.priority, _table.c.study_date.desc(), _table.c.id),
             limit=limit,
@@ -207,15 +209,38 @@ class Fetches:
             )
             return int(done.rowcount)
 
-    def release(self, pacs: str, now: datetime) -> int:
-        """Let wait again what somebody had begun who is no more; call it as the ``owner``."""
+    def release(self, pacs: str, ranks: Collection[int], now: datetime) -> int:
+        """Let wait again what somebody had begun who is no more; call it as the ``owner`` of these places."""
         with self.engine.begin() as connection:
             done = connection.execute(
                 update(_table)
-                .where(_table.c.pacs == pacs, _table.c.state == FetchState.FETCHING.value)
+                .where(_table.c.pacs == pacs, _table.c.priority.in_(tuple(ranks)))
+                .where(_table.c.state == FetchState.FETCHING.value)
                 .values(state=FetchState.WAITING.value, updated_at=now.timestamp())
             )
             return int(done.rowcount)
+
+    def refuse_other_patient(self, study_instance_uid: str, patient_id: str) -> bool:
+        """Tell whether an image is of another patient than the prior that is fetched just now; note it there.
+
+        What comes by C-MOVE is judged by this at our own port, whatever process that is in.
+        """
+        current, wanted = schema.study, _table
+        query = (
+            select(wanted.c.id)
+            .join(current, current.c.study_instance_uid == wanted.c.for_study)
+            .where(wanted.c.study_instance_uid == study_instance_uid)
+            .where(wanted.c.state == FetchState.FETCHING.value)
+            .where(func.trim(current.c.patient_id) != patient_id.strip())
+        )
+        with self._reading() as connection:
+            rows = connection.execute(query).scalars().all()
+        if not rows:
+            return False
+        noted = update(_table).where(_table.c.id.in_(rows), _table.c.state == FetchState.FETCHING.value)
+        with self.engine.begin() as connection:
+            connection.execute(noted.values(problem_code=ProblemCode.OTHER_PATIENT.value))
+        return True
 
     def is_open(self, study_instance_uid: str, *states: FetchState) -> bool:
         """Tell whether a study is in one of these states with any PACS."""
@@ -238,8 +263,8 @@ class Fetches:
         return held
 
     @contextmanager
-    def owner(self, pacs: str) -> Iterator[Callable[[], bool]]:
-        """Be the only process that asks a PACS, as long as this lasts; yields what tells whether we are.
+    def owner(self, name: str) -> Iterator[Callable[[], bool]]:
+        """Be the only process that sees to something, as long as this lasts; yields whether we are.
 
         PostgreSQL gives the place free when the connection of its owner ends, however that ends.
         """
@@ -247,7 +272,7 @@ class Fetches:
             # One process has the index to itself.
             yield lambda: True
             return
-        lock = func.pg_try_advisory_lock(_LOCK_CLASS, func.hashtext(pacs))
+        lock = func.pg_try_advisory_lock(_LOCK_CLASS, func.hashtext(name))
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             # Closed at the end and not kept for others: with it goes the lock.
             connection.detach()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select
 
 from wetread.store import schema
-from wetread.store.matching import series_stands
+from wetread.store.standing import series_stands
 
 #: Rows that are asked for at a time.
 BATCH = 500

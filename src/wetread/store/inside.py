@@ -19,7 +19,7 @@ from typing import BinaryIO
 from wetread.errors import StorageError
 
 _NAME = re.compile(
-    r"(?:instances|conflicts|readings|documents)/[0-9a-f]{2}/[0-9a-f]{64}(?:\.dcm|\.zip)?"
+    r"(?:instances|conflicts|readings|documents|shadows)/[0-9a-f]{2}/[0-9a-f]{64}(?:\.dcm|\.zip)?"
     r"|tables/[0-9a-f]{16}-[a-z_]{1,40}\.jsonl"
     r"|manifest\.json|audit\.key|encryption\.json"
 )

@@ -9,16 +9,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
     Connection,
     Engine,
+    Row,
     bindparam,
     case,
     delete,
@@ -72,15 +75,15 @@ _COUNT_SERIES = text("""
 INSERT INTO series (study_instance_uid, series_instance_uid, modality, series_number, performed_date,
                     performed_time, scheduled_step_id, requested_procedure_id, instance_count, head)
 VALUES (:study, :series, :modality, :series_number, :performed_date,
-        :performed_time, :scheduled_step_id, :requested_procedure_id, 1, :head)
+        :performed_time, :scheduled_step_id, :requested_procedure_id, :count, :head)
 ON CONFLICT (study_instance_uid, series_instance_uid)
-DO UPDATE SET instance_count = series.instance_count + 1
+DO UPDATE SET instance_count = series.instance_count + excluded.instance_count
 """)
 _GROW_STUDY = (
     update(schema.study)
     .where(schema.study.c.study_instance_uid == bindparam("study"))
     .values(
-        instance_count=schema.study.c.instance_count + 1,
+        instance_count=schema.study.c.instance_count + bindparam("count"),
         last_received_at=case(
             (schema.study.c.last_received_at > bindparam("now"), schema.study.c.last_received_at),
             else_=bindparam("now"),
@@ -237,8 +240,8 @@ class Intake:
             raise storage_error(error) from error
         with self.engine.begin() as connection:
             # Studies in one order: two processes that lock the same ones must not wait for each other.
-            for arrived, row in sorted(several, key=lambda work: str(work[1]["study_instance_uid"])):
-                self._add_row(connection, arrived, row)
+            for _, of_study in groupby(sorted(several, key=_study_of), key=_study_of):
+                _add_rows(connection, list(of_study))
 
     def _spare(self, path: Path) -> None:
         with self.engine.begin() as connection:
@@ -248,14 +251,8 @@ class Intake:
     def _index(self, arrived: Arrived, check: Callable[[Connection], None]) -> None:
         row = _instance_row(arrived)
         with self.engine.begin() as connection:
-            self._add_row(connection, arrived, row)
+            _add_rows(connection, [(arrived, row)])
             check(connection)
-
-    def _add_row(self, connection: Connection, arrived: Arrived, row: dict[str, Any]) -> None:
-        lock_study(connection, arrived.instance.study_instance_uid)
-        arrival = _count(connection, arrived)
-        place = {"arrival": arrival, "is_result": arrival == 0}
-        connection.execute(_INSERT_INSTANCE, row | place)
 
     def _restore(self, arrived: Arrived) -> Acceptance:
         """The index knows an instance whose file was gone; it lies in its place again."""
@@ -329,37 +326,68 @@ def _moved(instance: Instance, path: Path) -> Instance:
     return dataclasses.replace(instance, path=path)
 
 
-def _count(connection: Connection, arrived: Arrived) -> int:
-    """Count an image; returns its number in the study, 0 for a result of ours that came back."""
-    one = arrived.instance
-    keys = {"uid": one.sop_instance_uid, "digest": forgotten_digest(one.sop_instance_uid)}
-    origin = connection.execute(_ORIGIN, keys).one()
-    is_result = bool(origin.is_document or origin.is_forgotten)
-    arrival = _count_for_study(connection, arrived, is_result=is_result)
-    if not origin.is_document:
-        # A document's series is there already.
-        connection.execute(_COUNT_SERIES, series_row(one))
-    return arrival
+def _study_of(work: _Work) -> str:
+    return work[0].instance.study_instance_uid
 
 
-def _count_for_study(connection: Connection, arrived: Arrived, *, is_result: bool) -> int:
-    one = arrived.instance
-    now = arrived.received_at.timestamp()
-    row = connection.execute(_FIND_STUDY, {"study": one.study_instance_uid}).first()
-    known = row.purpose if row else None
-    purpose = arriving_purpose(connection, one.study_instance_uid, known, now)
+def _add_rows(connection: Connection, several: Sequence[_Work]) -> None:
+    """Index images of one study; what is said of it and its series is said once for all of them."""
+    lock_study(connection, _study_of(several[0]))
+    arrivals = _count(connection, [arrived for arrived, _ in several])
+    rows = [
+        row | {"arrival": arrival, "is_result": arrival == 0}
+        for (_, row), arrival in zip(several, arrivals, strict=True)
+    ]
+    connection.execute(_INSERT_INSTANCE, rows)
+
+
+def _count(connection: Connection, several: Sequence[Arrived]) -> list[int]:
+    """Count images of one study; returns the number of each in it, 0 for a result of ours that came back."""
+    origins = [_find_origin(connection, one.instance.sop_instance_uid) for one in several]
+    are_results = [bool(origin.is_document or origin.is_forgotten) for origin in origins]
+    new = [one for one, is_result in zip(several, are_results, strict=True) if not is_result]
+    count = _count_for_study(connection, several[0], new)
+    # A document's series is there already.
+    listed = [one for one, origin in zip(several, origins, strict=True) if not origin.is_document]
+    _count_for_series(connection, [one.instance for one in listed])
+    numbers = iter(range(count - len(new) + 1, count + 1))
+    return [0 if is_result else next(numbers) for is_result in are_results]
+
+
+def _find_origin(connection: Connection, uid: str) -> Row[*tuple[Any, ...]]:
+    return connection.execute(_ORIGIN, {"uid": uid, "digest": forgotten_digest(uid)}).one()
+
+
+def _count_for_study(connection: Connection, first: Arrived, new: Sequence[Arrived]) -> int:
+    """Return how many images the study has then."""
+    study = first.instance.study_instance_uid
+    now = max(one.received_at.timestamp() for one in (first, *new))
+    row = connection.execute(_FIND_STUDY, {"study": study}).first()
+    purpose = arriving_purpose(connection, study, row.purpose if row else None, now)
+    kinds = {kind for one in new for kind in list_modalities(one.instance.header)}
+    expected = next(filter(None, (expected_instances(one.instance.header) for one in new)), None)
     if row is None:
-        new = new_study_row(one.study_instance_uid, one.header, now) | {"source": arrived.source} | purpose
-        arrival = 0 if is_result else 1
-        told = take_expectation(connection, one.study_instance_uid)
-        connection.execute(_INSERT_STUDY, new | told | {"instance_count": arrival})
-        return arrival
-    if is_result:
+        made = new_study_row(study, first.instance.header, first.received_at.timestamp()) | purpose
+        made |= {"source": first.source, "instance_count": len(new), "last_received_at": now}
+        made["modalities"] = sorted({*made["modalities"], *kinds})
+        made["expected_instances"] = made["expected_instances"] or expected
+        connection.execute(_INSERT_STUDY, made | take_expectation(connection, study))
+        return len(new)
+    if not new:
         return 0
     values = {
-        "study": one.study_instance_uid,
+        "study": study,
         "now": now,
-        "kinds": sorted({*row.modalities, *list_modalities(one.header)}),
-        "expected": row.expected_instances or expected_instances(one.header),
+        "count": len(new),
+        "kinds": sorted({*row.modalities, *kinds}),
+        "expected": row.expected_instances or expected,
     }
     return int(connection.execute(_GROW_STUDY, values | purpose).scalar_one())
+
+
+def _count_for_series(connection: Connection, several: Sequence[Instance]) -> None:
+    counts = Counter(one.series_instance_uid for one in several)
+    # Of the first image of each: what is noted of a series is what that one says.
+    firsts = {one.series_instance_uid: one for one in reversed(several)}
+    for uid, count in sorted(counts.items()):
+        connection.execute(_COUNT_SERIES, series_row(firsts[uid]) | {"count": count})

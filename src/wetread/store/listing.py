@@ -55,5 +55,9 @@ class Listing:
         """Put the rows in the place of earlier ones: composing again gives the same."""
         table = schema.series
         connection.execute(delete(table).where(table.c.reading_id == self.reading_id))
+        self.extend(connection)
+
+    def extend(self, connection: Connection) -> None:
+        """Add the rows to those of documents that were made before."""
         if self._series:
-            connection.execute(insert(table), list(self._series.values()))
+            connection.execute(insert(schema.series), list(self._series.values()))

@@ -19,6 +19,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, false, or_, select
 from wetread.domain.query import Level, Match, MatchKind, Query
 from wetread.store import schema
 from wetread.store.names import key_ranges, name_pattern, word_patterns
+from wetread.store.standing import series_stands
 
 _study, _series, _instance = schema.study.c, schema.series.c, schema.instance.c
 
@@ -118,13 +119,6 @@ def where_instance(query: Query, columns: Any) -> list[ColumnElement[bool]]:
         for keyword, one in MATCHABLE[Level.IMAGE].items()
     }
     return [_compare(match, named[match.keyword], query) for match in query.matches if match.keyword in named]
-
-
-def series_stands(series: Any = _series) -> ColumnElement[bool]:
-    """Return the condition that a series is of images, or of a Reading that was not superseded."""
-    reading = schema.reading.c
-    standing = exists(select(reading.id).where(reading.id == series.reading_id, ~reading.superseded))
-    return or_(series.reading_id.is_(None), standing)
 
 
 def _conditions(query: Query, level: Level) -> list[ColumnElement[bool]]:

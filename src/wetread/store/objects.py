@@ -15,6 +15,7 @@ from wetread.dicom.part10 import EXPLICIT
 from wetread.domain.query import Query
 from wetread.store import schema
 from wetread.store.matching import where_instance, where_series, where_study
+from wetread.store.standing import document_stands
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +35,20 @@ class Place:
         return {name: value for name, value in given.items() if value}
 
 
-def objects_at(place: Place, *, with_metadata: bool) -> Select[Any]:
-    """Return the query for the objects at a place, in order; it is run with the ``values`` of the place."""
-    return _objects(frozenset(place.values), with_metadata)
+def objects_at(place: Place, *, with_metadata: bool, is_paged: bool = False) -> Select[Any]:
+    """Return the query for the objects at a place, in order; it is run with the ``values`` of the place.
+
+    Parameters
+    ----------
+    is_paged
+        Whether it is run with ``limit`` and ``offset`` as well.
+    """
+    return _objects(frozenset(place.values), with_metadata, is_paged)
 
 
 # Building a statement costs more than running it.
 @functools.cache
-def _objects(given: frozenset[str], with_metadata: bool) -> Select[Any]:
+def _objects(given: frozenset[str], with_metadata: bool, is_paged: bool) -> Select[Any]:
     one, document, reading = schema.instance.c, schema.document.c, schema.reading.c
     arrived = select(*_columns_of_instance(with_metadata=with_metadata)).where(
         _is_no_document(),
@@ -52,15 +59,20 @@ def _objects(given: frozenset[str], with_metadata: bool) -> Select[Any]:
         .join(schema.reading, reading.id == document.reading_id)
         .where(
             document.sop_class_uid != "",
-            ~reading.superseded,
+            document_stands(),
             *_where(
                 given, reading.study_instance_uid, document.series_instance_uid, document.sop_instance_uid
             ),
         )
     )
     both = union_all(arrived, made).subquery()
-    return select(both).order_by(
+    ordered = select(both).order_by(
         both.c.study_instance_uid, both.c.series_instance_uid, both.c.instance_number, both.c.sop_instance_uid
+    )
+    return (
+        ordered.limit(bindparam("limit", type_=Integer)).offset(bindparam("offset", type_=Integer))
+        if is_paged
+        else ordered
     )
 
 
@@ -78,7 +90,7 @@ def matching_objects(query: Query, *, with_metadata: bool = True) -> Select[Any]
     one, document, reading = schema.instance.c, schema.document.c, schema.reading.c
     above = [*where_study(query), *where_series(query)]
     arrived = (
-        select(*_columns_of_instance(with_metadata=with_metadata), study.source)
+        select(*_columns_of_instance(with_metadata=with_metadata))
         .join(schema.study, study.study_instance_uid == one.study_instance_uid)
         .join(
             schema.series,
@@ -90,14 +102,14 @@ def matching_objects(query: Query, *, with_metadata: bool = True) -> Select[Any]
         .where(_is_no_document(), *above, *where_instance(query, one))
     )
     made = (
-        select(*_columns_of_document(with_metadata=with_metadata), study.source)
+        select(*_columns_of_document(with_metadata=with_metadata))
         .join(schema.reading, reading.id == document.reading_id)
         .join(schema.study, study.study_instance_uid == reading.study_instance_uid)
         .join(
             schema.series,
             and_(series.reading_id == reading.id, series.series_instance_uid == document.series_instance_uid),
         )
-        .where(document.sop_class_uid != "", ~reading.superseded, *above, *where_instance(query, _Document()))
+        .where(document.sop_class_uid != "", document_stands(), *above, *where_instance(query, _Document()))
     )
     both = union_all(arrived, made).subquery()
     return select(both).order_by(

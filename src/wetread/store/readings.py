@@ -6,16 +6,17 @@ In: a Reading, its documents.  Out: the same.  Never: a second Reading of one mo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, Text, cast, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from wetread.domain.document import Document, DocumentKind
+from wetread.domain.document import SIGNED_KINDS, Document, DocumentKind
 from wetread.domain.jsonable import to_jsonable
 from wetread.domain.packing import pack_reading, unpack_reading
+from wetread.domain.problem import ProblemCode
 from wetread.domain.reading import Outcome, Priority, Reading, digest
 from wetread.errors import StudyDeleted
 from wetread.store import schema
@@ -43,6 +44,8 @@ class ReadingRow:
     #: Seconds since 1970.
     made_at: float
     superseded: bool
+    #: From the start of its model's process to its answer; None: not measured.
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,7 @@ class Readings:
         reading: Reading,
         *,
         unless_deleted: bool = False,
+        seconds: float | None = None,
         beside: Callable[[Connection], None] = lambda _: None,
     ) -> ReadingRow:
         """Keep a Reading; the first one of a model for a revision wins and is returned.
@@ -86,6 +90,8 @@ class Readings:
         ----------
         unless_deleted
             Refuse it where its revision is gone, in the same transaction.
+        seconds
+            How long its model took.
         beside
             What else belongs to the same transaction; not called where there is a Reading already.
 
@@ -103,13 +109,13 @@ class Readings:
         try:
             with self.engine.begin() as connection:
                 if unless_deleted:
-                    _hold_revision(connection, reading)
+                    hold_revision(connection, reading.study_instance_uid, reading.revision)
                 newer = select(table.c.id).where(
                     table.c.study_instance_uid == reading.study_instance_uid,
                     table.c.model_name == reading.model.name,
                     table.c.revision > reading.revision,
                 )
-                row_values = _reading_row(reading, reading_digest)
+                row_values = _reading_row(reading, reading_digest) | {"seconds": seconds}
                 row_values["superseded"] = connection.execute(newer).first() is not None
                 connection.execute(insert(table).values(row_values))
                 connection.execute(
@@ -149,6 +155,29 @@ class Readings:
         """Return all Readings of a study, superseded ones too, oldest revision first."""
         table = schema.reading
         return self._rows(table.c.study_instance_uid == study_instance_uid)
+
+    def list_of_model(self, name: str, version: str, limit: int) -> list[ReadingRow]:
+        """Return the newest Readings of a version that stand."""
+        table = schema.reading
+        query = (
+            select(table)
+            .where(table.c.model_name == name, table.c.model_version == version, ~table.c.superseded)
+            .order_by(table.c.id.desc())
+            .limit(limit)
+        )
+        with self.engine.connect().execution_options(read_only=True) as connection:
+            return [reading_row(row) for row in connection.execute(query).mappings()]
+
+    def list_awaiting(self, model_names: list[str]) -> list[ReadingRow]:
+        """Return the standing Readings of these models that say that a peer's answer is awaited."""
+        table = schema.reading
+        code = f'"{ProblemCode.AWAITING_PEER.value}"'
+        return self._rows(
+            table.c.model_name.in_(model_names),
+            ~table.c.superseded,
+            table.c.outcome == Outcome.NOT_READ.value,
+            cast(table.c.problems, Text).contains(code),
+        )
 
     def list_current(self, study_instance_uids: list[str]) -> dict[str, list[ReadingRow]]:
         """Return the Readings that stand, by study."""
@@ -198,6 +227,34 @@ class Readings:
             if not self.documents.path(row["content_digest"]).exists():
                 self.documents.write(row["content_digest"], one.data)
 
+    def add_signed(
+        self, connection: Connection, study: str, reading_id: int, documents: Iterable[Document]
+    ) -> list[int]:
+        """Keep what a reader signed beside the documents of a Reading, within the caller's transaction.
+
+        Returns
+        -------
+        list of int
+            Numbers of the rows.
+        """
+        rows, series = [], Listing(study, reading_id)
+        for one in documents:
+            content_digest = hashlib.sha256(one.data).hexdigest()
+            self.documents.write(content_digest, one.data)
+            rows.append(_document_row(reading_id, one, content_digest) | series.add(one))
+        table = schema.document
+        ids = [
+            connection.execute(insert(table).values(row).returning(table.c.id)).scalar_one() for row in rows
+        ]
+        series.extend(connection)
+        return ids
+
+    def list_signed(self, study_instance_uid: str) -> list[DocumentRow]:
+        """Return what readers signed of a study, oldest first, whatever Reading it stands with."""
+        kinds = [kind.value for kind in SIGNED_KINDS]
+        mine = select(schema.reading.c.id).where(schema.reading.c.study_instance_uid == study_instance_uid)
+        return self._documents(schema.document.c.reading_id.in_(mine), schema.document.c.kind.in_(kinds))
+
     def list_documents(self, reading_id: int) -> list[DocumentRow]:
         """Return the documents of a Reading, without bytes."""
         return self._documents(schema.document.c.reading_id == reading_id)
@@ -227,8 +284,8 @@ class Readings:
             rows = connection.execute(query).mappings().all()
         return [reading_row(row) for row in rows]
 
-    def _documents(self, where: Any) -> list[DocumentRow]:
-        query = select(*_DOCUMENT).where(where).order_by(schema.document.c.id)
+    def _documents(self, *where: Any) -> list[DocumentRow]:
+        query = select(*_DOCUMENT).where(*where).order_by(schema.document.c.id)
         with self.engine.connect().execution_options(read_only=True) as connection:
             rows = connection.execute(query).mappings().all()
         return [DocumentRow(**{**row, "kind": DocumentKind(row["kind"])}) for row in rows]
@@ -247,11 +304,17 @@ def reading_row(row: Mapping[Any, Any]) -> ReadingRow:
     )
 
 
-def _hold_revision(connection: Connection, reading: Reading) -> None:
-    """Keep the revision from being deleted until the transaction ends."""
+def hold_revision(connection: Connection, study_instance_uid: str, revision: int) -> None:
+    """Keep a revision from being deleted until the transaction ends.
+
+    Raises
+    ------
+    StudyDeleted
+        If it is gone.
+    """
     table = schema.revision
     query = select(table.c.revision).where(
-        table.c.study_instance_uid == reading.study_instance_uid, table.c.revision == reading.revision
+        table.c.study_instance_uid == study_instance_uid, table.c.revision == revision
     )
     if connection.execute(query.with_for_update()).first() is None:
         raise StudyDeleted

@@ -29,7 +29,7 @@ from wetread.store.cipher import Vault
 from wetread.store.keys import write_key_notes
 
 #: Where files lie for good; what passes through other folders is gone at the next start.
-AREAS = ("instances", "conflicts", "readings", "documents")
+AREAS = ("instances", "conflicts", "readings", "documents", "shadows")
 _SUFFIX = ".sealing"
 _PIECE = 1 << 20
 

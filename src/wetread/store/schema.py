@@ -28,6 +28,14 @@ from wetread.store.schema_fetch import backfill as backfill
 from wetread.store.schema_fetch import fetch as fetch
 from wetread.store.schema_fetch import pacs_state as pacs_state
 from wetread.store.schema_fetch import prior_search as prior_search
+from wetread.store.schema_models import model_change as model_change
+from wetread.store.schema_models import model_failure as model_failure
+from wetread.store.schema_models import operating_point as operating_point
+from wetread.store.schema_models import shadow_reading as shadow_reading
+from wetread.store.schema_review import claim as claim
+from wetread.store.schema_review import given_priority as given_priority
+from wetread.store.schema_review import remark as remark
+from wetread.store.schema_review import report as report
 from wetread.store.schema_told import commitment_asked as commitment_asked
 from wetread.store.schema_told import commitment_item as commitment_item
 from wetread.store.schema_told import commitment_wanted as commitment_wanted
@@ -187,6 +195,8 @@ reading = Table(
     Column("finding_count", Integer, nullable=False),
     Column("made_at", Float, nullable=False),
     Column("superseded", Boolean, nullable=False, default=False),
+    # How long its model took; NULL: not measured.
+    Column("seconds", Float),
     UniqueConstraint("study_instance_uid", "revision", "model_name"),
 )
 

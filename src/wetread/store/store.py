@@ -30,16 +30,22 @@ from wetread.store.history import History
 from wetread.store.holds import Holds
 from wetread.store.intake import PATIENCE_S, Intake
 from wetread.store.keys import EncryptionSettings, check_keys, read_key_notes, read_keyring
+from wetread.store.model_states import ModelStates
 from wetread.store.notices import Notices
+from wetread.store.operating_points import OperatingPoints
 from wetread.store.pacs_states import PacsStates
 from wetread.store.pages import Pages
 from wetread.store.promises import Promises
 from wetread.store.purposes import Purposes
 from wetread.store.readings import Readings
+from wetread.store.reports import Reports
+from wetread.store.room import Room
+from wetread.store.shadows import Shadows
 from wetread.store.space import Space
 from wetread.store.studies import Studies
 from wetread.store.subscriptions import Subscriptions
 from wetread.store.tokens import Tokens
+from wetread.store.turnaround import Turnarounds
 from wetread.store.workers import Workers
 from wetread.store.workitems import Workitems
 
@@ -73,6 +79,12 @@ class Store:
     workitems: Workitems
     subscriptions: Subscriptions
     asked: AskedReadings
+    model_states: ModelStates
+    operating_points: OperatingPoints
+    room: Room
+    reports: Reports
+    turnarounds: Turnarounds
+    shadows: Shadows
     #: What may be thrown away at any time.
     scratch: Blobs
     #: For files in passing, cleared at each start.
@@ -159,6 +171,7 @@ def open_store(
     audit = Audit(engine, audit_key or data / "audit.key", data / "audit.head")
     instances = Blobs(data / "instances", vault, ".dcm")
     documents = Blobs(data / "documents", vault)
+    readings = Readings(engine, Blobs(data / "readings", vault, ".zip"), documents)
     return Store(
         data=data,
         engine=engine,
@@ -170,7 +183,7 @@ def open_store(
             Space(data, reserve_mb),
         ),
         studies=Studies(engine, instances),
-        readings=Readings(engine, Blobs(data / "readings", vault, ".zip"), documents),
+        readings=readings,
         catalogue=Catalogue(engine, instances, documents),
         deliveries=Deliveries(engine),
         pages=Pages(engine),
@@ -191,6 +204,12 @@ def open_store(
         workitems=Workitems(engine),
         subscriptions=Subscriptions(engine),
         asked=AskedReadings(engine),
+        model_states=ModelStates(engine, audit),
+        operating_points=OperatingPoints(engine, audit),
+        room=Room(engine, audit),
+        reports=Reports(engine, audit, readings),
+        turnarounds=Turnarounds(engine),
+        shadows=Shadows(engine, Blobs(data / "shadows", vault, ".zip")),
         scratch=Blobs(data / "scratch", vault, ".npy"),
         work=data / "work",
     )
@@ -226,7 +245,7 @@ def open_vault(data: Path, encryption: EncryptionSettings | None) -> Vault:
 
 def _make_folders(data: Path) -> None:
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name in ("incoming", "work", "instances", "conflicts", "readings", "documents"):
+    for name in ("incoming", "work", "instances", "conflicts", "readings", "documents", "shadows"):
         (data / name).mkdir(exist_ok=True, mode=0o700)
     # Always, not only after making them: whoever made them may have been killed before this.
     sync_folder(data)

@@ -21,6 +21,8 @@ from wetread.errors import StorageError
 from wetread.store import schema
 from wetread.store.blobs import Blobs
 from wetread.store.expectations import keep_expectation
+from wetread.store.room import end_claim
+from wetread.store.together import reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +94,7 @@ class Studies:
 
     def find(self, study_instance_uid: str) -> StudyRow | None:
         """Return a study's row, None where there is none."""
-        with self._reading() as connection:
+        with reading(self.engine) as connection:
             row = connection.execute(_FIND, {"uid": study_instance_uid}).mappings().first()
         return None if row is None else study_row(row)
 
@@ -145,6 +147,7 @@ class Studies:
                     .where(schema.study.c.study_instance_uid == study_instance_uid)
                     .values(reported_at=now.timestamp() if now else None)
                 )
+                end_claim(connection, study_instance_uid)
                 beside(connection)
         except SQLAlchemyError as error:
             raise StorageError("The index cannot be written.", reason=type(error).__name__) from error
@@ -195,7 +198,7 @@ class Studies:
             .order_by(table.c.arrival)
             .limit(limit)
         )
-        with self._reading() as connection:
+        with reading(self.engine) as connection:
             rows = connection.execute(query).mappings().all()
         studies = group_instances([self._instance(dict(row)) for row in rows], revision)
         return studies[0] if studies else None
@@ -213,7 +216,7 @@ class Studies:
             .group_by(table.c.study_instance_uid, table.c.series_instance_uid)
         )
         query = select(*_INSTANCE).where(table.c.sop_instance_uid.in_(heads))
-        with self._reading() as connection:
+        with reading(self.engine) as connection:
             rows = connection.execute(query).mappings().all()
         studies = group_instances([self._instance(dict(row)) for row in rows])
         return {study.study_instance_uid: study for study in studies}
@@ -275,7 +278,7 @@ class Studies:
             .join(schema.study, newest)
             .where(table.c.study_instance_uid.in_(study_instance_uids))
         )
-        with self._reading() as connection:
+        with reading(self.engine) as connection:
             return {uid: match for uid, match in connection.execute(query) if match is not None}
 
     def get_revision(self, study_instance_uid: str, revision: int) -> RevisionRow:
@@ -306,20 +309,17 @@ class Studies:
                 .values(state=state.value)
             )
 
-    def _reading(self) -> Connection:
-        return self.engine.connect().execution_options(read_only=True)
-
     def _rows(self, *where: ColumnElement[bool], limit: int | None = None) -> list[StudyRow]:
         query = (
             select(*STUDY_COLUMNS).where(*where).order_by(schema.study.c.last_received_at.desc()).limit(limit)
         )
-        with self._reading() as connection:
+        with reading(self.engine) as connection:
             rows = connection.execute(query).mappings().all()
         return [study_row(row) for row in rows]
 
     def _revisions(self, where: ColumnElement[bool]) -> list[RevisionRow]:
         query = select(schema.revision).where(where).order_by(schema.revision.c.begun_at)
-        with self._reading() as connection:
+        with reading(self.engine) as connection:
             return [RevisionRow(**row) for row in connection.execute(query).mappings()]
 
     def _instance(self, row: Mapping[str, Any]) -> Instance:

@@ -8,11 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Engine, RowMapping, insert, null, select, update
+from sqlalchemy import Engine, RowMapping, bindparam, insert, null, select, update
 from sqlalchemy.exc import IntegrityError
 
 from wetread.errors import ConfigError
 from wetread.store import schema
+from wetread.store.together import reading, writing
+
+# Built once: it is asked for each request.
+_FIND = select(schema.token).where(schema.token.c.digest == bindparam("digest"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +82,15 @@ class Tokens:
 
     def find(self, digest: str) -> TokenRow | None:
         """Return the token of a digest, revoked and expired ones too; None where there is none."""
-        rows = self._rows(schema.token.c.digest == digest)
-        return rows[0] if rows else None
+        with reading(self.engine) as connection:
+            row = connection.execute(_FIND, {"digest": digest}).mappings().first()
+        return None if row is None else _token(row)
 
     def list_all(self) -> list[TokenRow]:
         """Return all tokens by name, revoked ones too."""
-        return self._rows()
+        query = select(schema.token).order_by(schema.token.c.name)
+        with reading(self.engine) as connection:
+            return [_token(row) for row in connection.execute(query).mappings()]
 
     def revoke(self, name: str, now: datetime) -> bool:
         """Take a token out of use; False where no token in use has this name."""
@@ -98,15 +105,10 @@ class Tokens:
 
     def mark_used(self, token_id: int, now: datetime) -> None:
         """Note when a token was used."""
-        with self.engine.begin() as connection:
+        with writing(self.engine) as connection:
             connection.execute(
                 update(schema.token).where(schema.token.c.id == token_id).values(used_at=now.timestamp())
             )
-
-    def _rows(self, *where: ColumnElement[bool]) -> list[TokenRow]:
-        query = select(schema.token).where(*where).order_by(schema.token.c.name)
-        with self.engine.connect().execution_options(read_only=True) as connection:
-            return [_token(row) for row in connection.execute(query).mappings()]
 
 
 def _token(row: RowMapping) -> TokenRow:

@@ -85,6 +85,12 @@ class Doorkeeper:
     identity: Identity
 
     async def __call__(self, request: HTTPConnection) -> None:
+        """Let the call pass, as ``admit``."""
+        declared = read_needs(request.scope.get("endpoint"))
+        if declared is None or not declared.is_public:
+            await run_in_threadpool(self.admit, request)
+
+    def admit(self, request: HTTPConnection) -> None:
         """Let the call pass, with who it is in ``request.state.principal``.
 
         Raises
@@ -97,7 +103,7 @@ class Doorkeeper:
             raise HTTPException(403)
         if declared.is_public:
             return
-        principal = await run_in_threadpool(self._resolve, request, declared)
+        principal = self._resolve(request, declared)
         if principal is None:
             raise SignInNeeded
         request.state.principal = principal
@@ -106,7 +112,7 @@ class Doorkeeper:
         missing = [one for one in sorted(declared.permissions) if not principal.may(one)]
         if missing:
             what = f"May not {missing[0].value}: {_method(request)} {request.scope['route'].path}"
-            await run_in_threadpool(self.note_refusal, principal, request, what)
+            self.note_refusal(principal, request, what)
             raise HTTPException(403)
 
     def note_refusal(self, principal: Principal, request: HTTPConnection, what: str) -> None:

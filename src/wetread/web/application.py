@@ -5,7 +5,7 @@ In: store, models, hooks.  Out: a FastAPI application.  Never: a bind address (t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,12 +16,15 @@ from wetread.domain.model import Model
 from wetread.identity import Identity, make_identity
 from wetread.match import Rule
 from wetread.receive.stow import Stow
+from wetread.registry.lineup import Lineup
 from wetread.share.workitems import Worklist
+from wetread.steps.signing import Signing
 from wetread.store import Store
 from wetread.web.access import Doorkeeper
 from wetread.web.account import make_account
 from wetread.web.api import make_api
 from wetread.web.deliveries import make_deliveries
+from wetread.web.department import make_department
 from wetread.web.dicomweb import make_dicomweb
 from wetread.web.documents import make_documents
 from wetread.web.error_pages import add_error_pages
@@ -30,7 +33,11 @@ from wetread.web.guard import LOOPBACK_HOSTS, Guard
 from wetread.web.health import make_health
 from wetread.web.live import Pulse
 from wetread.web.login import make_login
+from wetread.web.models import make_models
 from wetread.web.pages import make_pages
+from wetread.web.report import make_report
+from wetread.web.review import make_review
+from wetread.web.shadow import make_shadow
 from wetread.web.site import Site, load_templates
 from wetread.web.stow import make_stow
 from wetread.web.study import StudyViews
@@ -53,7 +60,7 @@ def _utc_now() -> datetime:
 
 def create_web(
     store: Store,
-    models: Mapping[str, Model],
+    packages: Iterable[Model],
     *,
     rules: tuple[Rule, ...] = (),
     identity: Identity | None = None,
@@ -61,6 +68,7 @@ def create_web(
     on_workitem: Callable[[], None] = lambda: None,
     audit_backlog: Callable[[], tuple[int, str]] | None = None,
     stow: Stow | None = None,
+    signing: Signing | None = None,
     allowed_hosts: Iterable[str] = (),
     needs_https: bool = False,
     poll_s: float = POLL_S,
@@ -70,8 +78,8 @@ def create_web(
 
     Parameters
     ----------
-    models
-        Registered models by name: titles, and which ones a study was not considered for.
+    packages
+        The registered model versions.
     rules
         In force: shown, and what changed ones are compared with.
     identity
@@ -85,6 +93,8 @@ def create_web(
         Asked how many entries of the audit trail wait for their collector, and why; None: there is none.
     stow
         Takes what is handed in by STOW-RS; None: nothing is.
+    signing
+        Signs reports; None: nobody does here.
     allowed_hosts
         Host names beside loopback under which the pages may be asked for.
     needs_https
@@ -97,12 +107,13 @@ def create_web(
     ``app.state.pulse.stop()`` ends the open event streams: call it before the server is told to
     stop, which otherwise waits for them.
     """
+    lineup = Lineup(tuple(packages), store.model_states)
     site = Site(
         store=store,
         identity=identity or make_identity(store, now, record=store.audit.record),
         trail=WebTrail(store.audit, now),
-        views=StudyViews(store, models),
-        models=models,
+        views=StudyViews(store, lineup),
+        lineup=lineup,
         rules=rules,
         templates=load_templates(),
         pulse=Pulse(store.history.pulse, poll_s),
@@ -111,6 +122,7 @@ def create_web(
         on_retry=on_retry,
         audit_backlog=audit_backlog,
         stow=stow,
+        signing=signing,
     )
     # FastAPI's own documentation pages load scripts from elsewhere.
     app = FastAPI(
@@ -124,18 +136,12 @@ def create_web(
     app.state.pulse = site.pulse
     app.state.site = site
     makers = (
-        *(
-            make_pages,
-            make_deliveries,
-            make_fetch,
-            make_documents,
-            make_api,
-            make_health,
-            make_dicomweb,
-            make_stow,
-            make_wado_uri,
-        ),
-        *(make_login, make_account, make_workitems, make_subscribers),
+        # Routes are tried in their order: first whose answers are asked for by the hundred.
+        make_dicomweb,
+        *(make_pages, make_deliveries, make_fetch, make_documents),
+        *(make_api, make_health, make_stow, make_wado_uri),
+        *(make_login, make_account, make_workitems, make_subscribers, make_models, make_review),
+        *(make_report, make_department, make_shadow),
     )
     for router in (make(site) for make in makers):
         app.include_router(router)

@@ -37,13 +37,14 @@ from wetread.store.studies import StudyRow
 from wetread.web.access import needs
 from wetread.web.eyes import Eyes, Look
 from wetread.web.guard import LOOPBACK_HOSTS
+from wetread.web.quick import QuickRoute
 from wetread.web.site import Site
 
 PREFIX = "/dicom-web"
 #: Results that are counted beyond those that are answered: more would take longer than the answer.
 MOST_COUNTED = 10_000
-#: Sent at a time.
-_PIECE = 2 << 20
+#: Bytes read at a time.
+_BATCH = 2 << 20
 #: Images and headers name the patient.
 _ASKED = needs(Permission.STUDIES, Permission.IDENTITY)
 _STUDY = "/studies/{study}"
@@ -53,9 +54,9 @@ _INSTANCE = f"{_SERIES}/instances/{{instance}}"
 
 def make_dicomweb(site: Site) -> APIRouter:
     """Return the routes."""
-    router = APIRouter(prefix=PREFIX, tags=["DICOMweb"])
-    _add_search(router, site)
+    router = APIRouter(prefix=PREFIX, tags=["DICOMweb"], route_class=QuickRoute)
     _add_retrieve(router, site)
+    _add_search(router, site)
     return router
 
 
@@ -81,9 +82,9 @@ def _searching(site: Site, level: Level) -> Callable[..., Response]:
         chosen = choose(_accepted(request), _SEARCH_OFFERED)
         if "study" in request.path_params:
             eyes.find_study_by_uid(request.path_params["study"])
-        eyes.note_query(f"DICOMweb query for {level.value.lower()}")
-        found = site.store.catalogue.search(asked.query)
-        body = write_answer(asked, found, base_url(request))
+        with eyes.noting_query(f"DICOMweb query for {level.value.lower()}"):
+            found = site.store.catalogue.search(asked.query, is_brief=asked.is_brief)
+            body = write_answer(asked, found, base_url(request))
         warnings = _warnings(asked, _remaining(site, asked, len(found)))
         return _written(body, chosen, {"Warning": warnings} if warnings else {})
 
@@ -123,22 +124,23 @@ def _warnings(asked: Search, remaining: int) -> str:
 
 
 def _add_retrieve(router: APIRouter, site: Site) -> None:
-    for path in (_STUDY, _SERIES, _INSTANCE):
-        router.get(path, name=f"retrieve {path}")(_ASKED(_retrieving(site)))
-        router.get(f"{path}/metadata", name=f"metadata {path}")(_ASKED(_describing(site)))
-        router.get(f"{path}/thumbnail", name=f"thumbnail {path}")(_ASKED(_thumbnail(site)))
+    # Tried in this order.
     router.get(f"{_INSTANCE}/frames/{{frames}}", name="frames")(_ASKED(_framing(site)))
     router.get(f"{_INSTANCE}/rendered", name="rendered")(_ASKED(_rendering(site)))
     router.get(f"{_INSTANCE}/frames/{{frame}}/rendered", name="rendered frame")(_ASKED(_rendering(site)))
     router.get(f"{_INSTANCE}/bulkdata/{{place:path}}", name="bulk data")(_ASKED(_bulk(site)))
+    for path in (_STUDY, _SERIES, _INSTANCE):
+        router.get(path, name=f"retrieve {path}")(_ASKED(_retrieving(site)))
+        router.get(f"{path}/metadata", name=f"metadata {path}")(_ASKED(_describing(site)))
+        router.get(f"{path}/thumbnail", name=f"thumbnail {path}")(_ASKED(_thumbnail(site)))
 
 
 def _retrieving(site: Site) -> Callable[..., Response]:
     def retrieve(request: Request, eyes: Look) -> Response:
         """Retrieve objects (WADO-RS)."""
         study, held = _held(site, eyes, request)
-        eyes.note_retrieved(study, len(held))
-        return stream(_wado(site, request).retrieve(held, _accepted(request)))
+        with eyes.noting_retrieved(study, len(held)):
+            return stream(_wado(site, request).retrieve(held, _accepted(request)))
 
     return retrieve
 
@@ -159,20 +161,22 @@ def _describing(site: Site) -> Callable[..., Response]:
 
 
 def _framing(site: Site) -> Callable[..., Response]:
-    def frames(request: Request, eyes: Look, frames: str) -> Response:
+    def frames(request: Request, eyes: Look) -> Response:
         """Retrieve frames (WADO-RS)."""
         study, [held] = _held(site, eyes, request)
         eyes.note_opened(study, "frames of the study")
-        return stream(_wado(site, request).frames(held, read_frame_list(frames), _accepted(request)))
+        numbers = read_frame_list(request.path_params["frames"])
+        return stream(_wado(site, request).frames(held, numbers, _accepted(request)))
 
     return frames
 
 
 def _bulk(site: Site) -> Callable[..., Response]:
-    def bulk_data(request: Request, eyes: Look, place: str) -> Response:
+    def bulk_data(request: Request, eyes: Look) -> Response:
         """Retrieve a long value (WADO-RS)."""
         study, [held] = _held(site, eyes, request)
         eyes.note_opened(study, "a value of the study")
+        place = request.path_params["place"]
         return stream(_wado(site, request).bulk_data(held, place, _accepted(request)))
 
     return bulk_data
@@ -252,38 +256,41 @@ def _held(site: Site, eyes: Eyes, request: Request) -> tuple[StudyRow, Sequence[
 
 def stream(payload: Payload) -> Response:
     """Return an answer that is sent piece by piece, or at once where it is small."""
-    pieces = _gather(payload.pieces)
+    batches = _batch(payload.pieces)
     # Before anything is sent: that it cannot be had must still be an answer.
-    first = next(pieces, b"")
-    second = next(pieces, None)
+    first = next(batches, [])
+    second = next(batches, None)
     if second is None:
-        return Response(first, media_type=payload.media_type)
-    ahead = _read_ahead(chain([first, second], pieces))
-    return StreamingResponse(ahead, media_type=payload.media_type)
+        return Response(b"".join(first), media_type=payload.media_type)
+    # Whoever knows how much is to come reads it in one go; chunks are taken apart one by one.
+    headers = {} if payload.size is None else {"Content-Length": str(payload.size)}
+    pieces = _read_ahead(chain([first, second], batches))
+    return StreamingResponse(pieces, headers=headers, media_type=payload.media_type)
 
 
-async def _read_ahead(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield the same bytes; the next piece is read while one is sent."""
-    reading = asyncio.ensure_future(run_in_threadpool(next, pieces, None))
+async def _read_ahead(batches: Iterator[list[bytes]]) -> AsyncIterator[bytes]:
+    """Yield the pieces; the next batch is read while one is sent."""
+    reading = asyncio.ensure_future(run_in_threadpool(next, batches, None))
     try:
-        while (piece := await reading) is not None:
-            reading = asyncio.ensure_future(run_in_threadpool(next, pieces, None))
-            yield piece
+        while (batch := await reading) is not None:
+            reading = asyncio.ensure_future(run_in_threadpool(next, batches, None))
+            for piece in batch:
+                yield piece
     finally:
         # Whoever asked may have gone: no file is closed while a thread reads it.
         with contextlib.suppress(Exception):
             await asyncio.shield(reading)
 
 
-def _gather(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the same bytes in pieces of at least ``_PIECE``: each goes from thread to thread by itself."""
-    gathered: list[bytes] = []
+def _batch(pieces: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Yield the pieces in batches of at least ``_BATCH`` bytes: each goes from thread to thread by itself."""
+    batch: list[bytes] = []
     size = 0
     for piece in pieces:
-        gathered.append(piece)
+        batch.append(piece)
         size += len(piece)
-        if size >= _PIECE:
-            yield b"".join(gathered)
-            gathered, size = [], 0
-    if gathered:
-        yield b"".join(gathered)
+        if size >= _BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -24,7 +24,9 @@ from wetread.errors import (
     NotAcceptable,
     NotHeld,
     NotNow,
+    StateRefused,
     StorageError,
+    UnknownModel,
 )
 from wetread.identity.principal import Obligation
 from wetread.web.access import DutyFirst, SignInNeeded
@@ -38,6 +40,8 @@ _STATUS: dict[type[Exception], int] = {
     NotAcceptable: 406,
     NotHeld: 404,
     NotNow: 409,
+    StateRefused: 409,
+    UnknownModel: 404,
     NoPixels: 404,
     InputError: 422,
     InvalidRule: 422,

@@ -6,17 +6,22 @@ Never: a study from a sender that is not theirs; a patient's name for whom it is
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import Depends, HTTPException, Request
 
+from wetread.contract.shadow import ShadowComparison
 from wetread.domain.document import Document, DocumentKind
+from wetread.domain.report import Report
 from wetread.errors import DamagedFile
 from wetread.identity import Permission, Principal, trail
+from wetread.registry.comparing import compare
 from wetread.store.deliveries import DEAD, DeliveryRow
 from wetread.store.readings import ReadingRow
 from wetread.store.studies import StudyRow
+from wetread.store.together import let_go
 from wetread.web import pseudonym
 from wetread.web.access import Who, address_of, read_needs
 from wetread.web.letters import DestinationView, LetterView, view_destination, view_letter
@@ -72,19 +77,35 @@ class Eyes:
         """Record that somebody searched."""
         self.site.trail.listed(self.visitor, what)
 
+    def noting_query(self, what: str) -> AbstractContextManager[None]:
+        """Record that somebody searches, while it is done: nothing is told before it is recorded."""
+        return self.site.trail.meanwhile(self.note_query, what)
+
     def note_opened(self, study: StudyRow, what: str) -> None:
-        """Record that somebody looks into a study; once for the many requests of one viewer."""
+        """Record that somebody looks into a study; once for the many requests of one viewer.
+
+        Call it when everything was looked up: what follows is files.
+        """
+        let_go()
         self.site.trail.opened(replace(self.visitor, is_background=True), study, what)
 
-    def note_retrieved(self, study: StudyRow, count: int) -> None:
-        """Record that somebody takes objects away."""
-        self.site.trail.retrieved(self.visitor, study, count)
+    def noting_retrieved(self, study: StudyRow, count: int) -> AbstractContextManager[None]:
+        """Record that somebody takes objects away, while they are made ready; see ``note_opened``."""
+        let_go()
+        return self.site.trail.meanwhile(self.site.trail.retrieved, self.visitor, study, count)
 
-    def view_study(self, key: str) -> StudyView:
-        """Return everything that is shown of a study; raises like ``find_study``."""
+    def view_study(self, key: str, written: Report | None = None) -> StudyView:
+        """Return everything that is shown of a study; raises like ``find_study``.
+
+        Parameters
+        ----------
+        written
+            What somebody wrote and could not save.
+        """
         row = self.find_study(key)
         self.site.trail.opened(self.visitor, row, "the study")
-        view = self.site.views.make(row, self.site.now(), sources=self.principal.sources)
+        views, sources = self.site.views, self.principal.sources
+        view = views.make(row, self.site.now(), sources=sources, written=written)
         return view if self.knows_names else pseudonym.hide_in_view(view, row)
 
     def load_document(self, document_id: int, kind: DocumentKind) -> Document:
@@ -104,6 +125,30 @@ class Eyes:
         except OSError as error:
             raise DamagedFile from error
         return document if self.knows_names else pseudonym.hide_in_document(document, study)
+
+    def compare_shadow(self, name: str, version: str) -> ShadowComparison:
+        """Return how a version in the shadow compares with the live one; of theirs, which studies differ.
+
+        Raises
+        ------
+        UnknownModel
+            If no such version is registered.
+        """
+        site = self.site
+        compared = compare(site.store, site.lineup, name, version)
+        site.trail.listed(self.visitor, f"{name} {compared.version} in the shadow")
+        if compared.priorities is None:
+            return compared
+        cases = tuple(
+            one if self.knows_names else replace(one, study_instance_uid="", series_instance_uid="")
+            for one in compared.priorities.cases
+            if self._may_see(one.study_instance_uid)
+        )
+        return replace(compared, priorities=replace(compared.priorities, cases=cases))
+
+    def _may_see(self, study_instance_uid: str) -> bool:
+        row = self.site.store.studies.find(study_instance_uid)
+        return row is not None and self.principal.may_see(row)
 
     def find_delivery(self, delivery_id: int) -> tuple[DeliveryRow, StudyRow]:
         """Return a delivery and its study; raises like ``find_study``."""
@@ -156,8 +201,8 @@ class Eyes:
         return row
 
 
-# Asynchronous as ``_get_principal`` is.
-async def _look(request: Request, who: Who) -> Eyes:
+def look(request: Request, who: Principal) -> Eyes:
+    """Return what somebody sees during a request."""
     declared = read_needs(request.scope.get("endpoint"))
     visitor = Visitor(
         principal=who,
@@ -165,6 +210,11 @@ async def _look(request: Request, who: Who) -> Eyes:
         is_background=declared is not None and declared.is_background,
     )
     return Eyes(site=request.app.state.site, visitor=visitor)
+
+
+# Asynchronous as ``_get_principal`` is.
+async def _look(request: Request, who: Who) -> Eyes:
+    return look(request, who)
 
 
 #: What who calls may see: a parameter of a route.

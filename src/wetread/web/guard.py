@@ -6,9 +6,11 @@ Never: an answer to a foreign host name (DNS rebinding) or to a form on another 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
@@ -34,6 +36,19 @@ NO_STORE = "no-store"
 
 #: A year of nothing but HTTPS.
 STRICT_TRANSPORT = "max-age=31536000"
+
+RawHeader = tuple[bytes, bytes]
+
+
+def _raw(name: str, value: str) -> RawHeader:
+    # As ASGI has them: in small letters.
+    return name.lower().encode(), value.encode()
+
+
+# Put together once: they go with every answer.
+_OURS = {_raw(name, value)[0]: _raw(name, value) for name, value in SECURITY_HEADERS.items()}
+_STRICT = _raw("Strict-Transport-Security", STRICT_TRANSPORT)
+_CACHE_CONTROL = _raw("Cache-Control", NO_STORE)
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 #: No form can send these, and a script of another page only after a question that is never answered (CORS).
@@ -61,7 +76,7 @@ class Guard:
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _add_headers(MutableHeaders(scope=message), is_encrypted=scope["scheme"] == "https")
+                message["headers"] = _guarded(message["headers"], is_encrypted=scope["scheme"] == "https")
             await send(message)
 
         headers = Headers(scope=scope)
@@ -138,6 +153,7 @@ def _has_token(headers: Headers) -> bool:
     return headers.get("authorization", "").lower().startswith("bearer ")
 
 
+@lru_cache(maxsize=256)
 def host_name(host: str) -> str:
     """Return the name of a Host header without port and brackets; ``""`` where it is malformed."""
     try:
@@ -146,9 +162,12 @@ def host_name(host: str) -> str:
         return ""
 
 
-def _add_headers(headers: MutableHeaders, *, is_encrypted: bool) -> None:
-    for name, value in SECURITY_HEADERS.items():
-        headers[name] = value
+def _guarded(headers: Iterable[RawHeader], *, is_encrypted: bool) -> list[RawHeader]:
+    """Return an answer's headers with ours, which stand whatever a route has said."""
+    said = [(name, value) for name, value in headers if name not in _OURS]
+    said += _OURS.values()
     if is_encrypted:
-        headers["Strict-Transport-Security"] = STRICT_TRANSPORT
-    headers.setdefault("Cache-Control", NO_STORE)
+        said.append(_STRICT)
+    if not any(name == _CACHE_CONTROL[0] for name, _ in said):
+        said.append(_CACHE_CONTROL)
+    return said

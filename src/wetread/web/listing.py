@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from wetread.domain.progress import DeliveryState, StudyState
 from wetread.domain.reading import Outcome, Priority
 from wetread.store import Store
 from wetread.store.readings import ReadingRow
+from wetread.store.room import Claim, GivenPriority
 from wetread.store.studies import StudyRow
 from wetread.web import words
 from wetread.web.match_view import why_not_read
@@ -72,6 +73,11 @@ class Line:
     reported_at: str
     #: ``domain.fetching.Purpose``: what is not live was never on the list.
     purpose: str = "live"
+    #: Who reads it now, and since when; ``""``: nobody.
+    read_by: str = ""
+    read_since: str = ""
+    #: Who gave it its priority; ``""``: models and rules.
+    priority_by: str = ""
 
     @property
     def clinical_reasons(self) -> tuple[str, ...]:
@@ -91,8 +97,29 @@ class Line:
     @property
     def mark(self) -> str:
         """Changes when the study changed, but not as it waits."""
-        told = (self.priority, self.state_words, self.clinical_reasons, self.instance_count, self.deliveries)
+        told = (
+            *(self.priority, self.state_words, self.clinical_reasons),
+            *(self.instance_count, self.deliveries, self.read_by),
+        )
         return hashlib.sha256(repr(told).encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seats:
+    """Who reads what, and which priorities readers gave."""
+
+    claims: Mapping[str, Claim]
+    priorities: Mapping[str, GivenPriority]
+
+    def seat(self, line: Line) -> Line:
+        """Return a line with who reads it."""
+        claim, given = (one.get(line.study_instance_uid) for one in (self.claims, self.priorities))
+        return replace(
+            line,
+            read_by=claim.who if claim else "",
+            read_since=words.format_time(claim.at) if claim else "",
+            priority_by=given.who if given else "",
+        )
 
 
 def list_lines(
@@ -110,11 +137,16 @@ def make_lines(store: Store, rows: Sequence[StudyRow], now: datetime) -> tuple[L
     readings = store.readings.list_current(list(by_uid))
     deliveries = store.deliveries.count_by_study(list(by_uid))
     stopped = _why_stopped(store, [uid for uid, row in by_uid.items() if row.state is StudyState.NOT_READ])
-    entries = [to_entry(row, readings.get(uid, []), stopped.get(uid, "")) for uid, row in by_uid.items()]
+    room = Seats(claims=store.room.claims(by_uid), priorities=store.room.priorities(by_uid))
+    entries = [
+        to_entry(row, readings.get(uid, []), stopped.get(uid, ""), room.priorities.get(uid))
+        for uid, row in by_uid.items()
+    ]
     triaged = {uid for uid, rows in readings.items() if any(one.outcome is Outcome.READ for one in rows)}
     triaged |= {uid for uid, row in by_uid.items() if row.urgency is not Priority.ROUTINE}
+    triaged |= set(room.priorities)
     return tuple(
-        to_line(one, by_uid[uid], deliveries.get(uid, {}), now, is_triaged=uid in triaged)
+        room.seat(to_line(one, by_uid[uid], deliveries.get(uid, {}), now, is_triaged=uid in triaged))
         for one in rank(entries, now)
         for uid in (one.entry.study_instance_uid,)
     )
@@ -128,18 +160,31 @@ def _why_stopped(store: Store, uids: list[str]) -> dict[str, str]:
     return store.history.last_problems(uids) | {uid: why for uid, why in chosen.items() if why}
 
 
-def to_entry(row: StudyRow, readings: Sequence[ReadingRow], why_stopped: str = "") -> Entry:
-    """Join the standing Readings of a study: the most urgent decides, reasons and problems add up."""
+def to_entry(
+    row: StudyRow,
+    readings: Sequence[ReadingRow],
+    why_stopped: str = "",
+    given: GivenPriority | None = None,
+) -> Entry:
+    """Join the standing Readings of a study: the most urgent decides, reasons and problems add up.
+
+    Parameters
+    ----------
+    given
+        A reader's own priority, which counts before all of them.
+    """
     by_urgency = sorted(readings, key=lambda one: (PRIORITIES.index(one.priority), -one.score, one.id))
     found = by_urgency[0].priority if by_urgency else Priority.ROUTINE
     reasons = [reason for one in by_urgency for reason in one.reasons]
     if row.urgency is not Priority.ROUTINE:
         reasons.append(f"{row.urgency.value} by rule {row.urgency_rule}")
+    if given is not None and given.priority is not None:
+        reasons.insert(0, f"{given.priority.value} by {given.who}: {given.why}")
     messages = [str(problem["message"]) for one in _by_outcome(by_urgency) for problem in one.problems]
     return Entry(
         study_instance_uid=row.study_instance_uid,
         state=row.state,
-        priority=min(found, row.urgency, key=PRIORITIES.index),
+        priority=(given.priority if given else None) or min(found, row.urgency, key=PRIORITIES.index),
         score=min(max(by_urgency[0].score, 0.0), 1.0) if by_urgency else 0.0,
         reasons=tuple(dict.fromkeys(reasons)),
         waiting_since=datetime.fromtimestamp(row.first_received_at, UTC),

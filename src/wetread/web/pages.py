@@ -11,11 +11,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
+from wetread.domain.lifecycle import ModelState
 from wetread.identity import Permission
 from wetread.store.history import Event
 from wetread.store.studies import StudyRow
 from wetread.web.access import Who, needs, proof_of
 from wetread.web.eyes import Eyes, Look
+from wetread.web.listing import Line
 from wetread.web.site import Site
 
 Key = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
@@ -66,7 +68,7 @@ def _add_list(router: APIRouter, site: Site) -> None:
 def _add_study(router: APIRouter, site: Site) -> None:
     def render(template: str, eyes: Eyes, key: str) -> str:
         pulse = site.pulse.now(eyes.principal.sources)
-        return site.render(template, eyes.principal, pulse=pulse, view=eyes.view_study(key))
+        return site.render(template, eyes.principal, pulse=pulse, view=eyes.view_study(key), refused="")
 
     @router.get("/studies/{key}")
     @needs(*PAGE)
@@ -118,14 +120,25 @@ def mark(site: Site, eyes: Eyes, row: StudyRow, *, is_reported: bool) -> None:
 def _list_values(eyes: Eyes, show: str) -> dict[str, object]:
     lines = eyes.list_lines(is_reported=show == "reported")
     troubles = [one.trouble for one in eyes.list_destinations(letters=0) if one.trouble]
+    # Of what reads in the shadow nothing is seen here.
+    entries = [one for one in eyes.site.lineup.entries() if one.state is not ModelState.SHADOW]
     return {
         "lines": lines,
         "troubles": troubles,
-        "counts": {name: sum(map(test, lines)) for name, test in FILTERS.items()},
+        "out_of_service": [one.model.withheld for one in entries if not one.in_service],
+        "counts": _count(lines, eyes.principal.name),
     }
 
 
-#: The buttons above the list: name -> which lines they show.
+def _count(lines: tuple[Line, ...], me: str) -> dict[str, int]:
+    counts = {name: sum(map(test, lines)) for name, test in FILTERS.items()}
+    return counts | {
+        "free": sum(not line.read_by for line in lines),
+        "mine": sum(line.read_by == me for line in lines),
+    }
+
+
+#: The buttons above the list: name -> which lines they show; ``_count`` knows two more, which ask who looks.
 FILTERS = {
     "all": lambda _: True,
     "stat": lambda line: line.priority == "stat",

@@ -26,6 +26,8 @@ _HIDDEN = "…"
 #: Shorter parts of names are also words.
 _SHORTEST = 3
 _OLDEST_YEARS = 89
+#: The day of an earlier study, as our sentences name it: the year stays.
+_PRIOR_DATE = r"(?<=study of \d{4})-\d{2}-\d{2}"
 
 
 def hide_in_line(line: Line) -> Line:
@@ -51,6 +53,8 @@ def hide_in_view(view: StudyView, row: StudyRow) -> StudyView:
         line=hide_in_line(view.line),
         # The patient's name is on every page of it.
         readings=tuple(replace(reading, pdfs=()) for reading in view.readings),
+        # Free text: whom it names nobody can know.
+        report=replace(view.report, signed=(), sections=(), draft_by=""),
     )
     return hide_words(plain, identity_pattern(row))
 
@@ -93,8 +97,7 @@ def _pattern_of(told: tuple[str, ...]) -> re.Pattern[str]:
     """Return what finds each of these, and each part of a name."""
     parts = {part for one in told for part in (one, *re.split(r"[\^=,()\s]+", one))}
     chosen = sorted((part for part in parts if len(part) >= _SHORTEST), key=len, reverse=True)
-    # Nothing to hide: a pattern that finds nothing.
-    return re.compile("|".join(map(re.escape, chosen)) or r"(?!)", re.IGNORECASE)
+    return re.compile("|".join([*map(re.escape, chosen), _PRIOR_DATE]), re.IGNORECASE)
 
 
 def hide_words(value: T, pattern: re.Pattern[str]) -> T:

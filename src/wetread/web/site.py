@@ -5,18 +5,20 @@ In: what ``create_web`` was given.  Out: ``Site``.  Never: routes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import jinja2
 
-from wetread.domain.model import Model
+from wetread.domain.review import RejectReason
 from wetread.identity import Identity, Permission, Principal, PrincipalKind
 from wetread.imaging.layout import Layouts
 from wetread.match import Rule
 from wetread.receive.stow import Stow
+from wetread.registry.lineup import Lineup
 from wetread.share.workitems import Worklist
+from wetread.steps.signing import Signing
 from wetread.store import Store
 from wetread.web.live import Pulse
 from wetread.web.study import StudyViews
@@ -31,8 +33,8 @@ class Site:
     identity: Identity
     trail: WebTrail
     views: StudyViews
-    #: Registered models by name.
-    models: Mapping[str, Model]
+    #: The registered model versions, and how they stand.
+    lineup: Lineup
     #: In force.
     rules: tuple[Rule, ...]
     templates: jinja2.Environment
@@ -43,6 +45,8 @@ class Site:
     on_retry: Callable[[], None] | None
     #: How many entries of the audit trail wait for their collector, and why; None: there is none.
     audit_backlog: Callable[[], tuple[int, str]] | None = None
+    #: Signs reports; None: nobody does here.
+    signing: Signing | None = None
     #: Takes what is handed in by STOW-RS; None: nothing is.
     stow: Stow | None = None
     #: Where frames lie in objects that were asked for lately.
@@ -53,8 +57,11 @@ class Site:
         may = who.may if who else (lambda _: False)
         values = {
             "who": who if who and who.kind is not PrincipalKind.OPEN else None,
+            "me": who.name if who else "",
             "can_report": may(Permission.REPORT),
+            "can_sign": self.signing is not None and who is not None and who.kind is PrincipalKind.LOCAL,
             "can_retry": self.on_retry is not None and may(Permission.RETRY),
+            "can_decide": may(Permission.MODELS),
             "knows_names": may(Permission.IDENTITY),
             **values,
         }
@@ -63,10 +70,13 @@ class Site:
 
 def load_templates() -> jinja2.Environment:
     """Return the templates; an unknown name in one is an error and not silence."""
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("wetread.web"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    # Macros see what is global only.
+    environment.globals["reject_reasons"] = [one.value for one in RejectReason]
+    return environment

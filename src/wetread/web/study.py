@@ -13,10 +13,13 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from wetread.domain.document import DocumentKind
+from wetread.domain.document import SIGNED_KINDS, DocumentKind
 from wetread.domain.model import Model
 from wetread.domain.progress import DeliveryState
 from wetread.domain.reading import Outcome, Reading
+from wetread.domain.report import Report
+from wetread.domain.review import Remark, Verdict, newest_of
+from wetread.registry.lineup import Lineup
 from wetread.store import Store
 from wetread.store.deliveries import DeliveryRow
 from wetread.store.readings import DocumentRow, ReadingRow
@@ -24,6 +27,7 @@ from wetread.store.studies import RevisionRow, StudyRow
 from wetread.web import words
 from wetread.web.listing import DeliveryMark, Line, describe_deliveries, list_lines, make_lines
 from wetread.web.match_view import ModelMatch, match_views
+from wetread.web.report_view import RemarkView, ReportView, view_remark, view_report
 from wetread.web.tables import Table, finding_tables, region_table
 
 #: Readings kept in memory without their masks: the same page is asked for again and again.
@@ -68,6 +72,7 @@ class DocumentView:
 class ReadingView:
     """One model's Reading."""
 
+    digest: str
     title: str
     model: str
     model_digest: str
@@ -79,6 +84,10 @@ class ReadingView:
     revision: int
     made_at: str
     finding_tables: tuple[Table, ...]
+    #: What counts of each finding that was judged: tracking UID, remark.
+    judged: tuple[tuple[str, RemarkView], ...]
+    #: What readers reported of the whole Reading.
+    reported: tuple[RemarkView, ...]
     region_table: Table | None
     problems: tuple[ProblemView, ...]
     images: tuple[DocumentView, ...]
@@ -86,6 +95,20 @@ class ReadingView:
     pdfs: tuple[DocumentView, ...]
     #: Kinds of everything composed, e.g. ``("sr", "seg")``.
     document_kinds: tuple[str, ...]
+
+    @property
+    def rejected_names(self) -> tuple[str, ...]:
+        """Names of the findings that a reader rejected."""
+        named = [
+            (uid, row[0])
+            for table in self.finding_tables
+            for uid, row in zip(table.finding_uids, table.rows, strict=True)
+        ]
+        return tuple(name for uid, name in named if self.remark_of(uid).verdict == Verdict.REJECTED.value)
+
+    def remark_of(self, finding_uid: str) -> RemarkView:
+        """Return what counts of a finding."""
+        return dict(self.judged).get(finding_uid, RemarkView())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,35 +181,57 @@ class StudyView:
     deliveries: tuple[DeliveryGroup, ...]
     revisions: tuple[RevisionView, ...]
     events: tuple[EventView, ...]
+    report: ReportView
 
 
 class StudyViews:
     """Makes the views; keeps Readings, which never change, in memory without masks."""
 
-    def __init__(self, store: Store, models: Mapping[str, Model]) -> None:
+    def __init__(self, store: Store, lineup: Lineup) -> None:
         self._store = store
-        self._models = models
+        self._lineup = lineup
         self._load: Callable[[str], tuple[Reading, tuple[str, ...]]] = lru_cache(_KEPT_READINGS)(
             self._load_without_masks
         )
 
-    def make(self, row: StudyRow, now: datetime, *, sources: tuple[str, ...] | None = None) -> StudyView:
-        """Return the view of a study as it is now, between its neighbours from these sources (None: all)."""
-        store, uid = self._store, row.study_instance_uid
+    def make(
+        self,
+        row: StudyRow,
+        now: datetime,
+        *,
+        sources: tuple[str, ...] | None = None,
+        written: Report | None = None,
+    ) -> StudyView:
+        """Return the view of a study as it is now.
+
+        Parameters
+        ----------
+        sources
+            Between its neighbours from these; None: all.
+        written
+            What somebody wrote and could not save: shown in place of what is kept.
+        """
+        store, uid, models = self._store, row.study_instance_uid, self._lineup.now()
         lines = list_lines(store, now, is_reported=row.reported_at is not None, sources=sources)
         place = next((index for index, line in enumerate(lines) if line.key == row.key), None)
         rows = store.readings.list_for_study(uid)
         standing = [one for one in rows if not one.superseded]
         documents = {one.id: store.readings.list_documents(one.id) for one in rows}
         revisions = store.studies.list_revisions(uid)
+        remarks = store.room.list_remarks(uid)
         matched = max((one for one in revisions if one.match), key=lambda one: one.revision, default=None)
+        views = tuple(self._reading(one, documents[one.id], models, remarks) for one in standing)
+        versions = store.reports.list_for_study(uid)
+        said = [text.text for one in views for text in one.texts]
+        rejected = {name for one in views for name in one.rejected_names}
         return StudyView(
+            report=view_report(row, versions, said, rejected, written),
             line=make_lines(store, [row], now)[0] if place is None else lines[place],
             listed_count=len(lines),
             previous_key=lines[place - 1].key if place else "",
             next_key=lines[place + 1].key if place is not None and place + 1 < len(lines) else "",
-            readings=tuple(self._reading(one, documents[one.id]) for one in standing),
-            models=match_views(matched.match if matched else None, self._models),
+            readings=views,
+            models=match_views(matched.match if matched else None, models),
             match_revision=matched.revision if matched else 0,
             deliveries=_delivery_groups(store.deliveries.list_for_study(uid), documents),
             revisions=tuple(_revision(one, rows) for one in revisions),
@@ -208,10 +253,19 @@ class StudyViews:
         reading = self._store.readings.load(digest)
         return replace(reading, segments=()), reading.finding_names
 
-    def _reading(self, row: ReadingRow, documents: list[DocumentRow]) -> ReadingView:
+    def _reading(
+        self,
+        row: ReadingRow,
+        documents: list[DocumentRow],
+        models: Mapping[str, Model],
+        remarks: list[Remark],
+    ) -> ReadingView:
         reading, names = self._load(row.digest)
-        model = self._models.get(row.model_name)
+        model = models.get(row.model_name)
+        counted = newest_of(remarks, row.digest)
+        mine = [one for one in remarks if one.reading_digest == row.digest]
         return ReadingView(
+            digest=row.digest,
             title=model.title if model else row.model_name,
             model=f"{row.model_name} {row.model_version}",
             model_digest=reading.model.digest[:12],
@@ -222,7 +276,11 @@ class StudyViews:
             reasons=row.reasons,
             revision=row.revision,
             made_at=words.format_time(row.made_at),
-            finding_tables=finding_tables(reading.findings, names),
+            finding_tables=finding_tables(
+                reading.findings, names, [reading.status_of(one) for one in reading.findings]
+            ),
+            judged=tuple((uid, view_remark(one)) for uid, one in counted.items()),
+            reported=tuple(view_remark(one) for one in mine if one.verdict is Verdict.REPORTED),
             region_table=region_table(reading.regions, reading.measurements),
             problems=tuple(
                 ProblemView(code=one.code.value, message=one.message, refuses=one.refuses)
@@ -231,7 +289,9 @@ class StudyViews:
             images=_views(documents, DocumentKind.PNG),
             texts=self._texts(documents),
             pdfs=_views(documents, DocumentKind.PDF),
-            document_kinds=tuple(dict.fromkeys(one.kind.value for one in documents)),
+            document_kinds=tuple(
+                dict.fromkeys(one.kind.value for one in documents if one.kind not in SIGNED_KINDS)
+            ),
         )
 
     def _texts(self, documents: list[DocumentRow]) -> tuple[DocumentView, ...]:

@@ -8,12 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from wetread.compose.wording import verdict_text
+from wetread.domain.comparison import Status
 from wetread.domain.finding import Finding, Region
 from wetread.domain.measurement import MEASUREMENTS
 from wetread.web import words
 
 #: Names of the same concept and unit.
 _SAME_COLUMN = {"lung_volume_ml": "volume_ml"}
+
+
+#: Name, finding, what became of it.
+_Member = tuple[str, Finding, Status | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,19 +43,25 @@ class Table:
     is_list: bool
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
+    #: Of findings: the tracking UID of each row.
+    finding_uids: tuple[str, ...] = ()
 
 
-def finding_tables(findings: Sequence[Finding], names: Sequence[str]) -> tuple[Table, ...]:
+def finding_tables(
+    findings: Sequence[Finding], names: Sequence[str], statuses: Sequence[Status | None]
+) -> tuple[Table, ...]:
     """Return a table for each kind of finding, in the order of their first.
 
     Parameters
     ----------
     names
         Of each finding, as documents call it: ``Reading.finding_names``.
+    statuses
+        What became of each: ``Reading.status_of``.
     """
-    by_label: dict[str, list[tuple[str, Finding]]] = {}
-    for name, finding in zip(names, findings, strict=True):
-        by_label.setdefault(finding.label, []).append((name, finding))
+    by_label: dict[str, list[_Member]] = {}
+    for name, finding, status in zip(names, findings, statuses, strict=True):
+        by_label.setdefault(finding.label, []).append((name, finding, status))
     return tuple(_finding_table(label, members) for label, members in by_label.items())
 
 
@@ -73,26 +85,32 @@ def region_table(
     )
 
 
-def _finding_table(label: str, members: Sequence[tuple[str, Finding]]) -> Table:
-    findings = [finding for _, finding in members]
+def _finding_table(label: str, members: Sequence[_Member]) -> Table:
+    findings = [finding for _, finding, _ in members]
     names = _used_names([finding.measurements for finding in findings])
     has_type = any(finding.texture for finding in findings)
     has_probability = any(finding.probability is not None for finding in findings)
-    has_prior = any(finding.prior for finding in findings)
+    has_prior = any(finding.prior or status for _, finding, status in members)
     columns = [Column(title="Name"), Column(title="Side")]
     columns += [Column(title="Type")] * has_type
-    columns += _columns(names)
     columns += [Column(title="Change since prior", is_long=True)] * has_prior
+    columns += _columns(names)
     columns += [Column(title="Probability", unit="%", is_number=True)] * has_probability
     rows = []
-    for name, finding in members:
+    for name, finding, status in members:
         row = [name, finding.laterality.meaning.lower() if finding.laterality else ""]
         row += [finding.texture.meaning.lower() if finding.texture else ""] * has_type
+        row += [_change(finding, status)] * has_prior
         row += _cells(names, finding.measurements)
-        row += [_change(finding)] * has_prior
         row += ["" if finding.probability is None else f"{finding.probability:.0%}"[:-1]] * has_probability
         rows.append(tuple(row))
-    return Table(caption=_capitalize(label), is_list=True, columns=tuple(columns), rows=tuple(rows))
+    return Table(
+        caption=_capitalize(label),
+        is_list=True,
+        columns=tuple(columns),
+        rows=tuple(rows),
+        finding_uids=tuple(finding.tracking_uid for finding in findings),
+    )
 
 
 def _used_names(measurements: Sequence[Mapping[str, float]]) -> list[str]:
@@ -122,12 +140,13 @@ def _cells(names: Sequence[str], measurements: Mapping[str, float]) -> list[str]
     ]
 
 
-def _change(finding: Finding) -> str:
+def _change(finding: Finding, status: Status | None) -> str:
     prior = finding.prior
     if prior is None:
-        return ""
+        return status.value.replace("-", " ") if status else ""
     low, high = prior.volume_change_ci95
-    text = f"volume {prior.volume_change_percent:+.0f} % ({low:+.0f} to {high:+.0f})"
+    verdict = f"{verdict_text(prior)}, " if prior.status else ""
+    text = f"{verdict}volume {prior.volume_change_percent:+.0f} % ({low:+.0f} to {high:+.0f})"
     if prior.doubling_time_days is not None:
         text += f", doubles in {prior.doubling_time_days:.0f} days"
     return text

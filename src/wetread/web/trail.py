@@ -9,18 +9,26 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import ParamSpec
 
 from wetread.domain.audit import Actor, AuditAction, AuditEvent, AuditEventType
 from wetread.identity import Principal
 from wetread.store.audit import Audit
 from wetread.store.studies import StudyRow
 
+Asked = ParamSpec("Asked")
 #: What a page fetches by itself belongs to the access that opened it, while it goes on within this time.
 _BELONGS_S = 900.0
 _REMEMBERED = 4096
+
+
+def _make_recorder() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="recorder")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +50,8 @@ class WebTrail:
     now: Callable[[], datetime]
     _opened: OrderedDict[tuple[str, str, str], float] = field(default_factory=OrderedDict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    #: One: the entries of a trail come one after the other.
+    _recorder: ThreadPoolExecutor = field(default_factory=_make_recorder, repr=False)
 
     def listed(self, visitor: Visitor, what: str) -> None:
         """Somebody looks at a list of studies."""
@@ -69,6 +79,24 @@ class WebTrail:
     def change(self, visitor: Visitor, study: StudyRow, what: str) -> AuditEvent:
         """Return the event of a change, for ``Audit.record_in`` beside the change itself."""
         return self._event(visitor, AuditEventType.INSTANCES_ACCESSED, AuditAction.UPDATE, what, study)
+
+    @contextmanager
+    def meanwhile(
+        self, record: Callable[Asked, None], *what: Asked.args, **more: Asked.kwargs
+    ) -> Iterator[None]:
+        """Let an access be written to the disk while in here its answer is made; it ends when both are done.
+
+        Raises
+        ------
+        StorageError
+            If it cannot be recorded: the answer must not be given.
+        """
+        recorded = self._recorder.submit(record, *what, **more)
+        try:
+            yield
+        finally:
+            # Whatever became of the answer: it was asked for.
+            recorded.result()
 
     def _belongs(self, visitor: Visitor, what: str) -> bool:
         key = (visitor.principal.name, visitor.address, what)

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from fastapi import Path
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
+from wetread.domain.lifecycle import ModelState
 from wetread.domain.progress import DeliveryState, StudyState
 from wetread.domain.reading import Outcome, Priority
 from wetread.store.pages import DeliveryFilter, ReadingFilter, StudyFilter
@@ -41,6 +42,9 @@ CodeString = Annotated[str, Field(pattern=r"^[A-Z0-9 _]{1,16}$")]
 StudyCursor = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 NumberCursor = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}$")]
 StudyKey = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", description="`key` of a study.")]
+#: A sentence without control characters, with a word in it.
+Why = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*\w{3}[^\x00-\x1f\x7f]*$")]
+Version = Annotated[str, Field(pattern=r"^[0-9A-Za-z.+-]{0,64}$")]
 #: No larger than a row's number can be on any database.
 RowNumber = Annotated[int, Path(ge=1, lt=2**31)]
 
@@ -129,3 +133,16 @@ class ReplayAsked(_Asked):
     since: Day | None = Field(default=None, description="Study date, at the earliest.")
     after: StudyCursor | None = Field(default=None, description="Cursor of the batch before.")
     limit: int = Field(default=500, ge=1, le=2000, description="Most studies to look at.")
+
+
+class ReasonAsked(_Asked):
+    """Why something is decided about a model."""
+
+    why: Why = Field(description="Without names: it is shown with the decision.")
+    version: Version = Field(default="", description="Needed where several are registered.")
+
+
+class StateAsked(ReasonAsked):
+    """Which state a version of a model is brought into."""
+
+    to: ModelState

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from wetread.contract.answers import ErrorDetail, Failure
-from wetread.errors import AccessError, InputError, InvalidRule, StorageError
+from wetread.errors import AccessError, InputError, InvalidRule, StateRefused, StorageError, UnknownModel
 
 PREFIX = "/api/v1"
 
@@ -65,7 +65,7 @@ def status_of_invalid(error: RequestValidationError) -> int:
 
 def _describe(status: int, error: Exception) -> Failure:
     code, message = _SAID.get(status, ("error", HTTPStatus(status).phrase))
-    if isinstance(error, AccessError | InputError | InvalidRule):
+    if isinstance(error, AccessError | InputError | InvalidRule | StateRefused | UnknownModel):
         return Failure(code=error.code, message=str(error))
     if isinstance(error, StorageError):
         return Failure(code=error.code, message=message)

@@ -17,6 +17,7 @@ from wetread.contract.readings import (
     ReadingPage,
     RegionSaid,
 )
+from wetread.domain.comparison import Status
 from wetread.domain.document import DICOM_KINDS, DocumentKind
 from wetread.domain.finding import Finding, Region
 from wetread.domain.reading import Reading
@@ -35,6 +36,7 @@ _TYPES = {
     DocumentKind.PNG: "image/png",
     DocumentKind.TEXT: "text/plain; charset=utf-8",
     DocumentKind.ORU: "application/hl7-v2",
+    DocumentKind.RESULT: "application/hl7-v2",
 }
 #: Who the patient is does not stand in these.
 _NAMELESS = frozenset({DocumentKind.PNG, DocumentKind.TEXT})
@@ -132,10 +134,10 @@ def _document(row: DocumentRow, *, is_named: bool) -> DocumentLine:
 
 def _findings(reading: Reading) -> tuple[FindingSaid, ...]:
     named = zip(reading.findings, reading.finding_names, strict=True)
-    return tuple(_finding(finding, name) for finding, name in named)
+    return tuple(_finding(finding, name, reading.status_of(finding)) for finding, name in named)
 
 
-def _finding(one: Finding, name: str) -> FindingSaid:
+def _finding(one: Finding, name: str, status: Status | None) -> FindingSaid:
     prior = one.prior
     return FindingSaid(
         name=name,
@@ -148,10 +150,12 @@ def _finding(one: Finding, name: str) -> FindingSaid:
         laterality=one.laterality,
         site=one.site,
         texture=one.texture,
+        status=status,
         prior=PriorSaid(
             volume_change_percent=prior.volume_change_percent,
             volume_change_ci95=prior.volume_change_ci95,
             doubling_time_days=prior.doubling_time_days,
+            interval_days=prior.interval_days,
         )
         if prior
         else None,

@@ -38,7 +38,7 @@ def add_replay(router: APIRouter, site: Site) -> None:
         try:
             trial = Trial(
                 store=site.store,
-                models=site.models,
+                models=site.lineup.now(),
                 now=site.rules,
                 then=_read(asked),
                 sources=eyes.principal.sources,

@@ -104,7 +104,7 @@ def _add_one(router: APIRouter, site: Site) -> None:
         """Return everything about one study."""
         row = eyes.find_study(key)
         eyes.site.trail.opened(eyes.visitor, row, "the study")
-        return tell_detail(teller_of(eyes), row, site.models)
+        return tell_detail(teller_of(eyes), row, site.lineup.now())
 
     @router.get("/studies/{key}/explanation", tags=["studies"])
     @needs(Permission.STUDIES)

@@ -123,6 +123,7 @@ class Teller:
             is_triaged=line.is_triaged,
             reasons=line.clinical_reasons,
             finding_count=line.finding_count,
+            purpose=row.purpose,
             received_at=moment(row.first_received_at),
             last_received_at=moment(row.last_received_at),
             reported_at=moment(row.reported_at) if row.reported_at is not None else None,

@@ -32,7 +32,14 @@ function patch(parent, fresh) {
   held.forEach((child) => child.remove());
 }
 
+// Somebody writes in it: what they wrote is worth more than what is new. Saving says what changed.
+function isWrittenIn(node) {
+  const fields = [...node.querySelectorAll("input:not([type=hidden]), textarea")];
+  return fields.some((field) => field.value !== field.defaultValue);
+}
+
 function replace(parent, old, child) {
+  if (old && isWrittenIn(old)) return old;
   htmlOf.set(child, child.outerHTML);
   if (!old || old.dataset.mark !== child.dataset.mark) child.classList.add("changed");
   for (const details of child.querySelectorAll("details[id]")) {
@@ -206,7 +213,14 @@ const PAGE_KEYS = {
     "/": () => document.getElementById("search").select(),
     Escape: clearSearch,
   },
-  study: { u: () => location.assign("/"), n: click("next"), p: click("previous") },
+  study: {
+    u: () => location.assign("/"),
+    n: click("next"),
+    p: click("previous"),
+    c: click("claim"),
+    w: () => (document.getElementById("section-impression") || document.getElementById("addendum"))?.focus(),
+    a: () => content.querySelector("[id^=accept-]")?.click(),
+  },
   deliveries: { u: () => location.assign("/") },
 };
 
@@ -227,6 +241,37 @@ function onKey(event) {
   action();
 }
 
+// ---- the report saves itself, so that a lost session or window loses nothing --------------------
+
+const SAVE_MS = 1500;
+let saving = 0;
+
+function saveSoon(event) {
+  const form = event.target.closest("#report-form");
+  if (!form || form.dataset.signed === "yes" || event.target.tagName !== "TEXTAREA") return;
+  clearTimeout(saving);
+  saving = setTimeout(() => saveDraft(form), SAVE_MS);
+}
+
+async function saveDraft(form) {
+  const told = form.querySelector("#saved");
+  const body = new FormData(form);
+  body.delete("password");
+  body.delete("code");
+  try {
+    const headers = { Accept: "application/json", "X-Wetread-Active": "1" };
+    const answer = await fetch(form.action, { method: "POST", body, headers });
+    if (answer.status === 401) told.textContent = "Not saved: you were signed out. Sign in in another tab, then go on.";
+    else if (!answer.ok) told.textContent = `Not saved. ${(await answer.json()).message}`;
+    else {
+      form.elements.seen.value = (await answer.json()).seen;
+      told.textContent = "Draft saved.";
+    }
+  } catch {
+    told.textContent = "Not saved: the service does not answer. Your text stays here.";
+  }
+}
+
 // ---- start ------------------------------------------------------------------------------------
 
 if (content) {
@@ -235,6 +280,8 @@ if (content) {
   document.getElementById("help-button").addEventListener("click", openHelp);
   listen();
 }
+
+if (page.page === "study") content.addEventListener("input", saveSoon);
 
 if (page.page === "list") {
   document.getElementById("search").addEventListener("input", changeFilter);

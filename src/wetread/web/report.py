@@ -1,0 +1,158 @@
+"""The report that a reader writes and signs.
+
+In: forms.  Out: drafts and signed reports, kept; the page again.
+Never: text that is lost without a word; a signature without the password typed anew; a study past ``Eyes``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from pydantic import BaseModel, Field
+
+from wetread.domain.report import MAIN_SECTIONS, Report, ReportState, Section
+from wetread.errors import AccessError, NotNow
+from wetread.identity import Permission, PrincipalKind
+from wetread.identity.sign_in import Attempt
+from wetread.store.reports import LONGEST_SECTION
+from wetread.store.studies import StudyRow
+from wetread.web.access import needs
+from wetread.web.eyes import Eyes, Look
+from wetread.web.pages import PAGE, Key
+from wetread.web.site import Site
+
+Text = Annotated[str, Field(max_length=LONGEST_SECTION)]
+#: Five sections in the longest encoding.
+LARGEST_BODY = 1 << 20
+
+
+def make_report(site: Site) -> APIRouter:
+    """Return the routes of reports."""
+    router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+    _add_draft(router, site)
+    _add_signature(router, site)
+    return router
+
+
+class Written(BaseModel):
+    """What the form of a report holds."""
+
+    #: Number of the newest version that the page showed.
+    seen: int = Field(default=0, ge=0, lt=2**31)
+    #: Of the study, as the page showed it.
+    revision: int = Field(default=0, ge=0, lt=2**31)
+    indication: Text = ""
+    technique: Text = ""
+    comparison: Text = ""
+    findings: Text = ""
+    impression: Text = ""
+    addendum: Text = ""
+    password: str = Field(default="", max_length=1024)
+    code: str = Field(default="", max_length=16)
+
+    def sections(self, wanted: Iterable[Section]) -> dict[Section, str]:
+        """Return the text of some sections, where there is any."""
+        said = {section: _plain(getattr(self, section.value)) for section in wanted}
+        return {section: text for section, text in said.items() if text}
+
+
+def _add_draft(router: APIRouter, site: Site) -> None:
+    @router.post("/studies/{key}/draft", max_body_size=LARGEST_BODY)
+    @needs(*PAGE, Permission.REPORT)
+    def save_draft(request: Request, eyes: Look, key: Key, written: Annotated[Written, Form()]) -> Response:
+        row = eyes.find_study(key)
+        report = _draft(site, eyes, row, written)
+        by_itself = request.headers.get("accept", "") == "application/json"
+        try:
+            if _is_signed(site, row):
+                raise NotNow("The report was signed meanwhile: write an addendum.")
+            kept = site.store.reports.save(report, seen=written.seen)
+        except NotNow as error:
+            if by_itself:
+                return JSONResponse({"message": error.message}, 409)
+            return _again(site, eyes, key, error.message, report)
+        if by_itself:
+            return JSONResponse({"seen": kept.id})
+        return RedirectResponse(f"/studies/{key}", status_code=303)
+
+
+def _add_signature(router: APIRouter, site: Site) -> None:
+    @router.post("/studies/{key}/sign", max_body_size=LARGEST_BODY)
+    @needs(*PAGE, Permission.REPORT)
+    def sign(eyes: Look, key: Key, written: Annotated[Written, Form()]) -> Response:
+        row = eyes.find_study(key)
+        try:
+            _prove(site, eyes, written)
+            _sign(site, eyes, row, written)
+        except AccessError as error:
+            return _again(site, eyes, key, error.message, _draft(site, eyes, row, written))
+        return RedirectResponse(f"/studies/{key}", status_code=303)
+
+
+def _draft(site: Site, eyes: Eyes, row: StudyRow, written: Written) -> Report:
+    return Report(
+        study_instance_uid=row.study_instance_uid,
+        revision=row.revision,
+        state=ReportState.DRAFT,
+        sections=written.sections(Section),
+        who=eyes.principal.name,
+        at=site.now().timestamp(),
+    )
+
+
+def _sign(site: Site, eyes: Eyes, row: StudyRow, written: Written) -> None:
+    if site.signing is None:
+        raise NotNow("This process signs nothing: use the service's own pages.")
+    is_signed = _is_signed(site, row)
+    sections = written.sections((Section.ADDENDUM,) if is_signed else MAIN_SECTIONS)
+    needed = Section.ADDENDUM if is_signed else Section.IMPRESSION
+    if needed not in sections:
+        raise NotNow(f"The {needed.value} is empty.")
+    report = Report(
+        study_instance_uid=row.study_instance_uid,
+        revision=written.revision,
+        state=ReportState.ADDENDUM if is_signed else ReportState.FINAL,
+        sections=sections,
+        who=eyes.principal.name,
+        signed_by=eyes.principal.display_name or eyes.principal.name,
+        at=site.now().timestamp(),
+    )
+    what = "Signed an addendum." if is_signed else "Signed the report."
+    site.signing.sign(report, seen=written.seen, event=site.trail.change(eyes.visitor, row, what))
+
+
+def _prove(site: Site, eyes: Eyes, written: Written) -> None:
+    """Have whoever signs prove that it is them, now.
+
+    Raises
+    ------
+    AccessError
+        If they do not, or cannot: without an account with a password there is no signature.
+    """
+    who = eyes.principal
+    if who.kind is not PrincipalKind.LOCAL:
+        raise NotNow("A signature needs an account with a password: `wetread users add`.")
+    attempt = Attempt(
+        name=who.name, password=written.password, code=written.code, address=eyes.visitor.address
+    )
+    site.identity.sign_in.judge(attempt, site.identity.now())
+
+
+def _plain(text: str) -> str:
+    # Forms end lines with CR LF.
+    return "\n".join(text.replace("\r\n", "\n").replace("\r", "\n").rstrip().split("\n"))
+
+
+def _is_signed(site: Site, row: StudyRow) -> bool:
+    return any(one.is_signed for one in site.store.reports.list_for_study(row.study_instance_uid))
+
+
+def _again(site: Site, eyes: Eyes, key: str, refused: str, written: Report) -> Response:
+    """Show the page with what was written, and why it was not kept."""
+    pulse = site.pulse.now(eyes.principal.sources)
+    view = eyes.view_study(key, written=written)
+    page = site.render("study.html", eyes.principal, pulse=pulse, view=view, refused=refused)
+    return HTMLResponse(page, 409)
