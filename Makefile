@@ -6,30 +6,42 @@ ARGS ?=
 # What touches the database; tests/workers is on PostgreSQL always.
 ON_DATABASE := tests/api/test_lists.py tests/store tests/receive tests/web tests/audit/test_record.py \
 	tests/identity/test_sign_in.py tests/identity/test_sessions.py \
-	tests/path/test_steps.py tests/path/test_dispatch.py tests/path/test_engine.py tests/share/test_workitems.py \
-	tests/fetch/test_page.py tests/fetch/test_backfill.py
-SERVICE_ON_DATABASE := tests/keeping/test_backup.py tests/keeping/test_encrypted.py tests/keeping/test_postgres.py \
-	tests/keeping/test_retention.py tests/identity/test_service.py \
-	tests/trust/test_kill.py tests/trust/test_twice.py tests/trust/test_dead_pacs.py tests/trust/test_disk_refuses.py
+	tests/path/test_steps.py tests/path/test_model_states.py tests/path/test_operating_points.py tests/path/test_shadow.py tests/registry/test_comparing.py tests/registry/test_promotion.py tests/path/test_dispatch.py tests/path/test_engine.py tests/share/test_workitems.py \
+	tests/fetch/test_page.py tests/fetch/test_backfill.py \
+	tests/keeping/test_backup.py tests/keeping/test_encrypted.py tests/keeping/test_postgres.py \
+	tests/keeping/test_retention.py tests/identity/test_service.py
+SERVICE_ON_DATABASE := tests/trust/test_kill.py tests/trust/test_twice.py tests/trust/test_dead_pacs.py tests/trust/test_disk_refuses.py
 
-.PHONY: setup demo test test-postgresql check lock sbom licences vulnerabilities conformance clean
+.PHONY: setup models demo test test-postgresql check lock sbom licences vulnerabilities conformance features clean
 
 setup: $(VENV)/.done
 
-# Only what the lock file names, and only if its hash is right.
-$(VENV)/.done: pyproject.toml lock/dev.txt
+# Only what the lock files name, and, but for training, only if its hash is right.
+$(VENV)/.done: pyproject.toml lock/dev.txt lock/lab.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Wetread needs Python 3.11 or newer: make setup PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r lock/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps -r lock/lab.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
+
+# The weights of the built-in networks, from the images in WETREAD_DATA; goes on where it was stopped.
+WETREAD_DATA ?= ../shared/data
+LIDC := $(WETREAD_DATA)/lidc
+PACKAGES := src/wetread/registry/packages
+models: setup
+	$(BIN)/python models/lung-nodule/make.py $(LIDC)/nodule_crops.npz --run build/lung-nodule --out $(PACKAGES)/lung-nodule
+	$(BIN)/python models/nodule-malignancy/make.py $(LIDC)/nodule_crops.npz $(LIDC)/nodules.csv \
+		--run build/lung-nodule --out $(PACKAGES)/nodule-malignancy
+	set -e; for one in chest-xray-pneumonia:pneumonia breast-ultrasound:breast; do name=$${one%%:*}; \
+		run=$$($(BIN)/wetread lab train models/$$name/plan.toml $(WETREAD_DATA)/medmnist/$${one##*:}.npz --out build/runs); \
+		$(BIN)/wetread lab publish $$run --out $(PACKAGES)/$$name; done
 
 demo: setup
 	$(BIN)/wetread demo $(ARGS)
 
-# What measures time, memory or a whole service runs by itself; the rest two files at a time.
-ALONE := tests/audit tests/hostile tests/identity/test_service.py tests/keeping tests/network tests/path \
-	tests/privacy tests/receive tests/trust tests/upgrade tests/web/test_live.py tests/workers
+# What measures time or memory runs by itself; the rest two files at a time.
+ALONE := tests/hostile tests/network tests/privacy tests/receive tests/trust tests/web/test_live.py tests/workers
 test: setup check
 ifeq ($(ARGS),)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(ALONE))
@@ -51,7 +63,7 @@ check: setup
 # The newest versions that pyproject.toml allows: make lock ARGS=--upgrade. Then make test, licences, vulnerabilities.
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 $(ARGS)
 lock: setup
-	$(LOCK) pyproject.toml --extra dev --output-file lock/dev.txt
+	$(LOCK) pyproject.toml --extra dev --extra openvino --output-file lock/dev.txt
 	$(LOCK) pyproject.toml --constraint lock/dev.txt --output-file lock/serve.txt
 
 # Of what serving needs, in an environment of its own: dist/wetread.cdx.json (CycloneDX).
@@ -74,6 +86,10 @@ vulnerabilities: setup
 # The DICOM Conformance Statement, from what is registered.
 conformance: setup
 	$(BIN)/wetread conformance --out docs/conformance.md
+
+# The list of features, from the catalogue.
+features: setup
+	$(BIN)/python -m wetread.measure.texture.page > docs/reference/features.md
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

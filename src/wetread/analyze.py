@@ -10,13 +10,14 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from wetread.compose import compose, read_source
-from wetread.domain.document import Document, DocumentKind
+from wetread.domain import code
+from wetread.domain.document import READING_KINDS, Document, DocumentKind
 from wetread.domain.model import Model
 from wetread.domain.problem import Problem, ProblemCode
 from wetread.domain.reading import Outcome, Reading, to_findings_json
@@ -24,9 +25,12 @@ from wetread.domain.study import Instance, Series, Study, group_instances
 from wetread.imaging.nifti import is_nifti
 from wetread.infer.job import ReadJob, make_unread
 from wetread.infer.nifti import read_nifti
+from wetread.infer.prior import PriorStudy, list_known
 from wetread.infer.process import run_job
 from wetread.infer.scratch import find_volume
 from wetread.match import Match, Rule, match_study
+from wetread.match.visits import Visit, choose_prior, order_visits, studied_at
+from wetread.measure.guidelines.followed import describe_exam
 from wetread.receive.folder import read_folder
 
 _SUFFIX = {
@@ -44,6 +48,25 @@ class Analysis:
     rules: tuple[Rule, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where results go, and where work lies."""
+
+    out: Path
+    work: Path
+
+
+#: What each model has read so far.
+_Past = dict[str, list[tuple[Visit, Reading]]]
+
+
+def only_with(model: Model) -> Analysis:
+    """Return a reading with one model, whatever its state: whoever asks for it offline knows."""
+    name = model.identity.name
+    rule = Rule(name="asked for", models=(name,))
+    return Analysis(models={name: replace(model, state="live")}, rules=(rule,))
+
+
 def analyze_path(path: Path, out: Path, analysis: Analysis) -> list[dict[str, Any]]:
     """Read everything at ``path``; write ``findings.json`` and documents to ``out``.
 
@@ -53,6 +76,9 @@ def analyze_path(path: Path, out: Path, analysis: Analysis) -> list[dict[str, An
         The content of ``findings.json``: at least one entry, also where nothing could be read.
     """
     out.mkdir(parents=True, exist_ok=True)
+    # A draft says nothing of a study, unless there is nothing else.
+    reading = {name: model for name, model in analysis.models.items() if model.may_read}
+    analysis = replace(analysis, models=reading or analysis.models)
     with tempfile.TemporaryDirectory(prefix="wetread-") as work:
         if is_nifti(path):
             entries = [read_nifti(path, out, model) for model in analysis.models.values()]
@@ -67,8 +93,13 @@ def analyze_path(path: Path, out: Path, analysis: Analysis) -> list[dict[str, An
 
 def _analyze_dicom(path: Path, out: Path, work: Path, analysis: Analysis) -> list[dict[str, Any]]:
     instances, problems = read_folder(path, work / "members")
-    studies = group_instances(instances)
-    entries = [entry for study in studies for entry in _analyze_safely(study, out, work, analysis)]
+    past: _Past = {}
+    # Oldest first: each is compared with what was read before.
+    entries = [
+        entry
+        for study in order_visits(group_instances(instances))
+        for entry in _analyze_safely(study, _Place(out=out, work=work), analysis, past)
+    ]
     if entries:
         # What else lay there is said with the first study, since it belongs to none.
         entries[0]["problems"] += [_plain(problem) for problem in problems]
@@ -82,10 +113,10 @@ def _analyze_dicom(path: Path, out: Path, work: Path, analysis: Analysis) -> lis
     ]
 
 
-def _analyze_safely(study: Study, out: Path, work: Path, analysis: Analysis) -> list[dict[str, Any]]:
+def _analyze_safely(study: Study, place: _Place, analysis: Analysis, past: _Past) -> list[dict[str, Any]]:
     """Analyze one study; what goes wrong with it is said in its entry, the others go on."""
     try:
-        return _analyze_study(study, out, work, analysis)
+        return _analyze_study(study, place, analysis, past)
     except Exception as error:  # noqa: BLE001 - one study of many must not cost the others their reading
         message = f"The documents could not be composed ({type(error).__name__})."
         problem = Problem(code=ProblemCode.COMPOSE_FAILED, message=message)
@@ -93,18 +124,22 @@ def _analyze_safely(study: Study, out: Path, work: Path, analysis: Analysis) -> 
         return [to_findings_json(reading, []) for reading in unread]
 
 
-def _analyze_study(study: Study, out: Path, work: Path, analysis: Analysis) -> list[dict[str, Any]]:
+def _analyze_study(study: Study, place: _Place, analysis: Analysis, past: _Past) -> list[dict[str, Any]]:
     match = match_study(study, analysis.models, analysis.rules)
     entries = []
     for chosen in match.chosen:
         series = study.get_series(chosen.series_instance_uid)
-        job = _job(study, series, analysis.models[chosen.model], work / "voxels.npy")
-        entries.append(_write(run_job(job), series, out, work))
+        job = _job(study, series, analysis.models[chosen.model], place.work / "voxels.npy")
+        seen = past.setdefault(chosen.model, [])
+        visit = Visit(study=study, series=series)
+        reading = run_job(_with_prior(job, visit, seen))
+        seen.append((visit, reading))
+        entries.append(_write(reading, series, place) | _exam(reading, study))
     for model in analysis.models.values():
         problems = _why_not(match, model)
         if problems:
             reading = make_unread(_job(study, study.series[0], model), *problems)
-            entries.append(_write(reading, study.series[0], out, work))
+            entries.append(_write(reading, study.series[0], place))
     return entries
 
 
@@ -115,10 +150,38 @@ def _why_not(match: Match, model: Model) -> tuple[Problem, ...]:
     return ()
 
 
-def _write(reading: Reading, series: Series, out: Path, work: Path) -> dict[str, Any]:
-    voxels = work / "voxels.npy"
+def _exam(reading: Reading, study: Study) -> dict[str, Any]:
+    """Return what a guideline can be asked with, where there are nodules and a date."""
+    day = studied_at(study)
+    if day is None or not any(one.code == code.NODULE for one in reading.findings):
+        return {}
+    return {"exam": describe_exam(reading, day.date())}
+
+
+def _with_prior(job: ReadJob, visit: Visit, seen: list[tuple[Visit, Reading]]) -> ReadJob:
+    """Return the job with the prior study, if there is one among what was read."""
+    read = {one.study.study_instance_uid: reading for one, reading in seen if reading.outcome is Outcome.READ}
+    others = [one for one, _ in seen if one.study.study_instance_uid in read]
+    prior, problems = choose_prior(visit, others)
+    if prior is None:
+        return replace(job, prior_problems=problems)
+    reading = read[prior.visit.study.study_instance_uid]
+    study = PriorStudy(
+        study_instance_uid=reading.study_instance_uid,
+        series=prior.visit.series,
+        studied_on=prior.studied_on,
+        interval_days=prior.interval_days,
+        problems=prior.problems,
+        known_by=reading.model,
+        known=list_known(reading),
+    )
+    return replace(job, prior=study, prior_problems=problems)
+
+
+def _write(reading: Reading, series: Series, place: _Place) -> dict[str, Any]:
+    out, voxels = place.out, place.work / "voxels.npy"
     volume = find_volume(reading, series, voxels) if reading.outcome is Outcome.READ else None
-    documents = compose(reading, read_source(series, volume), tuple(DocumentKind))
+    documents = compose(reading, read_source(series, volume), READING_KINDS)
     voxels.unlink(missing_ok=True)
     folder = out / "documents" / reading.study_instance_uid / reading.model.name
     # Of an earlier run into the same folder nothing may stay that this run does not say.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import uvicorn
@@ -34,10 +34,11 @@ from wetread.receive.services import Services
 from wetread.receive.storage import OnStored
 from wetread.receive.stow import Stow, StowOptions, start_stow
 from wetread.receive.trail import ReceiveTrail
-from wetread.registry import read_models
+from wetread.registry import read_packages
 from wetread.served import make_event_sender, make_services
 from wetread.share.reporting import Reporter
 from wetread.share.ups_events import EventSender
+from wetread.steps.signing import Signing
 from wetread.store import Store
 from wetread.store.audit_rows import AuditRows
 from wetread.store.erasure import finish_deletions
@@ -116,10 +117,10 @@ def start_app(config: Config) -> RunningApp:
         store, now, sign_in=config.web.sign_in, oidc=config.web.oidc, record=store.audit.record
     )
     check_users(config, identity)
-    models = read_models(config.models, config.registry.trusted_keys)
+    packages = read_packages(config.models, config.registry)
     events = make_event_sender(config, store)
     events.start()
-    work = start_work(config, store, worker_id, models, events.wake)
+    work = start_work(config, store, worker_id, packages, events.wake)
     on_stored = _waking(work.dispatcher)
     worklist = make_worklist(store, _calling(events.wake, work.dispatcher.wake))
     reporter = make_reporter(config, store)
@@ -128,7 +129,7 @@ def start_app(config: Config) -> RunningApp:
     reporter.start()
     stow = _start_stow(config, store, on_stored)
     trail = ReceiveTrail(store.audit.record, config.dicom.aet)
-    web = _make_web(config, store, models, work.dispatcher, identity, forwarder, stow, worklist.on_changed)
+    web = _make_web(config, store, packages, work.dispatcher, identity, forwarder, stow, worklist.on_changed)
     server, thread, url = _serve_web(config, web)
     # Last: it takes as long as there are files, and nobody need wait for it.
     inventory = Inventory(store, now)
@@ -285,7 +286,7 @@ def _start_listener(config: Config, store: Store, trail: ReceiveTrail) -> Listen
 def _make_web(
     config: Config,
     store: Store,
-    models: dict[str, Model],
+    packages: Sequence[Model],
     dispatcher: Dispatcher,
     identity: Identity,
     forwarder: Forwarder | None,
@@ -294,13 +295,18 @@ def _make_web(
 ) -> FastAPI:
     return create_web(
         store,
-        models,
+        packages,
         rules=config.rules,
         identity=identity,
         on_retry=lambda: dispatcher.wake(sweep=True),
         on_workitem=on_workitem,
         audit_backlog=forwarder.backlog if forwarder else None,
         stow=stow,
+        signing=Signing(
+            store=store,
+            destinations={one.name: one for one in config.destinations},
+            wake=lambda: dispatcher.wake(sweep=True),
+        ),
         allowed_hosts=config.web.allowed_hosts,
         needs_https=config.web.is_exposed or config.web.tls is not None,
         now=now,

@@ -19,6 +19,7 @@ from wetread.contract.answers import Failure
 from wetread.contract.deliveries import DeliveryLine, DeliveryPage, Retried
 from wetread.contract.models import ModelDetail, ModelList, RuleList
 from wetread.contract.replay import Replayed
+from wetread.contract.shadow import ShadowComparison
 from wetread.contract.studies import Begun, Explanation, StudyDetail, StudyLine, StudyPage
 from wetread.domain.progress import DeliveryState
 from wetread.errors import AccessError, ConfigError, NotHeld, PeerError, PeerUnreachable
@@ -124,6 +125,10 @@ class Client:
     def get_model(self, name: str) -> ModelDetail:
         """Return one model."""
         return self._ask("GET", f"/models/{name}", ModelDetail)
+
+    def compare_shadow(self, name: str, version: str) -> ShadowComparison:
+        """Return how a version in the shadow compares with the live one."""
+        return self._ask("GET", f"/models/{name}/{version}/shadow", ShadowComparison)
 
     def list_rules(self) -> RuleList:
         """Return the rules in force."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from pynetdicom import evt
 
-from wetread.config import Config
+from wetread.config import Config, DicomSettings
 from wetread.deliver.destination import Verify
 from wetread.dicom.scu import Callee
 from wetread.receive.admission import Peer, read_address
@@ -28,7 +28,7 @@ def make_reporter(config: Config, store: Store) -> Reporter:
         store=store,
         aet=config.dicom.aet,
         callees={
-            one.aet: make_callee(one, one.report_to or one.retrieve_to, config.dicom.aet)
+            one.aet: make_callee(one, one.report_to or one.retrieve_to, config.dicom)
             for one in config.dicom.peers
             if one.report_to or one.retrieve_to
         },
@@ -36,7 +36,7 @@ def make_reporter(config: Config, store: Store) -> Reporter:
     )
 
 
-def make_callee(peer: Peer, address: str, aet: str) -> Callee:
+def make_callee(peer: Peer, address: str, dicom: DicomSettings) -> Callee:
     """Return how a peer is called by us at one of its addresses, ``HOST:PORT``."""
     host, port = read_address(address, peer.aet)
     return Callee(
@@ -45,8 +45,8 @@ def make_callee(peer: Peer, address: str, aet: str) -> Callee:
         host=host,
         port=port,
         aet=peer.aet,
-        calling_aet=aet,
-        tls=None,
+        calling_aet=dicom.aet,
+        tls=dicom.client_tls if peer.tls else None,
         connect_timeout_s=10.0,
         timeout_s=30.0,
     )

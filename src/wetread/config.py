@@ -19,9 +19,9 @@ from wetread.deliver.retry import RetryPlan
 from wetread.deliver.syslog import AuditSettings, read_collector
 from wetread.errors import ConfigError, UnsafeBinding
 from wetread.fetch.pacs import Pacs, check_pacs, read_pacs
-from wetread.identity.settings import OidcSettings, SignInSettings, is_loopback_name
+from wetread.identity.settings import OidcSettings, SignInSettings
 from wetread.match import Rule, default_rules, parse_rules
-from wetread.network import ServerTls, make_server_tls
+from wetread.network import ClientTls, ServerTls, is_loopback_name, make_server_tls
 from wetread.receive.admission import Guests, Peer, check_addresses, check_guests
 from wetread.registry.settings import RegistrySettings
 from wetread.settings import read_table, unknown_word
@@ -54,6 +54,13 @@ class DicomSettings:
     def tls(self) -> ServerTls | None:
         """How the port speaks TLS; None: it does not."""
         return make_server_tls("dicom", self.certificate, self.key, self.authorities, self.revoked)
+
+    @property
+    def client_tls(self) -> ClientTls:
+        """How associations that we open to peers speak TLS."""
+        return ClientTls(
+            authorities=self.authorities, certificate=self.certificate, key=self.key, revoked=self.revoked
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,6 +267,8 @@ def check_config(config: Config) -> None:
     if mark is not None and not 0 < mark < 100:
         raise ConfigError("retention.disk_percent must lie between 0 and 100.", disk_percent=mark)
     check_work(config)
+    if not 0 <= config.registry.failures_in_a_row <= 1000:
+        raise ConfigError("registry.failures_in_a_row must lie between 0 (never) and 1000.")
     if config.models and not config.registry.trusted_keys and exposed_host(config):
         raise UnsafeBinding(
             "Where other machines connect, model packages run only if somebody trusted signed them:"

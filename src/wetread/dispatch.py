@@ -24,13 +24,15 @@ from wetread.domain.progress import DeliveryState
 from wetread.engine import OPEN_STATES, Engine, Job
 from wetread.errors import AssociationRejected, PeerUnreachable
 from wetread.outbox import Outbox, Parcel
-from wetread.path import delivery_job, reading_job
-from wetread.steps import DeliverySteps, KeepingSteps, PerformingSteps, ReadingSteps
+from wetread.path import delivery_job, reading_job, shadow_job
+from wetread.steps import DeliverySteps, KeepingSteps, PerformingSteps, ReadingSteps, ShadowSteps
+from wetread.steps.awaiting import AwaitingSteps
 from wetread.steps.delivering import turn_of
 from wetread.steps.priors import PriorSteps
 from wetread.store import Store
 from wetread.store.deliveries import DeliveryRow
 from wetread.store.history import Event
+from wetread.store.shadows import ShadowRow
 from wetread.store.studies import RevisionRow, StudyRow
 from wetread.waits import Backoff, Waits
 
@@ -43,6 +45,8 @@ HELD_BACK_S = 1.0
 MOST_SHARE = 0.1
 #: Between the tries of a reading that could not be kept, e.g. for want of space: the model runs each time.
 READ_WAITS_S = (5.0, 30.0, 60.0)
+#: Readings in the shadow that are handed to the engine at once: a process does as many as it does live ones.
+SHADOWS_AHEAD = 4
 #: The engine forgets jobs that ended longer ago: the index holds all that pages show.
 KEEP_JOBS = timedelta(days=7)
 #: The destination itself was away, not only unwilling to take this document.
@@ -78,9 +82,14 @@ class Dispatcher:
     backfill_readings: int = 1
     #: None: workitems are performed elsewhere.
     performing: PerformingSteps | None = None
+    #: None: nothing is read in the shadow.
+    shadow: ShadowSteps | None = None
+    #: None: what another vendor's AI owes is awaited for ever.
+    awaiting: AwaitingSteps | None = None
     waits: Waits = field(default_factory=Waits)
     outbox: Outbox = field(default_factory=Outbox)
     backoff: Backoff = field(default_factory=lambda: Backoff(READ_WAITS_S))
+    shadow_backoff: Backoff = field(default_factory=lambda: Backoff(READ_WAITS_S))
     rounds: Rounds = field(default_factory=Rounds)
     _wake: threading.Event = field(default_factory=threading.Event)
     _sweep: threading.Event = field(default_factory=threading.Event)
@@ -133,8 +142,12 @@ class Dispatcher:
             self._resume_deliveries()
         if sweep:
             self.keeping.sweep()
+            if self.awaiting is not None:
+                self.awaiting.sweep()
             if self.performing is not None:
                 self.performing.worklist.sweep()
+        # Last: whatever comes of it, everything live was seen to.
+        self._begin_shadows(sweep=sweep)
         return min(wait_s, self._deliveries_rest_s())
 
     def _loop(self) -> None:
@@ -263,7 +276,7 @@ class Dispatcher:
                     number, _ = self.engine.last_attempt(f"read/{study}/{revision}/")
                     self.engine.enqueue(self._job(study, revision, number + 1))
             except Exception as error:  # noqa: BLE001 - one workitem must not hold up the others
-                self._report(error, order.study_instance_uid)
+                self._report(error, order.parts[0].study_instance_uid)
         return SWEEP_S
 
     def _resume_readings(self) -> None:
@@ -280,16 +293,47 @@ class Dispatcher:
         if state in OPEN_STATES or is_finished:
             # Begun, or done, since the list was made: here or in another process.
             return
-        is_passing = state in ("", "SUCCESS", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
-        if is_passing or self.engine.is_broken_by_disk(f"read/{study}/{revision}/{number}"):
-            # It was never begun, it ended to be tried again later and the later job is not there, its disk
-            # was full, or we were killed so often that the engine gave it up. Models run apart: no study
-            # can kill us.
+        if self._may_go_on(f"read/{study}/{revision}/{number}", state):
             if self.backoff.is_due((study, revision), number):
                 self.engine.enqueue(self._job(study, revision, number + 1))
         else:
             # The engine gave it up: say so on the study instead of waiting for ever.
             self.reading.stop(study, revision, f"{ProblemCode.INTERNAL_ERROR} {state}")
+
+    def _may_go_on(self, key: str, state: str) -> bool:
+        """Tell whether a job that ended and left its work undone is to be begun again.
+
+        It was never begun, it ended to be tried again later and the later job is not there, its disk was
+        full, or we were killed so often that the engine gave it up. Models run apart: no study can kill us.
+        """
+        is_passing = state in ("", "SUCCESS", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+        return is_passing or self.engine.is_broken_by_disk(key)
+
+    def _begin_shadows(self, *, sweep: bool) -> None:
+        """Have read in the shadow what waits, while nothing else arrives, waits or is read."""
+        if self.shadow is None:
+            return
+        if sweep:
+            self.shadow.forget_withdrawn()
+        rows = self.shadow.list_waiting(SHADOWS_AHEAD)
+        if rows and not self._is_busy():
+            for row in rows:
+                self._begin_shadow(self.shadow, row)
+        self.shadow_backoff.end_round({row.id for row in rows})
+
+    def _begin_shadow(self, shadow: ShadowSteps, row: ShadowRow) -> None:
+        place = (row.study_instance_uid, row.revision, row.model_digest)
+        prefix = "shadow/{}/{}/{}/".format(*place)
+        number, state = self.engine.last_attempt(prefix)
+        if state in OPEN_STATES:
+            return
+        if not self._may_go_on(f"{prefix}{number}", state):
+            shadow.stop(*place, f"{ProblemCode.INTERNAL_ERROR} {state}")
+        elif self.shadow_backoff.is_due(row.id, number):
+            self.engine.enqueue(shadow_job(*place, number + 1))
+
+    def _is_busy(self) -> bool:
+        return self.store.purposes.has_live_waiting() or bool(self.store.studies.list_unfinished_revisions())
 
     def _resume_deliveries(self) -> None:
         begun_at = self.waits.monotonic()

@@ -314,7 +314,7 @@ def forget_jobs(url: str, studies: list[str]) -> None:
                 connection.exec_driver_sql("PRAGMA foreign_keys=ON")
                 connection.exec_driver_sql("PRAGMA secure_delete=ON")
             for study in studies:
-                for kind in ("read", "deliver"):
+                for kind in ("read", "shadow", "deliver"):
                     # A study's UID has digits and dots only: no wildcard.
                     connection.execute(
                         sqlalchemy.text(f"DELETE FROM {place} WHERE workflow_uuid LIKE :key"),  # noqa: S608

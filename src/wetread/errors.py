@@ -6,48 +6,28 @@ In: facts as keyword arguments.  Out: a sentence that says what to do.  Never: p
 
     WetreadError
     ├─ InputError            the sender of the images
-    │  ├─ UnreadableInstance
-    │  ├─ MissingAttribute
-    │  ├─ NoPixels
-    │  ├─ UndecodablePixels
-    │  ├─ GeometryError
-    │  ├─ ContentConflict
-    │  └─ StudyDeleted
+    │  ├─ UnreadableInstance, MissingAttribute, NoPixels, UndecodablePixels, GeometryError
+    │  ├─ ContentConflict, StudyDeleted
+    │  ├─ InvalidExam         whoever measured: what a guideline is asked with
+    │  └─ InvalidSamples     whoever labelled the images
+    │     └─ LabelsDoNotFit, EmptyClass, NotFinite, PatientInTwoSplits
     ├─ ModelError            whoever answers for the model
-    │  ├─ InvalidPackage
-    │  │  └─ InvalidSignature
-    │  ├─ ModelCrashed
-    │  ├─ ModelTimeout
-    │  ├─ ModelInterrupted
-    │  └─ InvalidOutput
+    │  ├─ InvalidPackage > InvalidSignature
+    │  ├─ ModelCrashed, ModelTimeout, ModelInterrupted, InvalidOutput
+    │  ├─ InvalidCheckpoint, TrainingDiverged, ParityLost
+    │  └─ StateRefused > NoGate, GateNotPassed, WrongReport, NoCurve
     ├─ PeerError             the other system (PACS, RIS)
-    │  ├─ PeerUnreachable
-   │  ├─ PeerNotTrusted
-    │  ├─ AssociationRejected
-    │  ├─ NotAcknowledged
-    │  ├─ NotFoundAtPeer
-    │  ├─ NotCommitted
-    │  ├─ QueryRefused
-    │  ├─ TooManyMatches
-    │  └─ RetrieveRefused
+    │  ├─ PeerUnreachable, PeerNotTrusted, AssociationRejected
+    │  ├─ NotAcknowledged, NotFoundAtPeer, NotCommitted
+    │  └─ QueryRefused, TooManyMatches, RetrieveRefused
     ├─ ConfigError           our operator
-    │  ├─ InvalidRule
-    │  ├─ UnknownModel
-    │  └─ UnsafeBinding
+    │  └─ InvalidRule, InvalidPlan, UnknownModel, UnsafeBinding
     ├─ AccessError           whoever asks
-    │  ├─ SignInRefused
-    │  ├─ TooManyTries
-    │  ├─ WeakPassword
-    │  ├─ ProviderRefused
-    │  ├─ InvalidQuery
-    │  ├─ QueryNotAllowed
-    │  ├─ NotAcceptable
-    │  ├─ NotNow
-    │  └─ NotHeld
-    │     └─ NoSuchFrame
+    │  ├─ SignInRefused, TooManyTries, WeakPassword, ProviderRefused
+    │  ├─ InvalidQuery, QueryNotAllowed, NotAcceptable, NotNow
+    │  └─ NotHeld > NoSuchFrame
     └─ StorageError          our operator: disk, permissions
-       ├─ DamagedFile
-       └─ IndexUnavailable
+       └─ DamagedFile, IndexUnavailable
 """
 
 from __future__ import annotations
@@ -120,6 +100,42 @@ class StudyDeleted(InputError):
     code = "study-deleted"
 
 
+class InvalidExam(InputError):
+    """What a guideline is asked with is incomplete or contradicts itself: correct the named field."""
+
+    code = "invalid-exam"
+
+
+class InvalidSamples(InputError):
+    """The labelled images cannot be used as they are: correct the file or folder."""
+
+    code = "invalid-samples"
+
+
+class LabelsDoNotFit(InvalidSamples):
+    """Images and labels do not fit each other: there must be one label, or one mask, for each image."""
+
+    code = "labels-do-not-fit"
+
+
+class EmptyClass(InvalidSamples):
+    """A class has no image: nothing can be said about it, add some or leave the class out."""
+
+    code = "empty-class"
+
+
+class NotFinite(InvalidSamples):
+    """There are values that are no numbers (NaN or infinite): correct the images or labels."""
+
+    code = "not-finite"
+
+
+class PatientInTwoSplits(InvalidSamples):
+    """A patient stands on both sides of a split, so scores would be too good: split by patient."""
+
+    code = "patient-in-two-splits"
+
+
 class ModelError(WetreadError):
     """The model did not give a reading: whoever answers for it must look."""
 
@@ -160,6 +176,54 @@ class InvalidOutput(ModelError):
     """The model answered something that cannot be a reading: take it out of service."""
 
     code = "invalid-output"
+
+
+class InvalidCheckpoint(ModelError):
+    """Not weights that can be used: they must be plain tensors by name, safetensors at best."""
+
+    code = "invalid-checkpoint"
+
+
+class TrainingDiverged(ModelError):
+    """The loss is no number any more: lower training.learning_rate, and check the images' intensities."""
+
+    code = "training-diverged"
+
+
+class ParityLost(ModelError):
+    """The optimised model is not as good as the one it was made from: ship that, or optimise less."""
+
+    code = "parity-lost"
+
+
+class StateRefused(ModelError):
+    """The version may not go into this state from where it is: see `wetread models show`."""
+
+    code = "state-refused"
+
+
+class NoGate(StateRefused):
+    """The package names nothing that a validation must reach: give it an [acceptance] and a new version."""
+
+    code = "no-gate"
+
+
+class GateNotPassed(StateRefused):
+    """The validation does not reach what the package's [acceptance] asks for: it stays where it is."""
+
+    code = "gate-not-passed"
+
+
+class NoCurve(StateRefused):
+    """There is no curve to choose a threshold on: it is for classifications, validated by this version."""
+
+    code = "no-curve"
+
+
+class WrongReport(StateRefused):
+    """The report is not one of this package as it is now: run `wetread lab validate` on it."""
+
+    code = "wrong-report"
 
 
 class PeerError(WetreadError):
@@ -232,6 +296,12 @@ class InvalidRule(ConfigError):
     """A rule is not valid: correct it in the configuration."""
 
     code = "invalid-rule"
+
+
+class InvalidPlan(ConfigError):
+    """The training plan is not valid: correct it."""
+
+    code = "invalid-plan"
 
 
 class UnknownModel(ConfigError):

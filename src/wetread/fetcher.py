@@ -1,10 +1,10 @@
-"""One thread per PACS: search priors, watch, fetch, go on with backfills.
+"""Two threads per PACS: one for what somebody waits for, one to watch and for backfills.
 
 In: rows of what is to be fetched, the clock.  Out: steps done, one after the other, and when to look again.
-Never: two associations with one PACS at once; a backfill while something live waits; a study without end.
+Never: more associations with a PACS than it takes; a backfill while something live waits; an endless study.
 
 Level-triggered, as ``dispatch``: a lost wake-up or a killed process is found by looking again. Where several
-processes share a database, one of them asks a PACS (``Fetches.owner``); when it ends, another goes on.
+processes share a database, one has a lane of a PACS (``Fetches.owner``); when it ends, another goes on.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from wetread.domain.fetching import BackfillState, FetchReason
 from wetread.domain.problem import ProblemCode
@@ -43,6 +44,22 @@ _TRY_WAITS_S = (5.0, 60.0, 300.0, 1800.0)
 _HOUR_S = 3600.0
 
 
+class Lane(StrEnum):
+    """What a thread sees to; where a PACS takes one association only, one thread sees to both."""
+
+    #: Priors that a reading waits for, what people ask for.
+    URGENT = "urgent"
+    #: Watching, what is new there, backfills: a long transfer delays nothing urgent.
+    OTHER = "other"
+
+    def holds(self, priority: int) -> bool:
+        """Tell whether a study of this place in line belongs here."""
+        return (priority < FetchReason.WATCH.rank) == (self is Lane.URGENT)
+
+
+LANES = frozenset(Lane)
+
+
 @dataclass(slots=True)
 class _Memory:
     """What one process knows of one PACS; on a clock that nobody sets."""
@@ -57,7 +74,7 @@ class _Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetcher:
-    """The thread of one PACS."""
+    """One thread of one PACS."""
 
     pacs: Pacs
     store: Store
@@ -67,6 +84,7 @@ class Fetcher:
     backfilling: BackfillSteps
     monotonic: Callable[[], float] = time.monotonic
     look_s: float = LOOK_S
+    lanes: frozenset[Lane] = LANES
     _memory: _Memory = field(default_factory=_Memory)
     _wake: threading.Event = field(default_factory=threading.Event)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -74,7 +92,7 @@ class Fetcher:
 
     def start(self) -> None:
         """Begin."""
-        thread = threading.Thread(target=self._loop, name=f"fetch {self.pacs.name}", daemon=True)
+        thread = threading.Thread(target=self._loop, name=f"fetch {self._name}", daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -90,10 +108,15 @@ class Fetcher:
             # Not for ever: a PACS may take its time for an answer, and nothing hangs on that.
             thread.join(_LAST_S)
 
+    @property
+    def _name(self) -> str:
+        """Of what one process at a time sees to."""
+        return self.pacs.name if self.lanes == LANES else f"{self.pacs.name} {min(self.lanes)}"
+
     def _loop(self) -> None:
         while not self._stop.is_set():
             try:
-                with self.store.fetches.owner(self.pacs.name) as is_owner:
+                with self.store.fetches.owner(self._name) as is_owner:
                     if is_owner():
                         self._serve(is_owner)
             except Exception as error:  # noqa: BLE001 - the index is away: looked at again
@@ -110,7 +133,7 @@ class Fetcher:
 
     def take_over(self) -> None:
         """Let wait again what somebody had begun who is no more."""
-        self.store.fetches.release(self.pacs.name, self.fetching.clock())
+        self.store.fetches.release(self.pacs.name, self._ranks(), self.fetching.clock())
 
     def look(self) -> float:
         """Do what is most urgent; returns how long nothing new can become due by itself, in s."""
@@ -130,17 +153,25 @@ class Fetcher:
         return 0.0 if has_worked else self.look_s
 
     def _work(self) -> bool:
-        for search in self.store.pacs.list_searches(self.pacs.name):
-            self.priors.search(self.pacs, search)
-            self._answered()
-            self.fetching.settled()
-        if self._watch():
+        if Lane.URGENT in self.lanes:
+            self._search()
+        if Lane.OTHER in self.lanes and self._watch():
             return True
         row = self._next_row()
         if row is not None:
             self._begin(row)
             return True
-        return self._advance()
+        return Lane.OTHER in self.lanes and self._advance()
+
+    def _search(self) -> None:
+        for search in self.store.pacs.list_searches(self.pacs.name):
+            self.priors.search(self.pacs, search)
+            self._answered()
+            self.fetching.settled()
+
+    def _ranks(self) -> frozenset[int]:
+        """Return the places in line that this thread sees to."""
+        return frozenset(one.rank for one in FetchReason if any(lane.holds(one.rank) for lane in self.lanes))
 
     def _watch(self) -> bool:
         watch = self.pacs.watch
@@ -153,7 +184,7 @@ class Fetcher:
         return True
 
     def _next_row(self) -> FetchRow | None:
-        rows = self.store.fetches.list_waiting(self.pacs.name)
+        rows = self.store.fetches.list_waiting(self.pacs.name, self._ranks())
         due = [row for row in rows if self._memory.backoff.is_due(row.id, row.attempts)]
         self._memory.backoff.end_round({row.id for row in rows})
         for row in due:

@@ -10,6 +10,7 @@ elliptic curve key exchange and authenticated encryption only. HL7 and the pages
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import logging
 import re
 import ssl
@@ -252,6 +253,16 @@ def peer_certificate(connection: object) -> PeerCertificate | None:
     return PeerCertificate(
         hashlib.sha256(encoded).hexdigest(), frozenset(name.strip().lower() for name in names)
     )
+
+
+def is_loopback_name(host: str) -> bool:
+    """Tell whether a host name means this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def explain_tls(error: BaseException) -> str:

@@ -5,9 +5,9 @@ Never: knowledge that belongs to a stage; a step whose repetition would change a
 
     receive > assemble > match > infer > compose > deliver > (worklist shows it all)
 
-``read_study`` and ``deliver`` are durable workflows: each step is done once and remembered, a
-killed process goes on behind the last finished step. The index is the truth; ``dispatch`` starts
-whatever it says is due.
+``read_study``, ``read_shadow`` and ``deliver`` are durable workflows: each step is done once and
+remembered, a killed process goes on behind the last finished step. The index is the truth; ``dispatch``
+starts whatever it says is due.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from wetread.domain.problem import ProblemCode
 from wetread.domain.reading import Priority
 from wetread.engine import Job, Queue, Step, Workflow
 from wetread.errors import IndexUnavailable, ModelInterrupted, StorageError, WetreadError
-from wetread.steps import DeliverySteps, ReadingSteps
+from wetread.steps import DeliverySteps, ReadingSteps, ShadowSteps
 
 #: Models one after another (``[work]`` may say otherwise), destinations side by side.
 READ_QUEUE = Queue(name="read", concurrency=1)
+#: Beside the other, so that what is live never waits for its turn; it gives way (``infer.precedence``).
+SHADOW_QUEUE = Queue(name="shadow", concurrency=1)
 DELIVER_QUEUE = Queue(name="deliver", concurrency=8, partitioned=True)
 #: Lower runs first; room is left between for what comes later.
 URGENCY = {Priority.STAT: 10, Priority.URGENT: 20, Priority.ROUTINE: 30}
@@ -43,9 +45,10 @@ class Stopped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StudyPath:
-    """The two workflows, over the steps that do the work."""
+    """The workflows, over the steps that do the work."""
 
     reading: ReadingSteps
+    shadow: ShadowSteps
     delivery: DeliverySteps
     enqueue: Callable[[Job], None]
     #: Told after each try of a delivery.
@@ -55,7 +58,7 @@ class StudyPath:
 
     def workflows(self) -> dict[str, Workflow]:
         """Return the workflows by their stored names."""
-        return {"read_study": self.read_study, "deliver": self.deliver}
+        return {"read_study": self.read_study, "read_shadow": self.read_shadow, "deliver": self.deliver}
 
     def read_study(self, step: Step, study: str, revision: int, _attempt: int) -> None:
         """Read one revision of a study: match, infer, compose, hand over to delivery."""
@@ -76,6 +79,15 @@ class StudyPath:
         for destination in destinations:
             turn = self.delivery.turn(study, revision, destination)
             self.enqueue(delivery_job(study, revision, destination, attempt=1, turn=turn))
+
+    def read_shadow(self, step: Step, study: str, revision: int, digest: str, _attempt: int) -> None:
+        """Read one revision in the shadow: apart from the study, which has ended."""
+        try:
+            _run(step, "shadow", self.shadow.read, study, revision, digest)
+        except Stopped as stopped:
+            if str(stopped) not in PASSING:
+                step("stop", self.shadow.stop, study, revision, digest, str(stopped))
+        self.read()
 
     def deliver(self, step: Step, study: str, revision: int, destination: str, _attempt: int) -> None:
         """Try once to deliver what a destination still lacks; ``dispatch`` comes back for the rest."""
@@ -119,6 +131,17 @@ def reading_job(
         key=f"read/{study}/{revision}/{attempt}",
         arguments=(study, revision, attempt),
         priority=BACKFILL_PRIORITY if is_backfill else URGENCY[urgency],
+    )
+
+
+def shadow_job(study: str, revision: int, digest: str, attempt: int) -> Job:
+    """Return the job that reads a revision in the shadow."""
+    return Job(
+        workflow="read_shadow",
+        queue=SHADOW_QUEUE.name,
+        key=f"shadow/{study}/{revision}/{digest}/{attempt}",
+        arguments=(study, revision, digest, attempt),
+        priority=BACKFILL_PRIORITY,
     )
 
 

@@ -10,10 +10,9 @@ from collections.abc import Callable
 
 from wetread.committing import commitment_services, make_callee
 from wetread.config import Config
-from wetread.receive.admission import read_address
 from wetread.receive.notices import NoticeScp
 from wetread.receive.services import Services, join
-from wetread.share.query_retrieve import MoveDestination, QueryRetrieve
+from wetread.share.query_retrieve import QueryRetrieve
 from wetread.share.reporting import Reporter
 from wetread.share.trail import access_event
 from wetread.share.ups import Ups
@@ -47,9 +46,7 @@ def make_services(
         catalogue=store.catalogue,
         aet=config.dicom.aet,
         destinations={
-            one.aet: MoveDestination(one.aet, *read_address(one.retrieve_to, one.aet))
-            for one in peers
-            if one.retrieve_to
+            one.aet: make_callee(one, one.retrieve_to, config.dicom) for one in peers if one.retrieve_to
         },
         may_query=lambda aet: is_open or any(one.aet == aet and one.may_query for one in peers),
         record=lambda access: store.audit.record(access_event(access, config.dicom.aet, now())),
@@ -81,7 +78,7 @@ def make_event_sender(config: Config, store: Store) -> EventSender:
         subscriptions=store.subscriptions,
         history=store.history,
         callees={
-            one.aet: make_callee(one, one.events_to, config.dicom.aet)
+            one.aet: make_callee(one, one.events_to, config.dicom)
             for one in config.dicom.peers
             if one.events_to
         },

@@ -12,7 +12,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -22,16 +22,19 @@ from wetread.dispatch import Dispatcher
 from wetread.domain.model import Model
 from wetread.engine import ALONE, Engine, Queue, engine_url
 from wetread.errors import ConfigError
-from wetread.fetcher import Fetcher
+from wetread.fetcher import LANES, Fetcher, Lane
 from wetread.heartbeat import Heartbeat
-from wetread.infer.process import run_job
-from wetread.path import DELIVER_QUEUE, READ_QUEUE, StudyPath
+from wetread.infer.precedence import Precedence
+from wetread.path import DELIVER_QUEUE, READ_QUEUE, SHADOW_QUEUE, StudyPath
 from wetread.receive.fetched import FetchedIntake, make_fetched_intake
+from wetread.registry.lineup import Lineup
 from wetread.share.workitems import Worklist
-from wetread.steps import DeliverySteps, KeepingSteps, PerformingSteps, ReadingSteps
+from wetread.steps import DeliverySteps, KeepingSteps, PerformingSteps, ReadingSteps, ShadowSteps
+from wetread.steps.awaiting import AwaitingSteps
 from wetread.steps.backfilling import BackfillSteps
 from wetread.steps.fetching import FetchSteps
 from wetread.steps.ordered_images import OrderedImages
+from wetread.steps.peers import PeerReader
 from wetread.steps.priors import PriorSteps
 from wetread.steps.watching import WatchSteps
 from wetread.store import Store, open_store
@@ -54,6 +57,7 @@ class Work:
     dispatcher: Dispatcher
     #: None where the data folder is ours alone.
     heartbeat: Heartbeat | None
+    precedence: Precedence
     #: One for each PACS.
     fetchers: tuple[Fetcher, ...] = ()
     #: Takes in what they fetch; None where there are none.
@@ -68,6 +72,8 @@ class Work:
         self.dispatcher.stop()
         if self.heartbeat is not None:
             self.heartbeat.stop_watching()
+        # Nobody waits for what is read in the shadow.
+        self.precedence.close()
         is_idle = self.engine.stop()
         if self.heartbeat is not None:
             self.heartbeat.stop()
@@ -106,33 +112,27 @@ def start_work(
     config: Config,
     store: Store,
     worker_id: str,
-    models: Mapping[str, Model],
+    packages: Sequence[Model],
     on_workitem: Callable[[], None] = lambda: None,
 ) -> Work:
     """Take up interrupted work and begin.
 
     Parameters
     ----------
+    packages
+        The registered model versions; which of them read, the index says at each study.
     on_workitem
         Called when a workitem has changed.
     """
-    destinations = {destination.name: destination for destination in config.destinations}
-    reading = ReadingSteps(
-        store=store,
-        models=models,
-        rules=config.rules,
-        destinations=destinations,
-        # What is written in passing holds patient data: it stays in our folder, which the next start clears.
-        run_job=partial(run_job, work=store.work),
-        clock=now,
-        default_quiet_s=config.study.quiet_s,
-    )
-    delivery = DeliverySteps(store=store, destinations=destinations, clock=now, retry=config.delivery)
+    # What is written in passing holds patient data: it stays in our folder, which the next start clears.
+    precedence = Precedence(store.work)
+    reading, shadow = _make_reading(config, store, packages, precedence)
+    delivery = DeliverySteps(store=store, destinations=reading.destinations, clock=now, retry=config.delivery)
     hooks: dict[str, Callable[[], None]] = {
         "tried": lambda: dispatcher.wake_tried(),
         "read": lambda: dispatcher.wake(),
     }
-    path = StudyPath(reading, delivery, lambda job: engine.enqueue(job), **hooks)
+    path = StudyPath(reading, shadow, delivery, lambda job: engine.enqueue(job), **hooks)
     url = read_database_url(config.store)
     queues = _make_queues(config)
     heartbeat = None
@@ -148,8 +148,10 @@ def start_work(
     fetchers, fetched = _make_fetchers(config, store, lambda: dispatcher.wake())
     priors = _make_priors(config, store, partial(_wake, fetchers))
     most = max(1, config.work.readings)
-    performing = _make_performing(config, store, models, on_workitem, partial(_wake, fetchers))
-    dispatcher = Dispatcher(store, reading, delivery, engine, now, keeping, priors, most, performing)
+    performing = _make_performing(config, store, reading.lineup, on_workitem, partial(_wake, fetchers))
+    awaiting = AwaitingSteps(store=store, lineup=reading.lineup, clock=now)
+    beside = (priors, most, performing, shadow, awaiting)
+    dispatcher = Dispatcher(store, reading, delivery, engine, now, keeping, *beside)
     engine.start()
     if heartbeat is not None:
         heartbeat.start_watching(engine)
@@ -162,22 +164,49 @@ def start_work(
         engine=engine,
         dispatcher=dispatcher,
         heartbeat=heartbeat,
+        precedence=precedence,
         fetchers=fetchers,
         fetched=fetched,
     )
 
 
+def _make_reading(
+    config: Config, store: Store, packages: Sequence[Model], precedence: Precedence
+) -> tuple[ReadingSteps, ShadowSteps]:
+    lineup = Lineup(packages, store.model_states)
+    most = config.registry.failures_in_a_row
+    reading = ReadingSteps(
+        store=store,
+        lineup=lineup,
+        rules=config.rules,
+        destinations={destination.name: destination for destination in config.destinations},
+        run_job=PeerReader(store, precedence.read_live, config.dicom.aet),
+        clock=now,
+        default_quiet_s=config.study.quiet_s,
+        failures_in_a_row=most,
+    )
+    shadow = ShadowSteps(
+        store=store,
+        lineup=lineup,
+        rules=config.rules,
+        run_job=precedence.read_beside,
+        clock=now,
+        failures_in_a_row=most,
+    )
+    return reading, shadow
+
+
 def _make_performing(
     config: Config,
     store: Store,
-    models: Mapping[str, Model],
+    lineup: Lineup,
     on_workitem: Callable[[], None],
     wanted: Callable[[], None],
 ) -> PerformingSteps:
     return PerformingSteps(
         store=store,
         worklist=make_worklist(store, on_workitem),
-        models=models,
+        lineup=lineup,
         rules=config.rules,
         aet=config.dicom.aet,
         clock=now,
@@ -189,6 +218,7 @@ def _make_performing(
 def _make_queues(config: Config) -> tuple[Queue, ...]:
     return (
         replace(READ_QUEUE, concurrency=config.work.readings),
+        replace(SHADOW_QUEUE, concurrency=config.work.readings),
         # A place for each, or as many that hang would keep the others waiting.
         replace(DELIVER_QUEUE, concurrency=max(DELIVER_QUEUE.concurrency, len(config.destinations))),
     )
@@ -231,8 +261,10 @@ def _make_fetchers(
             watching=watching,
             priors=priors,
             backfilling=backfilling,
+            lanes=lanes,
         )
         for pacs in config.pacs
+        for lanes in ([LANES] if pacs.maximum_associations == 1 else [frozenset({one}) for one in Lane])
     )
     return fetchers, fetched
 

@@ -45,7 +45,7 @@ def make_place(data: Path, on_retry: Callable[[], None] = lambda: None) -> Place
     house.add("anna")
     identity = make_identity(ward.store, Clock(), record=ward.store.audit.record)
     app = create_web(
-        ward.store, {"chest-ct": make_model()}, rules=default_rules(), identity=identity, on_retry=on_retry,
+        ward.store, [make_model()], rules=default_rules(), identity=identity, on_retry=on_retry,
         allowed_hosts=("testserver",), poll_s=0, now=lambda: NOW,
     )  # fmt: skip
     place = Place(house, app, None)  # type: ignore[arg-type]

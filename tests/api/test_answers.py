@@ -22,6 +22,7 @@ def test_a_study_is_told_whole(filled: Place) -> None:
     told = filled.client.get(f"/api/v1/studies/{KEY}").json()
     study = told["study"]
     assert (study["state"], study["state_words"]) == ("read", "read, 1 finding")
+    assert study["purpose"] == "live"
     assert study["patient"] == {"name": "Doe^Jane", "id": "PID3", "birth_date": "1962-04-11", "sex": "F"}
     assert study["received_at"] == "2026-11-23T07:00:00Z"
     [reading] = told["readings"]

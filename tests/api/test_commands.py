@@ -98,7 +98,7 @@ def test_models_and_rules_are_the_services_own(url: str, token: Path) -> None:
         json.loads(run("models", "show", "chest-ct", "--url", url, "--token-file", token))["model"]
         == there[0]
     )
-    [here] = json.loads(run("models", "list", "--json"))
+    [here] = [one for one in json.loads(run("models", "list", "--json")) if one["name"] == "chest-ct"]
     assert here["digest"] != there[0]["digest"]
     assert json.loads(run("models", "show", "chest-ct"))["model"] == here
     assert run("rules", "list", "--url", url, "--token-file", token) == run("rules", "list")

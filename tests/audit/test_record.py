@@ -3,10 +3,13 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import select
+import pytest
+from sqlalchemy import event, select
+from sqlalchemy.exc import DatabaseError
 
 from tests.stores import open_store
 from wetread.domain.audit import Actor, AuditAction, AuditEvent, AuditEventType
+from wetread.errors import StorageError
 from wetread.store import schema
 from wetread.store.chain import genesis, next_digest, read_end, read_key
 
@@ -44,4 +47,29 @@ def test_entries_follow_each_other(tmp_path: Path) -> None:
     end = read_end(tmp_path / "audit.head", key)
     assert end is not None
     assert (end.sequence, end.digest) == (head.sequence, head.digest) == (6, digest)
+    store.close()
+
+
+def test_a_note_that_was_prepared_never_leads(tmp_path: Path) -> None:
+    """The note is written while the entry is: where the entry fails, the note must not take its place."""
+    store = open_store(tmp_path)
+    store.audit.record(make_event())
+
+    def refuse(_connection: object) -> None:
+        raise DatabaseError("COMMIT", {}, Exception("disk full"))
+
+    event.listen(store.engine, "commit", refuse)
+    with pytest.raises(StorageError):
+        store.audit.record(make_event())
+    event.remove(store.engine, "commit", refuse)
+    key = read_key(tmp_path / "audit.key")
+    assert key is not None
+    end = read_end(tmp_path / "audit.head", key)
+    assert end is not None
+    assert end.sequence == 1
+    assert [path.name for path in tmp_path.glob(".audit.head.*")] == []
+    # The number of the entry that failed is free, and nothing looks like tampering.
+    store.audit.record(make_event())
+    with store.engine.connect() as connection:
+        assert connection.execute(select(schema.audit.c.sequence)).scalars().all() == [1, 2]
     store.close()

@@ -15,6 +15,7 @@ from wetread.deliver.destination import parse_destination
 from wetread.deliver.files import send_files
 from wetread.dicom.audit_message import summarize
 from wetread.domain.study import study_key
+from wetread.registry import read_models
 from wetread.store.audit_rows import AuditRows, Entry
 
 
@@ -54,7 +55,7 @@ def test_the_trail_tells_a_study_s_day(
         ("110113", "110126", "CT1"),
         ("110102", "", "CT1"),
         ("110104", "", "CT1"),
-        ("110103", "", "chest-ct 0.1.0"),
+        ("110103", "", f"chest-ct {read_models()['chest-ct'].identity.version}"),
         ("110102", "", "wetread"),
         ("110104", "", "wetread"),
         ("110112", "", "anybody"),
@@ -81,6 +82,8 @@ def test_what_cannot_be_recorded_does_not_happen(make_service: Callable[..., Ser
         )
     assert _open(service, "/") == 503
     assert _open(service, "/api/v1/studies") == 503
+    # Looked for while it is recorded, and not told.
+    assert _open(service, "/dicom-web/studies") == 503
     with service.store() as store, store.engine.begin() as connection:
         connection.exec_driver_sql("DROP TRIGGER full")
     assert _open(service, "/") == 200

@@ -44,7 +44,7 @@ def test_table() -> None:
         timeout_s=5.0,
     )
     ris = read_destination({"name": "ris", "kind": "mllp", "host": "ris", "port": 2575})
-    assert ris.kinds == (DocumentKind.ORU,)
+    assert ris.kinds == (DocumentKind.ORU, DocumentKind.RESULT)
 
 
 @pytest.mark.parametrize(

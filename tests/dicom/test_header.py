@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from tests.dicom.small_ct import SmallCt, data_folder, make_enhanced, make_slice, write_ct
-from wetread.dicom.header import is_uid, read_instance, read_instance_bytes
+from wetread.dicom.header import is_uid, read_early, read_instance, read_instance_bytes
+from wetread.dicom.json_model import JsonModel
 from wetread.dicom.part10 import InflateLimits, open_data_set
 from wetread.dicom.scan import Scan
 from wetread.errors import InputError, MissingAttribute, UnreadableInstance
@@ -41,6 +42,35 @@ def test_every_odd_file_gives_an_instance_or_an_input_error(path: Path) -> None:
     assert instance.path == path
     json.dumps(dict(instance.header), allow_nan=False)
     assert "PixelData" not in instance.header
+
+
+@pytest.mark.parametrize("path", PYDICOM_FILES, ids=lambda path: path.name)
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_read_early_is_what_the_whole_file_says(path: Path) -> None:
+    data = path.read_bytes()
+    beginnings = [len(data) // 4, len(data) // 2, len(data)]
+    early = [read_early(memoryview(data)[:length], path) for length in beginnings]
+    try:
+        model = JsonModel()
+        instance = read_instance(path, model=model)
+    except InputError:
+        # Whoever has the whole file says why: nothing is said too early.
+        assert not any(one and one.is_of(len(data)) for one in early)
+        return
+    for one in filter(None, early):
+        assert one.instance == instance
+        assert one.model.encode() == model.encode()
+        assert one.is_of(len(data))
+        assert not one.is_of(one.whole_size - 2)
+
+
+def test_a_header_is_read_before_its_pixels_come(tmp_path: Path) -> None:
+    (path,) = write_ct(tmp_path, SmallCt(shape=(1, 64, 64)))
+    data = path.read_bytes()
+    early = read_early(memoryview(data)[:-8000], path)
+    assert early is not None
+    assert early.whole_size == len(data)
+    assert read_early(memoryview(data)[:300], path) is None
 
 
 def test_values_are_plain(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from wetread.domain.audit import Actor, AuditAction, AuditEvent, AuditEventType
 from wetread.domain.fetching import FetchReason, FetchState
 from wetread.fetch.pacs import Pacs
-from wetread.fetcher import Fetcher
+from wetread.fetcher import LANES, Fetcher, Lane
 from wetread.match import Rule, parse_rules
 from wetread.receive.fetched import FetchedIntake, make_fetched_intake
 from wetread.steps.backfilling import BackfillSteps
@@ -55,7 +55,7 @@ class Desk:
         self.intake: FetchedIntake = make_fetched_intake(self.store, "WETREAD", 1 << 30)
         self.restart()
 
-    def restart(self) -> None:
+    def restart(self, lanes: frozenset[Lane] = LANES) -> None:
         """Forget everything that is only in memory, as a new process does."""
         fetching = FetchSteps(
             store=self.store,
@@ -80,6 +80,7 @@ class Desk:
             priors=self.priors,
             backfilling=BackfillSteps(store=self.store, rules=self.rules, clock=self.clock.read),
             monotonic=passed,
+            lanes=lanes,
         )
         self.fetcher._memory.backoff.waits = Waits(passed)
         self.fetcher.take_over()

@@ -14,7 +14,7 @@ from tests.orthanc import requires_orthanc
 from tests.ports import free_port
 from tests.store.test_catalogue import Archive
 from tests.stores import open_store
-from wetread.domain.fetching import BackfillState, FetchState, Purpose
+from wetread.domain.fetching import BackfillState, FetchReason, FetchState, Purpose
 from wetread.domain.progress import StudyState
 from wetread.errors import ConfigError
 from wetread.fetch.pacs import Pacs, is_within_hours
@@ -24,6 +24,7 @@ from wetread.store.backfills import BackfillRow
 pytestmark = requires_orthanc
 FIRST = NOW.replace(year=2021, month=3, day=1)
 DAYS = 4
+RANKS = [one.rank for one in FetchReason]
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,7 @@ def test_a_killed_process_goes_on_at_its_cursor(make_desk) -> None:
     row = desk.store.backfills.find(number)
     assert row.date_from < row.cursor <= row.date_to
     # Killed within a day: it was asked for, and nothing of that was noted but one row.
-    waiting = desk.store.fetches.list_waiting("archive")
+    waiting = desk.store.fetches.list_waiting("archive", RANKS)
     if waiting:
         desk.store.fetches.begin(waiting[0].id, desk.clock.now)
     desk.restart()
@@ -147,7 +148,7 @@ def test_what_is_under_way_is_interrupted_for_something_live(make_desk) -> None:
     desk = make_desk()
     begin(desk)
     desk.fetcher.look()
-    row = desk.store.fetches.list_waiting("archive")[0]
+    row = desk.store.fetches.list_waiting("archive", RANKS)[0]
     stops = desk.fetcher._stops(row)
     assert not stops()
     arrive_live(desk)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
@@ -19,6 +21,7 @@ from wetread.fetch.ask import open_finder
 from wetread.fetch.found import STUDY_KEYS
 from wetread.fetch.pacs import Pacs, WatchSettings
 from wetread.fetch.retrieval import Stopper
+from wetread.fetcher import Lane
 from wetread.steps.fetching import TRIES
 from wetread.store.fetches import Want
 
@@ -110,6 +113,38 @@ def test_another_patients_images_are_no_prior(liar: Liar, desk: Desk) -> None:
     assert "another patient" in desk.events(STUDY)[-1]
     # No sentence holds the number.
     assert not any("OTHER" in text or "MINE" in text for text in desk.events(STUDY))
+
+
+def test_what_is_urgent_does_not_wait_for_a_long_transfer(liar: Liar, desk: Desk) -> None:
+    slow, images = "1.2.840.7", make_study(STUDY)
+    lists(liar, images)
+    place = {"StudyInstanceUID": slow, "SeriesInstanceUID": f"{slow}.1"}
+    liar.listed["SERIES"].append(answer(**place))
+    liar.listed["IMAGE"].append(answer(**place, SOPInstanceUID=f"{slow}.1.1"))
+    liar.sent = images
+    asked, may_end = threading.Event(), threading.Event()
+
+    def hang(event: Any) -> None:
+        if event.identifier.StudyInstanceUID == slow:
+            asked.set()
+            assert may_end.wait(60)
+
+    liar.at_get = hang
+    want = Want(study_instance_uid=slow, pacs="liar", reason=FetchReason.WATCH)
+    desk.store.fetches.want(want, desk.clock.now)
+    desk.restart(frozenset({Lane.OTHER}))
+    other = threading.Thread(target=desk.fetcher.look)
+    other.start()
+    assert asked.wait(60)
+    desk.restart(frozenset({Lane.URGENT}))
+    # Who begins anew with one lane leaves what the other has under way.
+    assert desk.row(slow).state is FetchState.FETCHING
+    desk.ask(STUDY)
+    desk.run()
+    assert (desk.row(STUDY).state, desk.row(slow).state) == (FetchState.FETCHED, FetchState.FETCHING)
+    may_end.set()
+    other.join(60)
+    assert not other.is_alive()
 
 
 @pytest.mark.filterwarnings("ignore")

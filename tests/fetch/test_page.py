@@ -45,7 +45,7 @@ def failed(store: Store) -> FetchRow:
 
 
 def test_the_page_tells_what_failed_and_retries_it(store: Store, failed: FetchRow) -> None:
-    web = create_web(store, {}, on_retry=lambda: None, now=lambda: NOW)
+    web = create_web(store, (), on_retry=lambda: None, now=lambda: NOW)
     with TestClient(web, base_url=ORIGIN, follow_redirects=False) as client:
         text = client.get("/fetch").text
         for told in ("archive", "2 images that did not come", "Nobody there.", "2026-11-01"):
@@ -109,7 +109,7 @@ def test_a_prior_says_what_it_is(store: Store) -> None:
         archive.add_data_set(ds)
     store.purposes.close_prior("1.2.5")
     key = store.studies.find("1.2.5").key
-    with TestClient(create_web(store, {}, now=lambda: NOW), base_url=ORIGIN) as client:
+    with TestClient(create_web(store, (), now=lambda: NOW), base_url=ORIGIN) as client:
         text = client.get(f"/studies/{key}").text
         assert "a prior: to be compared with" in text
         assert 'id="reopen"' not in text

@@ -24,6 +24,7 @@ from wetread.store.fetches import Want
 
 pytestmark = requires_orthanc
 PREFIX = iter(range(1, 1000))
+RANKS = [one.rank for one in FetchReason]
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +141,7 @@ def test_a_process_killed_in_the_middle_goes_on(peer: PeerPacs, day: str, make_d
     studies = [put(peer, day, number) for number in range(3)]
     desk = make_desk()
     desk.fetcher.look()
-    first = desk.store.fetches.list_waiting("archive")[0]
+    first = desk.store.fetches.list_waiting("archive", RANKS)[0]
     # As one leaves it that was killed while it fetched.
     assert desk.store.fetches.begin(first.id, desk.clock.now)
     desk.restart()

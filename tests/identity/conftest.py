@@ -50,7 +50,7 @@ class House:
         )
         self.app: FastAPI = create_web(
             self.ward.store,
-            {"chest-ct": make_model()},
+            [make_model()],
             identity=self.identity,
             on_retry=lambda: None,
             poll_s=0,

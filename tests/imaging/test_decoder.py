@@ -75,6 +75,17 @@ def test_one_process_decodes_frame_after_frame(pool: DecoderPool) -> None:
     assert pool.pids == first
 
 
+def test_the_memory_of_the_process_that_started_it_is_not_counted() -> None:
+    pool = DecoderPool(size=1, memory_mb=512, timeout_s=60)
+    large = np.ones(300 << 20, np.uint8)
+    decode(pool)
+    first = pool.pids
+    decode(pool)
+    assert large.all()
+    assert pool.pids == first
+    pool.close()
+
+
 def test_several_at_a_time_share_the_processes(pool: DecoderPool) -> None:
     threads = [Decoding(pool) for _ in range(6)]
     for thread in threads:

@@ -90,7 +90,7 @@ def make_study(store: Store, study: int, *, patient: str = "P1") -> None:
 def files(store: Store) -> set[str]:
     return {
         str(path.relative_to(store.data))
-        for name in ("instances", "conflicts", "readings", "documents", "scratch", "incoming")
+        for name in ("instances", "conflicts", "readings", "documents", "shadows", "scratch", "incoming")
         for path in (store.data / name).rglob("*")
         if path.is_file()
     }

@@ -22,6 +22,7 @@ from tests.hostile.wire import Association
 from tests.network.bytes_of import VERIFICATION, command, context, pdu, value
 from tests.network.bytes_of import request as raw_request
 from tests.orthanc import requires_orthanc, running_orthanc
+from tests.path.service import await_true
 from tests.receive.conftest import require_tool
 from wetread.certificates import make_authority
 from wetread.deliver.cstore import read_item, send_items
@@ -365,6 +366,8 @@ def test_messages_over_tls_by_the_right_certificate_only(issue: Issue) -> None:
             )
             outcome = send_message(destination, ORU, "1.2.3")
             assert (outcome.state is DeliveryState.SENT) is (stem is ris), outcome.message
+        # The sender may hear it before it is noted here.
+        await_true(lambda: refused, 10, "the refusal")
     finally:
         listener.stop()
     assert came == [ORU]

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.promoted import make_configured_live
 from tests.stores import open_store, store_table
 from wetread.domain.progress import DeliveryState, StudyState
 from wetread.store import Store
@@ -65,6 +66,7 @@ class Service:
             f'data = "data"\n{self.config}\n[dicom]\nport = {self.dicom_port}\n{self.dicom}\n'
             f"[web]\nport = {self.http_port}\n{store_table(self.data)}"
         )
+        make_configured_live(path, self.data)
         command = [*self.program, "serve", "--config", str(path)]
         with (self.folder / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -108,7 +110,7 @@ class Service:
         finally:
             opened.close()
 
-    def await_state(self, study: str, *states: StudyState, revision: int = 1, timeout_s: float = 120) -> None:
+    def await_state(self, study: str, *states: StudyState, revision: int = 1, timeout_s: float = 240) -> None:
         def reached() -> bool:
             with self.store() as store:
                 row = store.studies.find(study)
@@ -116,7 +118,7 @@ class Service:
 
         await_true(reached, timeout_s, f"{study} {states}")
 
-    def await_delivered(self, study: str, revision: int = 1, timeout_s: float = 180) -> None:
+    def await_delivered(self, study: str, revision: int = 1, timeout_s: float = 300) -> None:
         final = {DeliveryState.SENT, DeliveryState.VERIFIED}
 
         def reached() -> bool:

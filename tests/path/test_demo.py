@@ -22,9 +22,16 @@ def test_the_demo_reads_both_visits_and_ends(tmp_path: Path) -> None:
     studies = [row.study_instance_uid for row in store.studies.list_newest()]
     truth = json.loads((tmp_path / "phantom" / "truth.json").read_text())["visits"]
     assert sorted(studies) == sorted(visit["study_instance_uid"] for visit in truth)
-    priorities = [
-        store.readings.list_current(studies)[visit["study_instance_uid"]][0].priority for visit in truth
-    ]
+    rows = [store.readings.list_current(studies)[visit["study_instance_uid"]][0] for visit in truth]
+    first, second = (store.readings.load(row.digest) for row in rows)
+    assert first.comparison is None
+    assert second.comparison is not None
+    assert second.comparison.study_instance_uid == first.study_instance_uid
+    followed = {finding.tracking_uid for finding in first.findings}
+    compared = [finding for finding in second.findings if finding.prior is not None]
+    assert compared
+    assert {finding.tracking_uid for finding in compared} <= followed
+    priorities = [row.priority for row in rows]
     assert priorities[1] == "stat"
     assert priorities[0] != "stat"
     stored = [pydicom.dcmread(path, stop_before_pixels=True) for path in store.intake.instances.iter_paths()]

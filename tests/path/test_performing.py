@@ -106,6 +106,20 @@ def test_it_is_read_because_a_workitem_asks(service: Service, tmp_path: Path) ->
     assert readings(service) == [("quick", 1)]
 
 
+def test_each_study_that_a_workitem_names_is_read(service: Service, tmp_path: Path) -> None:
+    studies = [study_uid(number) for number in (1, 2)]
+    order(service, "1.1", _00404021=element("SQ", *[{w.STUDY_UID: element("UI", one)} for one in studies]))
+    send(service, write_quick_study(tmp_path, 1))
+    service.await_state(studies[0], StudyState.NOT_READ)
+    # One is here, the other is not: it waits.
+    assert state(service, "1.1") == "SCHEDULED"
+    send(service, write_quick_study(tmp_path, 2))
+    held = await_state(service, "1.1", "COMPLETED")
+    assert readings(service, 1) == readings(service, 2) == [("quick", 1)]
+    outputs = held[w.PERFORMED]["Value"][0][w.OUTPUTS]["Value"]
+    assert {item[w.STUDY_UID]["Value"][0] for item in outputs} == set(studies)
+
+
 def test_one_that_was_not_read_is_opened_again(service: Service, tmp_path: Path) -> None:
     send(service, write_quick_study(tmp_path, 1))
     service.await_state(study_uid(1), StudyState.NOT_READ)

@@ -18,7 +18,8 @@ from wetread.errors import ConfigError
 from wetread.fetch.pacs import Pacs
 from wetread.infer.process import run_job
 from wetread.match import default_rules, parse_rules
-from wetread.registry import read_models
+from wetread.registry import read_models, read_packages
+from wetread.registry.lineup import Lineup
 from wetread.steps import DeliverySteps, ReadingSteps
 from wetread.steps.order import read_order
 from wetread.steps.ordered_images import OrderedImages
@@ -38,7 +39,7 @@ def store(tmp_path: Path):
 def make_steps(store: Store, rules=None) -> ReadingSteps:
     return ReadingSteps(
         store=store,
-        models=read_models(),
+        lineup=Lineup(read_packages(), store.model_states),
         rules=rules or default_rules(),
         destinations={},
         run_job=run_job,
@@ -137,6 +138,6 @@ def test_what_a_workitem_lacks_is_fetched_once_from_who_has_it(
         wanted=lambda: woken.append(None),
     )
     for _ in range(3):
-        fetch(one, order)
+        fetch(one, order, "1.2.99")
     assert [row.pacs for row in store.fetches.list_by_state(FetchState.WAITING)] == wanted
     assert len(woken) == len(wanted)

@@ -23,6 +23,7 @@ from pynetdicom.association import Association
 from pynetdicom.dsutils import split_dataset
 from pynetdicom.sop_class import Verification
 
+from tests.dicom.small_ct import SmallCt, write_ct
 from tests.network.bytes_of import pdu, request, talk
 from tests.receive.conftest import Send, uid_of
 from wetread.dicom.digest import digest_data_set
@@ -214,6 +215,23 @@ def test_a_truncated_data_set_is_refused(
     assert codes(store)[0] in (ProblemCode.UNREADABLE_INSTANCE, ProblemCode.MISSING_ATTRIBUTE)
     assert list(store.intake.iter_known()) == []
     assert is_alive(receiver)
+
+
+@pytest.mark.parametrize("lacking", [2, 1000, 300_000])
+def test_a_large_one_whose_end_lacks_is_refused(
+    send_raw: Any, store: Store, tmp_path: Path, lacking: int
+) -> None:
+    """Its header is read while pixels still come: what it says of their length must hold."""
+    (path,) = write_ct(tmp_path, SmallCt(shape=(1, 512, 512)))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-lacking])
+    assert send_raw(path) == 0xC000
+    assert codes(store)[0] == ProblemCode.UNREADABLE_INSTANCE
+    assert list(store.intake.iter_known()) == []
+    assert list(store.intake.incoming.iterdir()) == []
+    path.write_bytes(whole)
+    assert send_raw(path) == 0x0000
+    assert stored_digest(store, uid_of(path)) == digest_data_set(path)[0]
 
 
 def test_all_test_files_of_pydicom(receiver: Receiver, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

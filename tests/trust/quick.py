@@ -68,12 +68,15 @@ def read(request):
 """
 
 
-def write_quick_model(folder: Path) -> None:
-    """Write the package into ``folder/quick``."""
-    package = folder / "quick"
+def write_quick_model(
+    folder: Path, name: str = "quick", version: str = "1.0.0", reader: str = _READER
+) -> Path:
+    """Write the package into a folder of a folder; return that."""
+    package = folder / name
     package.mkdir(parents=True, exist_ok=True)
-    (package / "model.toml").write_text(_TOML)
-    (package / "quick_reader.py").write_text(_READER)
+    (package / "model.toml").write_text(_TOML.replace('"1.0.0"', f'"{version}"'))
+    (package / "quick_reader.py").write_text(reader)
+    return package
 
 
 def make_gate(folder: Path) -> Path:

@@ -17,6 +17,7 @@ import pytest
 
 from tests.path.service import await_true
 from tests.ports import free_port
+from tests.promoted import make_live
 from tests.stores import open_store
 from tests.trust.chaos import Chaos, Mode
 from tests.trust.quick import study_uid, write_quick_model, write_quick_study
@@ -30,8 +31,9 @@ from wetread.infer.read import read_job
 from wetread.match import parse_rules
 from wetread.outbox import Outbox
 from wetread.path import DELIVER_QUEUE, READ_QUEUE, StudyPath
-from wetread.registry import read_models
-from wetread.steps import DeliverySteps, KeepingSteps, ReadingSteps
+from wetread.registry import read_package
+from wetread.registry.lineup import Lineup
+from wetread.steps import DeliverySteps, KeepingSteps, ReadingSteps, ShadowSteps
 from wetread.store import Store
 from wetread.store.deliveries import DeliveryRow
 from wetread.store.intake import Arrived
@@ -122,6 +124,8 @@ def day(tmp_path: Path) -> Iterator[Day]:
     peers = {"away": Chaos(Mode.RESET, free_port()), "healthy": Chaos(Mode.OUT_OF_RESOURCES, free_port())}
     peers["healthy"].is_good.set()
     write_quick_model(tmp_path)
+    quick = read_package(tmp_path / "quick")
+    make_live(store, quick)
     destinations = {
         name: read_destination(
             {
@@ -135,7 +139,7 @@ def day(tmp_path: Path) -> Iterator[Day]:
     }
     reading = ReadingSteps(
         store=store,
-        models=read_models([tmp_path / "quick"]),
+        lineup=Lineup([quick], store.model_states),
         rules=parse_rules([{"name": "all", "models": ["quick"]}]),
         destinations=destinations,
         run_job=lambda job: read_job(job)[0],
@@ -143,7 +147,10 @@ def day(tmp_path: Path) -> Iterator[Day]:
         default_quiet_s=QUIET_S,
     )
     delivery = DeliverySteps(store=store, destinations=destinations, clock=clock.wall, retry=PLAN)
-    path = StudyPath(reading, delivery, lambda job: engine.enqueue(job))
+    shadow = ShadowSteps(
+        store=store, lineup=reading.lineup, rules=reading.rules, run_job=reading.run_job, clock=clock.wall
+    )
+    path = StudyPath(reading, shadow, delivery, lambda job: engine.enqueue(job))
     queues = tuple(replace(queue, polling_interval_s=0.05) for queue in (READ_QUEUE, DELIVER_QUEUE))
     engine = Engine(engine_url(store.data), path.workflows(), queues)
     policy = Policy(settings=RetentionSettings(), asked_destinations=frozenset())

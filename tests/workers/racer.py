@@ -21,7 +21,7 @@ from wetread.domain.reading import Reading
 from wetread.engine import Engine, Job
 from wetread.infer.job import ReadJob
 from wetread.infer.read import read_job
-from wetread.registry import read_models
+from wetread.registry import read_packages
 from wetread.store.studies import RevisionRow, Studies
 
 
@@ -62,7 +62,7 @@ def race(config_file: Path, barrier: Barrier, is_over: Event, answers: Queue[Any
     wetread.work.run_job = _read_here  # type: ignore[assignment]
     config = read_config(config_file)
     store, worker_id = wetread.work.open_place(config)
-    work = wetread.work.start_work(config, store, worker_id, read_models(config.models))
+    work = wetread.work.start_work(config, store, worker_id, read_packages(config.models))
     with contextlib.suppress(BrokenBarrierError):
         while not is_over.is_set():
             barrier.wait(120)

@@ -47,6 +47,7 @@ def store_one(pool: Pool, images: Images) -> int:
 def test_everything_goes_on_by_itself(make_pool, orthanc: Orthanc, cluster: Cluster, tmp_path: Path) -> None:
     ward = Ward(tmp_path, orthanc)
     pool: Pool = make_pool(ward.config)
+    ward.promote(pool)
     pool.start_all(("serve", "--readings", "0"), ("worker",), ("worker",))
     workers = pool.workers()
     ward.hold()

@@ -26,6 +26,7 @@ PROMISED_S = 60.0
 def test_one_of_three_is_killed_for_good(make_pool, orthanc: Orthanc, tmp_path: Path) -> None:
     ward = Ward(tmp_path, orthanc)
     pool: Pool = make_pool(ward.config)
+    ward.promote(pool)
     pool.start("serve", "--readings", "0")
     routine, urgent, stat = (ward.scan(pool, one) for one in ("routine", "urgent", "stat"))
     pool.await_true(lambda: pool.count_queued() == 3, 60, "three queued readings")

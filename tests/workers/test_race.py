@@ -13,12 +13,14 @@ import pytest
 from tests.path.service import await_true
 from tests.ports import free_port
 from tests.postgres import requires_postgresql
+from tests.promoted import make_live
 from tests.trust.chaos import Chaos, Mode
 from tests.trust.quick import configure_quick, study_uid, write_quick_model, write_quick_study
 from tests.workers.pool import Pool
 from tests.workers.racer import Count, race
 from wetread.dicom.digest import digest_data_set
 from wetread.dicom.header import read_instance
+from wetread.registry import read_package
 from wetread.store import Store
 from wetread.store.intake import Arrived
 
@@ -71,6 +73,7 @@ def test_each_revision_and_each_delivery_once(make_pool, peer: Chaos, tmp_path: 
     to = f'[[destinations]]\nname = "pacs"\nto = "CHAOS@127.0.0.1:{peer.port}"\nverify = "none"\n'
     pool: Pool = make_pool(f"{configure_quick(tmp_path)}{to}[study]\nquiet_s = 0.01\n")
     store = pool.store()
+    make_live(store, read_package(tmp_path / "quick"))
     for number in range(STUDIES):
         for path in write_quick_study(tmp_path / "scans", number, images=3):
             take_in(store, path)

@@ -16,8 +16,10 @@ import pydicom
 from pydicom.uid import generate_uid
 
 from tests.orthanc import Orthanc
+from tests.promoted import make_live
 from tests.trust.quick import write_quick_model, write_quick_study
 from tests.workers.pool import Pool
+from wetread.registry import read_package
 
 URGENCIES = ("routine", "urgent", "stat")
 _PLANNED = """
@@ -74,6 +76,12 @@ class Ward:
             f'models = ["{self.folder / "quick"}"]\n{rules}[[destinations]]\nname = "pacs"\nto = "{to}"\n'
             "[study]\nquiet_s = 0.5\n"
         )
+
+    def promote(self, pool: Pool) -> None:
+        """Have the model read: a folder's author cannot make it live."""
+        store = pool.store()
+        make_live(store, read_package(self.folder / "quick"))
+        store.close()
 
     def scan(self, pool: Pool, urgency: str) -> str:
         """Send a new study of an urgency; returns its UID."""

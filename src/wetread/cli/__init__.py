@@ -19,13 +19,18 @@ from wetread.cli.console import console
 from wetread.cli.deliveries import deliveries_app
 from wetread.cli.explain import explain
 from wetread.cli.fetch import fetch_app
+from wetread.cli.guideline import guideline
 from wetread.cli.images import analyze, send
 from wetread.cli.keys import keys_app
+from wetread.cli.lab import lab_app
+from wetread.cli.measure import measure
 from wetread.cli.models import models_app
+from wetread.cli.operating_point import set_operating_point as set_operating_point
 from wetread.cli.phantom import phantom
 from wetread.cli.retention import erase, hold, release, retention_app
 from wetread.cli.rules import rules_app
 from wetread.cli.serve import demo, serve
+from wetread.cli.shadow import compare_shadow as compare_shadow
 from wetread.cli.studies import studies_app
 from wetread.cli.tokens import tokens_app
 from wetread.cli.users import users_app
@@ -44,9 +49,11 @@ for command in (
     worker,
     demo,
     analyze,
+    measure,
     send,
     phantom,
     explain,
+    guideline,
     certificates,
     conformance,
     hold,
@@ -58,6 +65,7 @@ for command in (
     app.command()(command)
 app.add_typer(studies_app, name="studies")
 app.add_typer(models_app, name="models")
+app.add_typer(lab_app, name="lab")
 app.add_typer(rules_app, name="rules")
 app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(fetch_app, name="fetch")

@@ -62,6 +62,14 @@ def open_settings(
         store.close()
 
 
+def has_place(config: Path | None, data: Path | None) -> bool:
+    """Tell whether there is a data folder, or a shared database, that could be opened."""
+    from wetread.config import Config, read_config
+
+    settings = read_config(config) if config else Config()
+    return settings.store.is_shared or data is not None or (settings.data / "index.sqlite").exists()
+
+
 def who_asks() -> str:
     """Return who runs this command, for the audit trail."""
     try:

@@ -52,7 +52,7 @@ def list_rules(
         from wetread.web.api.models import tell_rule
 
         settings = read_config(config) if config else Config()
-        models = read_models(settings.models, settings.registry.trusted_keys)
+        models = read_models(settings.models, settings.registry)
         rules = tuple(tell_rule(rule, models) for rule in settings.rules)
     if as_json:
         typer.echo(to_json(rules))
@@ -75,7 +75,7 @@ def check(file: FileArgument, config: ConfigOption = None) -> None:
 
     rules = parse_rules(read_rule_tables(file))
     settings = read_config(config or file)
-    models = read_models(settings.models, settings.registry.trusted_keys)
+    models = read_models(settings.models, settings.registry)
     unknown = unknown_models(rules, models)
     if unknown:
         raise UnknownModel(
@@ -115,10 +115,12 @@ def replay_rules(
     if service is not None:
         _tell(service.iter_replay(tables, day, limit), as_json=as_json)
         return
-    from wetread.registry import read_models
+    from wetread.registry import read_packages
+    from wetread.registry.lineup import Lineup
 
     with open_settings(config, data) as (settings, store):
-        models = read_models(settings.models, settings.registry.trusted_keys)
+        packages = read_packages(settings.models, settings.registry)
+        models = Lineup(packages, store.model_states).now()
         trial = Trial(
             store=store, models=models, now=settings.rules, then=changed, since=day, tells_unchanged=every
         )

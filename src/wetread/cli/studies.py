@@ -86,11 +86,13 @@ def show_study(
     if service is not None:
         detail = service.get_study(service.find_study(study).key)
     else:
-        from wetread.registry import read_models
+        from wetread.registry import read_packages
+        from wetread.registry.lineup import Lineup
         from wetread.web.api.studies import tell_detail
 
         with open_settings(config, data) as (settings, store):
-            models = read_models(settings.models, settings.registry.trusted_keys)
+            packages = read_packages(settings.models, settings.registry)
+            models = Lineup(packages, store.model_states).now()
             detail = tell_detail(_teller(store), find_row(store, study), models)
     if as_json:
         typer.echo(to_json(detail))

@@ -26,18 +26,18 @@ def worker(
     from wetread.config import check_config, override, read_config
     from wetread.domain.audit import START, STOP, application_event
     from wetread.errors import StorageError
-    from wetread.registry import read_models
+    from wetread.registry import read_packages
     from wetread.work import check_worker, now, open_place, start_work
 
     settings = read_config(config)
     settings = override(replace(settings, data=data or settings.data), "work", readings=readings)
     check_config(settings)
     check_worker(settings)
-    models = read_models(settings.models, settings.registry.trusted_keys)
+    packages = read_packages(settings.models, settings.registry)
     stop = stop_signal()
     store, worker_id = open_place(settings)
     store.audit.record(application_event(START, now()))
-    work = start_work(settings, store, worker_id, models)
+    work = start_work(settings, store, worker_id, packages)
     console.print(f"Worker   {worker_id}", markup=False, highlight=False)
     stop.wait()
     console.print("Stopping; what is in flight goes on elsewhere.")

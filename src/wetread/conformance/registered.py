@@ -41,7 +41,7 @@ def list_resources() -> dict[str, str]:
     with _store() as store:
         return {
             f"{method} {route.path}": (route.endpoint.__doc__ or "").strip().partition("\n")[0]
-            for route in _routes(create_web(store, {}))
+            for route in _routes(create_web(store, ()))
             for method in sorted(route.methods or ())
         }
 

@@ -143,6 +143,7 @@ SERVICES: tuple[Service, ...] = (
     Service(
         sop_classes=(
             uids.Comprehensive3DSRStorage,
+            uids.BasicTextSRStorage,
             uids.SegmentationStorage,
             uids.GrayscaleSoftcopyPresentationStateStorage,
             uids.SecondaryCaptureImageStorage,

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from wetread.contract.answers import Page, ProblemSaid
 from wetread.domain.code import Code
+from wetread.domain.comparison import Status
 from wetread.domain.document import DocumentKind
 from wetread.domain.reading import Outcome, Priority
 
@@ -63,6 +64,8 @@ class PriorSaid:
     volume_change_percent: float
     volume_change_ci95: tuple[float, float]
     doubling_time_days: float | None = None
+    #: Between the two studies.
+    interval_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,8 @@ class FindingSaid:
     laterality: Code | None = None
     site: Code | None = None
     texture: Code | None = None
+    #: What became of it since the prior study; None: not compared, or not judged.
+    status: Status | None = None
     prior: PriorSaid | None = None
 
 

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from wetread.contract.answers import Page, ProblemSaid
 from wetread.contract.deliveries import DeliveryLine
 from wetread.contract.readings import ReadingLine
+from wetread.domain.fetching import Purpose
 from wetread.domain.progress import StudyState
 from wetread.domain.reading import Priority
 
@@ -44,6 +45,8 @@ class StudyLine:
     state: StudyState
     #: For people, e.g. ``read, 1 finding``.
     state_words: str
+    #: What it is here for: to be read at once, as a prior of another, or when nothing live waits.
+    purpose: Purpose
     #: Of what models found and rules say, the most urgent.
     priority: Priority
     #: False: no model has read it and no rule says more, so that its urgency is not known.

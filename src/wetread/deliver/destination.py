@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from wetread.domain.document import DICOM_KINDS, DocumentKind
+from wetread.domain.document import DICOM_KINDS, HL7_KINDS, DocumentKind
 from wetread.errors import ConfigError
 from wetread.network import ClientTls
 
@@ -42,7 +42,7 @@ class Verify(StrEnum):
 _PATHS = frozenset({"authorities", "certificate", "key"})
 _DEFAULT_KINDS = {
     DestinationKind.CSTORE: tuple(sorted(DICOM_KINDS)),
-    DestinationKind.MLLP: (DocumentKind.ORU,),
+    DestinationKind.MLLP: tuple(sorted(HL7_KINDS)),
 }
 
 
@@ -58,7 +58,7 @@ class Destination:
     aet: str = ""
     #: The AE title that we call ourselves.
     calling_aet: str = "WETREAD"
-    #: What it gets; not given: all DICOM kinds by C-STORE, ORU by MLLP.
+    #: What it gets; not given: all DICOM kinds by C-STORE, both messages by MLLP.
     kinds: tuple[DocumentKind, ...] = ()
     verify: Verify = Verify.NONE
     #: Base of the DICOMweb service, e.g. ``http://pacs:8042/dicom-web``.
@@ -103,8 +103,8 @@ def _problems(destination: Destination) -> list[str]:
         problems += _dicom_problems(destination)
     elif destination.verify is not Verify.NONE:
         problems.append('messages cannot be asked for afterwards: set verify = "none".')
-    elif set(destination.kinds) - {DocumentKind.ORU}:
-        problems.append('by MLLP go messages: set kinds = ["oru"].')
+    elif set(destination.kinds) - HL7_KINDS:
+        problems.append('by MLLP go messages: set kinds = ["oru", "result"], or one of them.')
     if not destination.needs_tls and (destination.authorities or destination.certificate):
         problems.append("certificates without TLS do nothing: set tls = true.")
     if (destination.certificate is None) != (destination.key is None):

@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import re
 import struct
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
@@ -22,7 +23,7 @@ from wetread.dicom.part10 import DataSetFile, open_data_set
 from wetread.dicom.scan import LIMITS, UNDEFINED_LENGTH, Element, Scan
 from wetread.dicom.values import MAX_VALUE_BYTES, Encoding, Plain, plain_value, python_encodings
 from wetread.domain.study import Instance, Opener, open_plain
-from wetread.errors import MissingAttribute, UnreadableInstance
+from wetread.errors import InputError, MissingAttribute, UnreadableInstance
 
 #: PS3.5 section 9.1: digits and dots, at most 64. Leading zeros are wrong but harmless.
 UID_PATTERN = re.compile(r"[0-9]+(?:\.[0-9]+)*")
@@ -105,15 +106,59 @@ def read_instance_bytes(
     return replace(_read(io.BytesIO(data), path, model), opener=opener)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlyHeader:
+    """A header that was read while the rest of its file was still to come."""
+
+    instance: Instance
+    model: JsonModel
+    #: Where the file ends that holds all of its pixel data, in bytes.
+    whole_size: int
+
+    def is_of(self, size: int) -> bool:
+        """Tell whether a file of so many bytes is whole; one missing byte is forgiven, it is the padding."""
+        return size >= self.whole_size - 1
+
+
+def read_early(data: memoryview, path: Path, opener: Opener = open_plain) -> EarlyHeader | None:
+    """Read the header from the beginning of a file.
+
+    Returns
+    -------
+    EarlyHeader or None
+        None where the beginning is not enough to say anything: the header is longer or wrong, it is deflated,
+        or its pixel data does not say its length. Whoever has the whole file reads it with ``read_instance``.
+    """
+    ends: list[int] = []
+
+    def note_end(source: DataSetFile, scan: Scan) -> None:
+        if scan.pixels is not None and scan.pixels != UNDEFINED_LENGTH and not source.is_deflated:
+            ends.append(source.cursor.position + scan.pixels)
+
+    model = JsonModel()
+    try:
+        instance = _read(io.BytesIO(data), path, model, note_end)
+    except InputError:
+        return None
+    if not ends:
+        return None
+    return EarlyHeader(instance=replace(instance, opener=opener), model=model, whole_size=ends[0])
+
+
 def is_uid(text: str) -> bool:
     """Tell whether a text can safely be used as a UID (PS3.5 section 9.1)."""
     return len(text) <= MAX_UID_LENGTH and UID_PATTERN.fullmatch(text) is not None
 
 
-def _read(file: BinaryIO, path: Path, model: JsonModel | None = None) -> Instance:
+def _read(
+    file: BinaryIO,
+    path: Path,
+    model: JsonModel | None = None,
+    check_pixels: Callable[[DataSetFile, Scan], None] | None = None,
+) -> Instance:
     try:
         source = open_data_set(file)
-        header = _read_header(source, model)
+        header = _read_header(source, model, check_pixels or _check_pixels)
     except _PARSER_ERRORS as error:
         raise UnreadableInstance(
             "Not a readable DICOM object: check the file and send it again",
@@ -132,7 +177,9 @@ def _read(file: BinaryIO, path: Path, model: JsonModel | None = None) -> Instanc
     )
 
 
-def _read_header(source: DataSetFile, model: JsonModel | None) -> dict[str, Plain]:
+def _read_header(
+    source: DataSetFile, model: JsonModel | None, check_pixels: Callable[[DataSetFile, Scan], None]
+) -> dict[str, Plain]:
     scan = Scan(
         cursor=source.cursor,
         is_implicit=source.is_implicit,
@@ -148,7 +195,7 @@ def _read_header(source: DataSetFile, model: JsonModel | None) -> dict[str, Plai
         header.take(element)
         if model is not None:
             model.take(element)
-    _check_pixels(source, scan)
+    check_pixels(source, scan)
     if model is not None and scan.pixels is not None:
         model.take_pixels(scan.pixel_tag, is_encapsulated=scan.pixels == UNDEFINED_LENGTH)
     return header.finish()

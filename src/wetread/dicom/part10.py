@@ -50,6 +50,8 @@ class DataSetFile:
     transfer_syntax_uid: str
     is_implicit: bool
     is_little_endian: bool
+    #: Positions are then those in the inflated data set, not in the file.
+    is_deflated: bool
     #: The UIDs of the meta header, by tag.
     meta: dict[int, str]
 
@@ -114,6 +116,7 @@ def open_data_set(file: BinaryIO, limits: InflateLimits = INFLATE_LIMITS) -> Dat
         transfer_syntax_uid=uid,
         is_implicit=is_implicit,
         is_little_endian=uid != BIG_ENDIAN,
+        is_deflated=is_deflated,
         meta=meta,
     )
 

@@ -136,28 +136,43 @@ def _associate(
         _set_up(event.assoc, callee.timeout_s)
         prepare(event.assoc)
 
-    handlers: list[Any] = [
-        (evt.EVT_CONN_OPEN, set_up),
-        (evt.EVT_ABORTED, _let_go),
-        (evt.EVT_RELEASED, _let_go),
-    ]
-    tls = None
-    if callee.tls is not None:
-        context = callee.tls_context()
-        context.sslsocket_class = telling_socket(errors)
-        tls = (context, callee.host)
+    options = associate_options(callee, set_up, errors)
     try:
         return entity.associate(
-            callee.host,
-            callee.port,
-            contexts=list(contexts),
-            ae_title=callee.aet,
-            ext_neg=list(roles),
-            evt_handlers=handlers,
-            tls_args=tls,
+            callee.host, callee.port, contexts=list(contexts), ext_neg=list(roles), **options
         )
     except OSError as error:  # the name does not resolve
         raise callee.unreachable("does not answer: check host, port and network.", reason=error) from error
+
+
+def associate_options(
+    callee: Callee, set_up: Callable[[Any], None] | None = None, errors: list[Exception] | None = None
+) -> dict[str, Any]:
+    """Return the options of pynetdicom's ``associate`` for a callee: title, handlers, TLS.
+
+    Parameters
+    ----------
+    set_up
+        Called with the event of the open connection.
+    errors
+        Gets what goes wrong with TLS.
+
+    Raises
+    ------
+    PeerNotTrusted
+        If the certificates that the configuration names cannot be used.
+    """
+    tls = None
+    if callee.tls is not None:
+        context = callee.tls_context()
+        context.sslsocket_class = telling_socket([] if errors is None else errors)
+        tls = (context, callee.host)
+    handlers = [
+        (evt.EVT_CONN_OPEN, set_up or (lambda event: _set_up(event.assoc, callee.timeout_s))),
+        (evt.EVT_ABORTED, _let_go),
+        (evt.EVT_RELEASED, _let_go),
+    ]
+    return {"ae_title": callee.aet, "evt_handlers": handlers, "tls_args": tls}
 
 
 def _set_up(association: Any, timeout_s: float) -> None:

@@ -19,13 +19,24 @@ class DocumentKind(StrEnum):
     PNG = "png"  # the key image for pages
     PDF = "pdf"  # Encapsulated PDF
     TEXT = "text"  # structured text report
-    ORU = "oru"  # HL7 v2 ORU^R01
+    ORU = "oru"  # HL7 v2 ORU^R01, preliminary
+    REPORT = "report"  # Basic Text SR that a reader signed, TID 2000
+    RESULT = "result"  # the same as HL7 v2 ORU^R01, final
 
 
 #: Kinds that are DICOM objects and go by C-STORE.
 DICOM_KINDS = frozenset(
-    {DocumentKind.SR, DocumentKind.SEG, DocumentKind.PR, DocumentKind.SC, DocumentKind.PDF}
+    {
+        *(DocumentKind.SR, DocumentKind.SEG, DocumentKind.PR, DocumentKind.SC, DocumentKind.PDF),
+        DocumentKind.REPORT,
+    }
 )
+#: Messages.
+HL7_KINDS = frozenset({DocumentKind.ORU, DocumentKind.RESULT})
+#: What a reader signed: it stands whatever models read later.
+SIGNED_KINDS = frozenset({DocumentKind.REPORT, DocumentKind.RESULT})
+#: What is composed from a Reading.
+READING_KINDS = tuple(kind for kind in DocumentKind if kind not in SIGNED_KINDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

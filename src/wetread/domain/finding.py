@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wetread.domain.code import Code
+from wetread.domain.comparison import PriorComparison
 from wetread.domain.mask import Mask
 from wetread.domain.measurement import MEASUREMENTS
 from wetread.domain.volume import Triple
@@ -47,16 +48,6 @@ class Axes:
 
     long: tuple[Triple, Triple]
     short: tuple[Triple, Triple]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriorComparison:
-    """The same finding in an earlier study."""
-
-    study_instance_uid: str
-    volume_change_percent: float
-    volume_change_ci95: tuple[float, float]
-    doubling_time_days: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ import typing
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,14 @@ def from_jsonable(expected: Any, value: Any, masks: Mapping[str, Mask] | None = 
 
 
 def _build(expected: type, value: Any, masks: Mapping[str, Mask] | None) -> Any:
-    hints = typing.get_type_hints(expected)
+    hints = _hints(expected)
     return expected(**{key: from_jsonable(hints[key], item, masks) for key, item in value.items()})
+
+
+@cache
+def _hints(expected: type) -> Mapping[str, Any]:
+    # They are evaluated from text: most of the time that a value took.
+    return typing.get_type_hints(expected)
 
 
 def _from_union(arguments: tuple[Any, ...], value: Any, masks: Mapping[str, Mask] | None) -> Any:

@@ -75,6 +75,11 @@ MEASUREMENTS: Mapping[str, Quantity] = MappingProxyType(
             unit=code.MM,
             title="distance to pleura",
         ),
+        "finding_probability_percent": Quantity(
+            concept=_own("finding-probability", "Probability of the Finding Looked For"),
+            unit=code.PERCENT,
+            title="probability of what is looked for",
+        ),
         "lung_volume_ml": Quantity(
             concept=_sct("118565006", "Volume"), unit=code.ML, title="lung volume", decimals=0
         ),

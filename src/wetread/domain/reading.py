@@ -16,6 +16,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from wetread.domain.comparison import Comparison, Status
 from wetread.domain.finding import Finding, Region, Segment, _check_measurements
 from wetread.domain.jsonable import to_jsonable
 from wetread.domain.model import ModelIdentity
@@ -73,6 +74,8 @@ class Reading:
     made_at: datetime
     #: Digest of the Reading that this one supersedes, ``""`` for the first.
     predecessor_digest: str = ""
+    #: With an earlier study; None: not compared.
+    comparison: Comparison | None = None
 
     def __post_init__(self) -> None:
         _check_measurements(self.measurements)
@@ -96,6 +99,12 @@ class Reading:
         alike = [one for one in self.findings[: index + 1] if one.label == finding.label]
         return f"{finding.label.capitalize()} {len(alike)}"
 
+    def status_of(self, finding: Finding) -> Status | None:
+        """Return what became of a finding since the prior study; None: not compared, or not judged."""
+        if finding.prior is not None and finding.prior.status is not None:
+            return finding.prior.status
+        return self.comparison.status_of(finding.tracking_uid) if self.comparison else None
+
     def get_segment(self, number: int) -> Segment:
         """Return the segment of this number, or raise KeyError."""
         if not 1 <= number <= len(self.segments):
@@ -106,6 +115,9 @@ class Reading:
 def canonical_json(reading: Reading) -> str:
     """Return the one JSON text of a Reading; masks stand by their digests."""
     value = to_jsonable(reading)
+    if reading.comparison is None:
+        # Readings of before there were comparisons keep their digest, on which the UIDs of documents hang.
+        del value["comparison"]
     for segment, plain in zip(reading.segments, value["segments"], strict=True):
         plain["mask"] = segment.mask.digest
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -124,7 +136,7 @@ def to_findings_json(reading: Reading, documents: list[dict[str, str]]) -> dict[
     documents
         ``{"kind", "path", "sop_instance_uid"}`` of each document written.
     """
-    return {
+    entry = {
         "study_instance_uid": reading.study_instance_uid,
         "series_instance_uid": reading.series_instance_uid,
         "revision": reading.revision,
@@ -133,7 +145,7 @@ def to_findings_json(reading: Reading, documents: list[dict[str, str]]) -> dict[
         "outcome": reading.outcome.value,
         "made_at": reading.made_at.isoformat(),
         "triage": to_jsonable(reading.triage),
-        "findings": [_finding_json(finding) for finding in reading.findings],
+        "findings": [_finding_json(finding, reading.status_of(finding)) for finding in reading.findings],
         "regions": [
             {"label": region.label, "measurements": dict(region.measurements)} for region in reading.regions
         ],
@@ -143,9 +155,12 @@ def to_findings_json(reading: Reading, documents: list[dict[str, str]]) -> dict[
         ],
         "documents": documents,
     }
+    if reading.comparison is not None:
+        entry["comparison"] = to_jsonable(reading.comparison)
+    return entry
 
 
-def _finding_json(finding: Finding) -> dict[str, Any]:
+def _finding_json(finding: Finding, status: Status | None) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "tracking_uid": finding.tracking_uid,
         "label": finding.label,
@@ -159,6 +174,8 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
         plain["side"] = finding.laterality.meaning.lower()
     if finding.texture:
         plain["type"] = finding.texture.meaning.lower()
+    if status:
+        plain["status"] = status.value
     if finding.prior:
         plain["prior"] = to_jsonable(finding.prior)
     return plain

@@ -96,6 +96,8 @@ class Pacs:
     connect_timeout_s: float = 10.0
     #: Longest wait for one answer, or for the next image.
     timeout_s: float = 60.0
+    #: We open so many at once: with 2, a prior is asked for while something else is fetched.
+    maximum_associations: int = 2
     #: More matches than this are not taken from one answer.
     maximum_matches: int = 5000
     #: Pace of watch and backfill; 0: as fast as it goes. Priors and what people ask for do not wait.
@@ -249,6 +251,7 @@ def _number_problems(pacs: Pacs) -> list[str]:
     checks = (
         (min(pacs.timeout_s, pacs.connect_timeout_s) > 0, "timeouts must be above 0 seconds."),
         (1 <= pacs.maximum_matches <= 100_000, "maximum_matches must lie between 1 and 100000."),
+        (1 <= pacs.maximum_associations <= 2, "maximum_associations must be 1 or 2."),
         (pacs.studies_per_hour >= 0, "studies_per_hour must not be below 0."),
         (watch.interval_s >= 1, "watch.interval_s must be at least 1."),
         (0 <= watch.look_back_days <= 366, "watch.look_back_days must lie between 0 and 366."),

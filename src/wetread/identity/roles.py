@@ -25,9 +25,10 @@ class Permission(StrEnum):
     PAGES = "open pages and sign in with a browser"
     STUDIES = "see studies, readings and documents"
     IDENTITY = "see who the patient is"
-    REPORT = "mark a study as reported, put it back"
+    REPORT = "claim a study, judge findings, give a priority, mark it as reported"
     RETRY = "send a refused document again"
     READ_AGAIN = "have a study read again"
+    MODELS = "promote, retire, roll back and restore models"
     SEND = "hand in images"
     ORDER = "order readings, and take and finish workitems"
 
@@ -39,9 +40,12 @@ PERMISSIONS = MappingProxyType(
     {
         Role.RADIOLOGIST: frozenset({_P.PAGES, _P.STUDIES, _P.IDENTITY, _P.REPORT, _P.SEND, _P.ORDER}),
         Role.LEAD: frozenset(
-            {_P.PAGES, _P.STUDIES, _P.IDENTITY, _P.REPORT, _P.RETRY, _P.READ_AGAIN, _P.SEND, _P.ORDER}
+            {
+                *(_P.PAGES, _P.STUDIES, _P.IDENTITY, _P.REPORT, _P.RETRY, _P.READ_AGAIN, _P.SEND, _P.ORDER),
+                _P.MODELS,
+            }
         ),
-        Role.ADMINISTRATOR: frozenset({_P.PAGES, _P.STUDIES, _P.RETRY, _P.READ_AGAIN}),
+        Role.ADMINISTRATOR: frozenset({_P.PAGES, _P.STUDIES, _P.RETRY, _P.READ_AGAIN, _P.MODELS}),
         Role.DATA_SCIENTIST: frozenset({_P.PAGES, _P.STUDIES}),
         Role.SERVICE: frozenset({_P.STUDIES, _P.IDENTITY, _P.SEND, _P.ORDER}),
     }

@@ -5,13 +5,13 @@ In: tables of the configuration.  Out: values, checked.  Never: a secret (see ``
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from wetread.errors import ConfigError
 from wetread.identity.roles import Role
+from wetread.network import is_loopback_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,13 +93,3 @@ def check_provider_url(url: str) -> None:
     is_here = parts.scheme == "http" and is_loopback_name(parts.hostname or "")
     if not parts.hostname or not (parts.scheme == "https" or is_here) or parts.username or parts.fragment:
         raise ConfigError("The addresses of an OpenID Connect provider must begin with https://.", url=url)
-
-
-def is_loopback_name(host: str) -> bool:
-    """Tell whether a host name means this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -48,6 +48,8 @@ _READ_ERRORS = (
 #: Unpacked size by the file's: deflate reaches 1032 on zeros, a real CT 10.
 _MOST_RATIO = 200
 _HARMLESS_BYTES = 128 << 20
+#: Affines are stored in single precision; mm.
+_SAME_AFFINE = 1e-2
 
 
 def is_nifti(path: Path) -> bool:
@@ -121,6 +123,35 @@ def write_nifti_masks(
         nib.save(_image(voxels, nifti_affine(grid), reference), path)
         written.append(path)
     return written
+
+
+def write_nifti_volume(volume: Volume, path: Path) -> None:
+    """Write a volume as float32, on its own axes."""
+    voxels = np.ascontiguousarray(volume.voxels, dtype=np.float32).transpose(2, 1, 0)
+    nib.save(_nifti_image(voxels, nifti_affine(volume.grid)), path)
+
+
+def read_nifti_map(path: Path, grid: Grid) -> npt.NDArray[np.float32]:
+    """Read a map that was made on a grid: (planes, rows, columns).
+
+    Raises
+    ------
+    UnreadableInstance
+        If it is no NIfTI file.
+    GeometryError
+        If it lies on another grid.
+    """
+    wanted, shape = nifti_affine(grid), (grid.shape[2], grid.shape[1], grid.shape[0])
+    try:
+        image: Any = nib.load(path)
+        _check_kind(image.shape, image.get_data_dtype())
+        if image.shape[:3] != shape or not np.allclose(image.affine, wanted, atol=_SAME_AFFINE):
+            raise GeometryError("The map lies on another grid than the image")
+        # In pieces of single precision, whatever it is stored as.
+        voxels = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
+    except _READ_ERRORS as error:
+        raise UnreadableInstance("Not a readable NIfTI image", reason=type(error).__name__) from error
+    return np.ascontiguousarray(voxels.reshape(shape).transpose(2, 1, 0))
 
 
 def _image(voxels: Array, affine: FloatArray, reference: Any) -> Any:

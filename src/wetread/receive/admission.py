@@ -38,6 +38,9 @@ class Peer:
     may_order: bool = False
     #: ``HOST:PORT`` where it takes event reports of workitems; ``""``: it cannot subscribe.
     events_to: str = ""
+    #: Speak TLS to these addresses: we show ``dicom.certificate``, the peer one for its host by
+    #: ``dicom.authorities``, or without these by an authority of this machine.
+    tls: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,13 +60,19 @@ def check_guests(guests: Guests, *, has_certificates: bool) -> None:
     Raises
     ------
     ConfigError
-        If an address is none, a title is allowed from anywhere and bound at once, or a certificate is
-        asked for that nobody can show.
+        If an address is none, TLS has no address to go to, a title is allowed from anywhere and bound at
+        once, or a certificate is asked for that nobody can show.
     """
     for peer in guests.peers:
         check_addresses("dicom.peers", peer.addresses)
-        for address in filter(None, (peer.retrieve_to, peer.report_to, peer.events_to)):
+        addresses = [one for one in (peer.retrieve_to, peer.report_to, peer.events_to) if one]
+        for address in addresses:
             read_address(address, peer.aet)
+        if peer.tls and not addresses:
+            told = (
+                "dicom.peers: tls is for what goes to retrieve_to, report_to or events_to: set one of them."
+            )
+            raise ConfigError(told, aet=peer.aet)
         if peer.aet in guests.allowed_aets:
             raise ConfigError("An AE title is in dicom.allowed_aets and in dicom.peers.", aet=peer.aet)
         if peer.certificate and not has_certificates:

@@ -20,6 +20,7 @@ COMMAND_LIMIT = 1 << 16
 # Elements of the command set, group 0000 (PS3.7 E.1).
 SOP_CLASS_UID, COMMAND_FIELD, MESSAGE_ID, DATA_SET_TYPE = 0x0002, 0x0100, 0x0110, 0x0800
 _ANSWERED_MESSAGE_ID, _STATUS, _ERROR_COMMENT, SOP_INSTANCE_UID = 0x0120, 0x0900, 0x0902, 0x1000
+MOVE_ORIGINATOR = 0x1030
 
 #: Length, context and control of a presentation data value (PS3.8 9.3.5.1).
 VALUE_HEADER = struct.Struct(">IBB")
@@ -39,6 +40,8 @@ class StoreRequest:
     address: str
     #: Tells associations apart.
     association: object
+    #: AE title of whoever asked the sender for it by C-MOVE; "": nobody did.
+    move_originator: str
     spool: Spool
 
 

@@ -30,6 +30,7 @@ from wetread.receive.command import (
     COMMAND_LIMIT,
     DATA_SET_TYPE,
     MESSAGE_ID,
+    MOVE_ORIGINATOR,
     NO_DATA_SET,
     SOP_CLASS_UID,
     SOP_INSTANCE_UID,
@@ -210,6 +211,7 @@ class StoringDimse(DIMSEServiceProvider):
             calling_aet=str(self.assoc.requestor.ae_title or ""),
             address=address_of(self.assoc),
             association=self.assoc,
+            move_originator=command_text(elements, MOVE_ORIGINATOR),
             spool=spool,
         )
 

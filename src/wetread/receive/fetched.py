@@ -18,15 +18,13 @@ from wetread.receive.dimse import OnStore, StoringDimse
 from wetread.receive.notes import Notes
 from wetread.receive.services import Services
 from wetread.receive.spool import Spools
-from wetread.receive.storage import OnStored, Outcome, Received, Refusal, StorageScp
+from wetread.receive.storage import NOT_ASKED_FOR, OnStored, Outcome, Received, Refusal, StorageScp
 from wetread.receive.stow_request import Handing, StowRefusal, StowRequest
 from wetread.receive.trail import ReceiveTrail, Sender
 from wetread.store import Store
 from wetread.store.history import History
 
 _GET_RSP = 0x8010
-#: Cannot understand (PS3.7 C.5.5): of another study or patient than was asked for.
-_NOT_ASKED_FOR = 0xC001
 _MOST_PARTS = 50_000
 #: Refusals that are remembered.
 _REMEMBERED = 20
@@ -106,7 +104,7 @@ class _TransferScp(StorageScp):
         problem = self._origin.check(instance)
         if problem is not None:
             code, message = problem
-            raise Refusal(status=_NOT_ASKED_FOR, code=code, message=message)
+            raise Refusal(status=NOT_ASKED_FOR, code=code, message=message)
 
 
 class _Mail:

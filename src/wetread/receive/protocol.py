@@ -35,6 +35,7 @@ from wetread.receive.command import (
     COMMAND_LIMIT,
     DATA_SET_TYPE,
     MESSAGE_ID,
+    MOVE_ORIGINATOR,
     NO_DATA_SET,
     SOP_CLASS_UID,
     SOP_INSTANCE_UID,
@@ -264,6 +265,7 @@ class Protocol:
             calling_aet=self._agreement.request.calling_aet,
             address=self._setting.address,
             association=self._setting.association,
+            move_originator=command_text(elements, MOVE_ORIGINATOR),
             spool=spool,
         )
 

@@ -1,6 +1,6 @@
 """One data set on its way from the network to the disk.
 
-In: fragments.  Out: a Part 10 file in the store's incoming folder, its digest and size.
+In: fragments.  Out: a Part 10 file in the store's incoming folder, its digest, size and header.
 Never: more than ``MEMORY_LIMIT`` of it in memory; a name from the sender; a file left behind; plaintext on
 the disk where the store is encrypted.
 """
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wetread import __version__
+from wetread.dicom.header import EarlyHeader, read_early
 from wetread.domain.study import open_plain
 from wetread.sealed import SealedWriter
 from wetread.store.cipher import Vault
@@ -30,6 +31,8 @@ IMPLEMENTATION_VERSION_NAME = f"WETREAD_{__version__}"[:16]
 #: Of one data set in memory, for each association; beyond, it goes to its file in pieces of this size.
 MEMORY_LIMIT = 2 << 20
 _SMALLEST = 64 << 10
+#: What has gathered in memory goes on to the file, while the sender gets the next ready.
+_PIECE = 128 << 10
 
 
 def encode_file_meta(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
@@ -88,10 +91,13 @@ class Spool:
         self.error: OSError | None = None
         #: Bytes of the data set so far.
         self.size = 0
+        #: What its first piece told, read while the rest came; None where that was not enough.
+        self.early_header: EarlyHeader | None = None
+        self._meta_size = 0
         self._vault = vault
         self._digest = hashlib.sha256()
         self._basin = basin or Basin()
-        self._filled = 0
+        self._filled = self._written = 0
         self._is_spilled = self._is_finished = False
         self._file: io.FileIO | SealedWriter | None = None
 
@@ -99,6 +105,11 @@ class Spool:
     def digest(self) -> str:
         """sha256 over the encoded data set, not encrypted, without preamble and file meta."""
         return self._digest.hexdigest()
+
+    @property
+    def file_size(self) -> int:
+        """Bytes of the file, not encrypted, so far."""
+        return self._meta_size + self.size
 
     @property
     def content(self) -> memoryview | None:
@@ -109,7 +120,7 @@ class Spool:
         """Take what stands before the data set."""
         self._basin.reach(len(meta), 0)
         self._basin.view(0, len(meta))[:] = meta
-        self._filled = len(meta)
+        self._filled = self._meta_size = len(meta)
 
     def space(self, wanted: int) -> memoryview:
         """Return room for at most so many bytes of the data set, for at least one."""
@@ -123,6 +134,10 @@ class Spool:
         self._digest.update(self._basin.view(self._filled, self._filled + count))
         self._filled += count
         self.size += count
+        if self.error is None and self._filled - self._written >= _PIECE:
+            if self._file is None and self._meta_size:
+                self.early_header = read_early(self._basin.view(0, self._filled), self.path, self.opener)
+            self._flush()
 
     def write(self, fragment: memoryview) -> None:
         """Take the next fragment."""
@@ -157,7 +172,7 @@ class Spool:
     def _spill(self) -> None:
         self._is_spilled = True
         self._flush()
-        self._filled = 0
+        self._filled = self._written = 0
 
     def _flush(self) -> None:
         if self.error is not None:
@@ -165,7 +180,8 @@ class Spool:
         try:
             if self._file is None:
                 self._file = self._open()
-            rest = self._basin.view(0, self._filled)
+            rest = self._basin.view(self._written, self._filled)
+            self._written = self._filled
             while rest:
                 rest = rest[self._file.write(rest) or 0 :]
         except OSError as error:
@@ -187,9 +203,6 @@ class Spool:
         try:
             if isinstance(self._file, SealedWriter) and self.error is None:
                 self._file.finish()
-            # The disk begins to write while the header is read: the sync that follows waits half as long.
-            if hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         except OSError as error:
             self.error = error
         finally:

@@ -14,6 +14,7 @@ Status (PS3.4 B.2.3 Table B.2-1, PS3.7 Annex C):
 0xA700 the disk refuses, send again later; or the instance is larger than is allowed
 0xA900 the data set has another UID or class than the command, or than its file's meta header
 0xC000 not a readable data set, or without the UIDs that place it
+0xC001 of another patient or study than we asked the sender for
 ====== ==========================================================================================
 """
 
@@ -52,6 +53,7 @@ INVALID_INSTANCE_UID = 0x0117
 OUT_OF_RESOURCES = 0xA700
 NO_MATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
+NOT_ASKED_FOR = 0xC001
 
 
 class Refusal(Exception):
@@ -118,10 +120,26 @@ class StorageScp:
                 source=sender.aet,
                 transfer=request.association,
                 spool=request.spool,
+                check=self._check_moved if request.move_originator else _accept_any,
             )
         )
         is_bug = outcome.code == ProblemCode.INTERNAL_ERROR
         return StoreAnswer(status=outcome.status, comment="Processing failure" if is_bug else outcome.message)
+
+    def _check_moved(self, instance: Instance) -> None:
+        """Refuse what comes as a prior and is of another patient."""
+        study, patient_id = instance.study_instance_uid, header_text(instance.header, "PatientID")
+        try:
+            is_other = self.store.fetches.refuse_other_patient(study, patient_id)
+        except StorageError as error:
+            raise disk_refusal(error, study) from error
+        if is_other:
+            raise Refusal(
+                status=NOT_ASKED_FOR,
+                code=ProblemCode.OTHER_PATIENT,
+                message="The PACS sent an image of another patient.",
+                study_instance_uid=study,
+            )
 
     def take_in(self, received: Received) -> Outcome:
         """Store an instance and say what became of it; the caller discards the spool."""
@@ -148,8 +166,7 @@ class StorageScp:
         return Outcome(status=SUCCESS, instance=instance)
 
     def _take(self, received: Received) -> tuple[Acceptance, Instance]:
-        model = JsonModel()
-        instance = _read(received, model)
+        instance, model = _read(received)
         received.check(instance)
         self._begin(received, instance)
         arrived = Arrived(
@@ -209,7 +226,7 @@ def _sender(calling_aet: str, address: str) -> Sender:
     return Sender(aet=_printable(calling_aet), address=address)
 
 
-def _read(received: Received, model: JsonModel) -> Instance:
+def _read(received: Received) -> tuple[Instance, JsonModel]:
     spool = received.spool
     if spool.error is not None and spool.error.errno == errno.EFBIG:
         message = "The instance is larger than dicom.maximum_instance_mb allows."
@@ -222,21 +239,24 @@ def _read(received: Received, model: JsonModel) -> Instance:
     if not spool.size:
         raise _unreadable(UnreadableInstance("There is no data set."))
     try:
-        instance = _read_header(spool, model)
+        instance, model = _read_header(spool)
     except InputError as error:
         raise _unreadable(error) from error
     named = (received.sop_instance_uid, received.sop_class_uid)
     if (instance.sop_instance_uid, instance.sop_class_uid) != named:
         message = "The data set has another SOP Instance or Class UID than the request."
         raise Refusal(status=NO_MATCH, code=ProblemCode.UNREADABLE_INSTANCE, message=message)
-    return instance
+    return instance, model
 
 
-def _read_header(spool: Spool, model: JsonModel) -> Instance:
-    content = spool.content
+def _read_header(spool: Spool) -> tuple[Instance, JsonModel]:
+    early, content = spool.early_header, spool.content
+    if early is not None and early.is_of(spool.file_size):
+        return early.instance, early.model
+    model = JsonModel()
     if content is None:
-        return read_instance(spool.path, spool.opener, model)
-    return read_instance_bytes(content, spool.path, spool.opener, model)
+        return read_instance(spool.path, spool.opener, model), model
+    return read_instance_bytes(content, spool.path, spool.opener, model), model
 
 
 def _accept(store: Store, arrived: Arrived) -> Acceptance:

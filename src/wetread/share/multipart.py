@@ -11,8 +11,10 @@ RFC 2387; PS3.18 8.6.1.2.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+
+_LINE = b"\r\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,8 @@ class Part:
     pieces: Iterable[bytes]
     #: Address at which it can be had alone.
     location: str = ""
+    #: Bytes of all pieces; None where that is not known before.
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +44,34 @@ class Multipart:
         """What the header says."""
         return f'multipart/related; type="{self.part_type}"; boundary={self.boundary}'
 
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield the body."""
+    @property
+    def size(self) -> int | None:
+        """Bytes of the body; None where parts are made while they are sent, or one does not know its own."""
+        if not isinstance(self.parts, Sequence):
+            return None
+        size = len(self._end)
         for part in self.parts:
-            head = f"--{self.boundary}\r\nContent-Type: {part.media_type}\r\n"
-            if part.location:
-                head += f"Content-Location: {part.location}\r\n"
+            if part.size is None:
+                return None
+            size += len(self._head(part)) + part.size + len(_LINE)
+        return size
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the body; the first piece of each part is there before its head is sent."""
+        before = b""
+        for part in self.parts:
             pieces = iter(part.pieces)
-            # Head and beginning together: a packet less for each.
-            yield f"{head}\r\n".encode() + next(pieces, b"")
+            first = next(pieces, b"")
+            yield before + self._head(part)
+            yield first
             yield from pieces
-            yield b"\r\n"
-        yield f"--{self.boundary}--\r\n".encode()
+            before = _LINE
+        yield before + self._end
+
+    def _head(self, part: Part) -> bytes:
+        location = f"Content-Location: {part.location}\r\n" if part.location else ""
+        return f"--{self.boundary}\r\nContent-Type: {part.media_type}\r\n{location}\r\n".encode()
+
+    @property
+    def _end(self) -> bytes:
+        return f"--{self.boundary}--\r\n".encode()

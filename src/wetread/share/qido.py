@@ -11,8 +11,9 @@ PS3.18 sections 8.3.4 and 10.6.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -20,11 +21,13 @@ import orjson
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 
 from wetread.dicom.header import is_uid
+from wetread.dicom.json_model import JsonHeader
 from wetread.domain.query import Level, Match, MatchKind, Query
 from wetread.errors import InvalidQuery
 from wetread.share import attributes
 from wetread.share.attributes import ABOVE, BELONGING, RETURNED, Tag, tag_of
 from wetread.store.catalogue import Found
+from wetread.store.catalogued import BRIEF, encode_member
 from wetread.store.matching import MATCHABLE
 
 #: Answers at most, whatever is asked for; the rest by ``offset``.
@@ -34,6 +37,13 @@ _LONGEST_VALUE, _MOST_VALUES, _MOST_PARAMETERS = 1024, 1000, 256
 _EMPTY_MATCHING = "emptyvaluematching"
 #: What stands for no value. PS3.18 8.3.4.1.
 _NO_VALUE = '""'
+#: What is said of every object by the index.
+_UIDS = tuple(
+    one.encode()
+    for one in (attributes.STUDY_UID, attributes.SERIES_UID, attributes.INSTANCE_UID, attributes.CLASS_UID)
+)
+_TOLD = frozenset([*BRIEF, *(tag.decode() for tag in _UIDS)])
+_RETRIEVE_URL = attributes.RETRIEVE_URL.encode()
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _DATE = re.compile(r"[0-9]{8}")
 _TIME = re.compile(r"[0-9]{2}([0-9]{2}([0-9]{2}(\.[0-9]{1,6})?)?)?")
@@ -51,6 +61,12 @@ class Search:
     levels: tuple[Level, ...]
     #: What was left out, for Warning headers.
     warnings: tuple[str, ...] = ()
+
+    @property
+    def is_brief(self) -> bool:
+        """Whether of images nothing is answered but what the index tells without their headers."""
+        is_image_alone = self.levels == (Level.IMAGE,) and not self.includes_all
+        return is_image_alone and self.included <= _TOLD
 
     @property
     def limit(self) -> int:
@@ -116,11 +132,7 @@ def write_answer(search: Search, found: Iterable[Found], base_url: str) -> bytes
     """
     shape = _Shape.of(search)
     # One after the other: all answers at once as Python's values would fill the memory.
-    answers = (
-        orjson.dumps(_answer(shape, one, base_url), option=orjson.OPT_SORT_KEYS)
-        for one in islice(found, search.limit)
-    )
-    return b"[" + b",".join(answers) + b"]"
+    return b"[" + b",".join(_answer(shape, one, base_url) for one in islice(found, search.limit)) + b"]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +142,7 @@ class _Shape:
     #: None: whatever the header has.
     wanted: frozenset[Tag] | None
     #: What every answer must have is there, empty where it is not known.
-    empty: dict[Tag, Any]
+    known: dict[bytes, bytes]
     has_study: bool
 
     @classmethod
@@ -140,9 +152,12 @@ class _Shape:
         belonging = frozenset[Tag]().union(*(BELONGING.get(one, ()) for one in (*ABOVE[level], level)))
         included = search.included if level is Level.IMAGE else search.included & belonging
         takes_all = search.includes_all and level is Level.IMAGE
+        empty = [
+            _member(tag, {"vr": dictionary_VR(int(tag, 16))}) for tag in returned - {attributes.CHARACTER_SET}
+        ]
         return cls(
             wanted=None if takes_all else returned | (belonging if search.includes_all else included),
-            empty={tag: {"vr": dictionary_VR(int(tag, 16))} for tag in returned - {attributes.CHARACTER_SET}},
+            known=dict([*empty, _member(attributes.AVAILABILITY, {"vr": "CS", "Value": ["ONLINE"]})]),
             has_study=Level.STUDY in search.levels,
         )
 
@@ -250,22 +265,33 @@ def _truth(name: str, value: str) -> bool:
     return value == "true"
 
 
-def _answer(shape: _Shape, one: Found, base_url: str) -> dict[Tag, Any]:
-    header = one.read_header()
-    tags = header.keys() if shape.wanted is None else shape.wanted & header.keys()
-    answer = dict(shape.empty)
-    answer.update((tag, header[tag]) for tag in tags if "BulkDataURI" not in header[tag])
-    answer.update(_computed(one, has_study=shape.has_study))
-    answer[attributes.RETRIEVE_URL] = {"vr": "UR", "Value": [address_of(one, base_url)]}
-    answer[attributes.AVAILABILITY] = {"vr": "CS", "Value": ["ONLINE"]}
-    return answer
+def _answer(shape: _Shape, one: Found, base_url: str) -> bytes:
+    """Return one answer: texts are joined, most of which the index keeps as they are sent."""
+    header = _pick(one.read_header(), shape.wanted) if one.brief is None else one.brief
+    url = b'%s":{"vr":"UR","Value":[%s]' % (_RETRIEVE_URL, orjson.dumps(address_of(one, base_url)))
+    members = {**shape.known, **header, **_uids(one), **_counts(one, shape), _RETRIEVE_URL: url}
+    return b'{"%s}}' % b'},"'.join([members[tag] for tag in sorted(members)])
 
 
-def _computed(one: Found, *, has_study: bool) -> dict[Tag, Any]:
-    answer: dict[Tag, Any] = {attributes.STUDY_UID: _uid(one.study_instance_uid)}
-    if one.series_instance_uid:
-        answer[attributes.SERIES_UID] = _uid(one.series_instance_uid)
-    if one.counts is not None and has_study:
+def _pick(header: JsonHeader, wanted: frozenset[Tag] | None) -> dict[bytes, bytes]:
+    tags = header.keys() if wanted is None else wanted & header.keys()
+    return dict(_member(tag, header[tag]) for tag in tags if "BulkDataURI" not in header[tag])
+
+
+def _uids(one: Found) -> dict[bytes, bytes]:
+    uids = (one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid, one.sop_class_uid)
+    return {tag: _uid(tag, uid) for tag, uid in zip(_UIDS, uids, strict=True) if uid}
+
+
+# Those of study, series and class are the same in thousands of answers.
+@lru_cache(maxsize=1024)
+def _uid(tag: bytes, uid: str) -> bytes:
+    return b'%s":{"vr":"UI","Value":[%s]' % (tag, orjson.dumps(uid))
+
+
+def _counts(one: Found, shape: _Shape) -> dict[bytes, bytes]:
+    answer: dict[Tag, Mapping[str, Any]] = {}
+    if one.counts is not None and shape.has_study:
         modalities = list(one.counts.modalities)
         answer[attributes.MODALITIES_IN_STUDY] = (
             {"vr": "CS", "Value": modalities} if modalities else {"vr": "CS"}
@@ -274,11 +300,11 @@ def _computed(one: Found, *, has_study: bool) -> dict[Tag, Any]:
         answer[attributes.STUDY_INSTANCES] = {"vr": "IS", "Value": [one.counts.instances]}
     if one.instance_count is not None:
         answer[attributes.SERIES_INSTANCES] = {"vr": "IS", "Value": [one.instance_count]}
-    return answer
+    return dict(_member(tag, attribute) for tag, attribute in answer.items())
 
 
-def _uid(uid: str) -> dict[str, Any]:
-    return {"vr": "UI", "Value": [uid]}
+def _member(tag: Tag, attribute: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    return tag.encode(), encode_member(tag, attribute)
 
 
 def address_of(one: Found, base_url: str) -> str:

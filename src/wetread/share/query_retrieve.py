@@ -11,7 +11,7 @@ Statuses (PS3.4 tables C.4-1, C.4-2, C.4-3):
 0xFF00 one match, or objects are still to come
 0xFF01 one match; some keys were not matched
 0xA700 more than is answered at once: narrow the query
-0xA801 the move destination is not configured
+0xA801 the move destination is not configured, or its TLS cannot be spoken
 0xA900 the identifier is none
 0xC001 the index does not answer, or what is asked cannot be recorded
 0xC002 who asks may send, but not ask
@@ -37,8 +37,9 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from wetread.dicom.part10 import EXPLICIT
+from wetread.dicom.scu import Callee, associate_options
 from wetread.domain.query import Level, Query
-from wetread.errors import InvalidQuery, QueryNotAllowed, WetreadError
+from wetread.errors import InvalidQuery, PeerNotTrusted, QueryNotAllowed, WetreadError
 from wetread.imaging.transcode import to_explicit_little_endian
 from wetread.share.cfind import Asked, read_identifier, read_uids, write_identifier
 from wetread.store.catalogue import Catalogue, Held
@@ -56,15 +57,6 @@ MOST_MATCHES = 20_000
 _MOST_CONTEXTS = 128
 #: Proposed where there is nothing to send: an association needs something.
 _VERIFICATION = "1.2.840.10008.1.1"
-
-
-@dataclass(frozen=True, slots=True)
-class MoveDestination:
-    """A system that takes what somebody asks us to send there."""
-
-    aet: str
-    host: str
-    port: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +77,8 @@ class QueryRetrieve:
 
     catalogue: Catalogue
     aet: str
-    destinations: Mapping[str, MoveDestination]
+    #: By AE title: who takes what somebody asks us to send there.
+    destinations: Mapping[str, Callee]
     #: Whether who calls itself so may ask; the port has seen to it that they are who they say.
     may_query: Callable[[str], bool]
     #: Called before anything is answered; what cannot be recorded is refused.
@@ -161,13 +154,20 @@ class QueryRetrieve:
             yield None, None
             return
         try:
+            options = associate_options(destination)
+        except PeerNotTrusted as error:
+            # The one status that says "not to this destination".
+            self.record(_access(event, f"C-MOVE to {destination.aet} refused: {error}"))
+            yield None, None
+            return
+        try:
             held = self._named(event, f"C-MOVE to {destination.aet}")
         except WetreadError as error:
-            yield destination.host, destination.port, {"contexts": _contexts([]), "ae_title": destination.aet}
+            yield destination.host, destination.port, {"contexts": _contexts([]), **options}
             yield 1
             yield _refusal(error), None
             return
-        yield destination.host, destination.port, {"contexts": _contexts(held), "ae_title": destination.aet}
+        yield destination.host, destination.port, {"contexts": _contexts(held), **options}
         yield len(held)
         yield from self._iter_objects(event, held, None)
 

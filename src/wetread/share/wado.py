@@ -27,6 +27,7 @@ from wetread.imaging.transcode import to_explicit_little_endian
 from wetread.share.accept import DICOM, JSON, OCTETS, XML, MediaType, choose, choose_syntax
 from wetread.share.multipart import Multipart, Part
 from wetread.store.catalogue import Catalogue, Held
+from wetread.store.objects import Place
 
 _PIECE = 1 << 20
 _NATIVE = frozenset({IMPLICIT, EXPLICIT, BIG_ENDIAN, "1.2.840.10008.1.2.1.99"})
@@ -48,6 +49,8 @@ class Payload:
 
     media_type: str
     pieces: Iterable[bytes]
+    #: Bytes of all pieces; None where that is not known before.
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class Wado:
         ------
         NotAcceptable
             If one of them cannot be had as it is accepted.
+        StorageError
+            If the file of one of them is gone.
         """
         offered = [MediaType(name=DICOM, is_multipart=True)]
         if len(held) == 1:
@@ -74,16 +79,17 @@ class Wado:
         chosen = choose(accepted, offered)
         # All are settled before the first is sent.
         settled = [(one, choose_syntax(chosen, one.transfer_syntax_uid)) for one in held]
-        if not chosen.is_multipart:
-            return Payload(media_type=DICOM, pieces=self._object(*settled[0]))
-        parts = (
+        parts = [
             Part(
                 media_type=f"{DICOM}; transfer-syntax={syntax}",
                 pieces=self._object(one, syntax),
                 location=self.url_of(one),
+                size=self.catalogue.size_of(one) if syntax == one.transfer_syntax_uid else None,
             )
             for one, syntax in settled
-        )
+        ]
+        if not chosen.is_multipart:
+            return Payload(media_type=DICOM, pieces=parts[0].pieces, size=parts[0].size)
         return _multipart(DICOM, parts)
 
     def metadata(self, place: tuple[str, ...], accepted: Sequence[MediaType]) -> Payload:
@@ -149,7 +155,7 @@ class Wado:
         url = f"{self.url_of(held)}/bulkdata/{place}"
         return _multipart(OCTETS, [Part(media_type=OCTETS, pieces=_chain(first, pieces), location=url)])
 
-    def url_of(self, held: Held) -> str:
+    def url_of(self, held: Held | Place) -> str:
         """Return the address of an object."""
         return (
             f"{self.base_url}/studies/{held.study_instance_uid}/series/{held.series_instance_uid}"
@@ -157,8 +163,11 @@ class Wado:
         )
 
     def _object(self, held: Held, syntax: str) -> Iterator[bytes]:
-        read = _iter_file if syntax == held.transfer_syntax_uid else to_explicit_little_endian
-        return _closing(self.catalogue.open(held), read)
+        # Opened when its turn comes.
+        with self.catalogue.open(held) as file:
+            yield from (
+                _iter_file(file) if syntax == held.transfer_syntax_uid else to_explicit_little_endian(file)
+            )
 
     def _frames(self, held: Held, numbers: Sequence[int], *, is_decoded: bool) -> Iterator[bytes]:
         def read(file: BinaryIO) -> Iterator[bytes]:
@@ -201,7 +210,7 @@ def _frame_syntax(chosen: MediaType, stored: str) -> str:
 
 def _multipart(part_type: str, parts: Iterable[Part]) -> Payload:
     body = Multipart(part_type, parts)
-    return Payload(media_type=body.media_type, pieces=body)
+    return Payload(media_type=body.media_type, pieces=body, size=body.size)
 
 
 def _iter_file(file: BinaryIO) -> Iterator[bytes]:
