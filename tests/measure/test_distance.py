@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from wetread.measure.distance import measure_distance
+from wetread.measure.distance import find_deep, measure_distance
 
 
 @given(
@@ -36,3 +36,27 @@ def test_up_to_a_limit_nothing_changes(seed, limit):
     near = whole <= limit
     assert np.array_equal(limited[near], whole[near])
     assert (limited[~near] > limit).all()
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    reach_mm=st.floats(0.3, 15.0),
+    spacing_mm=st.tuples(*[st.floats(0.4, 6.0)] * 3),
+)
+def test_what_is_deep_is_so_by_scipy(seed, reach_mm, spacing_mm):
+    mask = np.random.default_rng(seed).normal(size=(14, 23, 19)) > -2.2
+    mask[3, 4, 5] = False
+    depth_mm = ndimage.distance_transform_edt(mask, sampling=spacing_mm)
+    deep, edge_mm = find_deep(mask, reach_mm, spacing_mm), 1e-4 * reach_mm
+    assert deep[depth_mm > reach_mm + edge_mm].all()
+    assert not deep[depth_mm < reach_mm - edge_mm].any()
+
+
+def test_a_whole_step_is_no_more_than_a_reach():
+    mask = np.ones((1, 1, 9), dtype=bool)
+    mask[..., 0] = False
+    assert np.flatnonzero(find_deep(mask, 10.0, (1.0, 1.0, 2.5))).tolist() == [5, 6, 7, 8]
+
+
+def test_the_edge_of_the_array_is_not_the_edge_of_the_mask():
+    assert find_deep(np.ones((5, 5, 5), dtype=bool), 3.0, (1.0, 1.0, 1.0)).all()

@@ -20,6 +20,7 @@ from wetread.domain.mask import BoolArray, Mask
 from wetread.domain.volume import Triple, Volume
 from wetread.measure.cavity import AIR_BAND_HU, Cavity, cut_cavity, measure_lung_hu
 from wetread.measure.coarse import Coarse, Float32Array, Window, bring_to, find_window
+from wetread.measure.distance import find_deep
 from wetread.measure.share import measure_share
 from wetread.measure.thorax import LEFT, RIGHT, Labels, Thorax
 
@@ -304,8 +305,8 @@ def _near_wall(place: tuple[Coarse, Thorax], side: int) -> BoolArray:
     """Coarse blocks where a thin layer of air may lie."""
     coarse, thorax = place
     closed = thorax.closed == side
-    depth = ndimage.distance_transform_edt(np.pad(closed, 1, mode="edge"), sampling=coarse.spacing_mm)
-    return np.asarray(closed & (depth[1:-1, 1:-1, 1:-1] <= _LAYER_MM))
+    deep = find_deep(np.pad(closed, 1, mode="edge"), _LAYER_MM, coarse.spacing_mm)
+    return np.asarray(closed & ~deep[1:-1, 1:-1, 1:-1])
 
 
 def follow_layer(

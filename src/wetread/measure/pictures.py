@@ -38,6 +38,27 @@ class LungView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Contrast:
+    """A CT, and how its lungs stand out against what is near; it is drawn from on blocks of several sizes."""
+
+    view: LungView
+    #: 1 inside of the lungs, 0 outside; on the coarse grid as ``above_hu``.
+    inside: Float32Array
+    #: CT number above the mean of what is near, 0 outside.
+    above_hu: Float32Array
+
+
+def see_contrast(view: LungView) -> Contrast:
+    """Take away from each voxel of the lungs what is near it on average."""
+    inside = (view.closed > 0).astype(np.float32)
+    hu = np.clip(view.coarse.voxels, _LOWEST_HU, _HIGHEST_HU)
+    near = [_NEAR_MM / step for step in view.coarse.spacing_mm]
+    share = np.maximum(ndimage.gaussian_filter(inside, near, truncate=2.0), 1e-3)
+    mean = ndimage.gaussian_filter(hu * inside, near, truncate=2.0) / share
+    return Contrast(view=view, inside=inside, above_hu=(hu - mean) * inside)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pictures:
     """Both pictures of a CT, on its coarse grid."""
 
@@ -74,16 +95,12 @@ class Pictures:
         return index, np.all((index >= -0.5) & (index <= size - 0.5), axis=0)
 
 
-def draw(view: LungView, spacing_mm: float) -> Pictures:
+def draw(contrast: Contrast, spacing_mm: float) -> Pictures:
     """Draw both pictures, as smooth as blocks of this size want them."""
+    view, inside = contrast.view, contrast.inside
     coarse = view.coarse
-    inside = (view.closed > 0).astype(np.float32)
     sigma = [0.5 * np.sqrt(max(0.0, spacing_mm**2 - step**2)) / step for step in coarse.spacing_mm]
-    hu = np.clip(coarse.voxels, _LOWEST_HU, _HIGHEST_HU)
-    near = [_NEAR_MM / step for step in coarse.spacing_mm]
-    share = np.maximum(ndimage.gaussian_filter(inside, near, truncate=2.0), 1e-3)
-    mean = ndimage.gaussian_filter(hu * inside, near, truncate=2.0) / share
-    vessels = ndimage.gaussian_filter((hu - mean) * inside, sigma, truncate=3.0) * inside
+    vessels = ndimage.gaussian_filter(contrast.above_hu, sigma, truncate=3.0) * inside
     spread = float(np.sqrt(np.mean(vessels[inside > 0] ** 2)))
     vessels = np.clip(vessels / max(spread, 1e-3), -_MOST_SD, _MOST_SD)
     lungs = ndimage.gaussian_filter(inside, [max(spacing_mm, 4.0) / step for step in coarse.spacing_mm])
@@ -157,9 +174,9 @@ class Scene:
     prior: Pictures
 
 
-def prepare(current: LungView, prior: LungView, spacing_mm: float) -> Scene:
+def prepare(current: Contrast, prior: Contrast, spacing_mm: float) -> Scene:
     """Draw two CTs as blocks of this size want them."""
-    box = surround(current, spacing_mm)
+    box = surround(current.view, spacing_mm)
     points = box.points()
     here = draw(current, spacing_mm).at(points)
     return Scene(box=box, points=points, here=here, prior=draw(prior, spacing_mm))

@@ -19,7 +19,7 @@ import numpy as np
 from wetread.domain.volume import FloatArray
 from wetread.measure.bending import bend, expand
 from wetread.measure.coarse import Float32Array
-from wetread.measure.pictures import Difference, LungView, Scene, compare, prepare
+from wetread.measure.pictures import Difference, LungView, Scene, compare, prepare, see_contrast
 from wetread.measure.registration import Fit, PriorDoesNotFit, Registration
 from wetread.measure.spline import count_control, make_lattice
 
@@ -67,15 +67,16 @@ def register(current: LungView, prior: LungView) -> Registration:
     PriorDoesNotFit
         If hardly any lung is in both, or what is does not look like the same lungs.
     """
-    scene = prepare(current, prior, _FIRST_MM)
+    both = see_contrast(current), see_contrast(prior)
+    scene = prepare(*both, _FIRST_MM)
     affine = _turn(scene, _slide(scene), is_rigid=True)
-    scene = prepare(current, prior, _COARSE_MM)
+    scene = prepare(*both, _COARSE_MM)
     affine = _turn(scene, affine, is_rigid=False)
     counts = count_control(scene.box.shape, _COARSE_MM, _APART_MM)
     control = np.zeros((*counts, 3), dtype=np.float32)
     for spacing_mm, steps in _BENDS:
         if spacing_mm != _COARSE_MM:
-            scene = prepare(current, prior, spacing_mm)
+            scene = prepare(*both, spacing_mm)
         lattice = make_lattice(scene.box.shape, spacing_mm, _APART_MM, counts)
         for _ in range(steps):
             control = bend(scene, affine.map, lattice, control)

@@ -14,6 +14,7 @@ from scipy import ndimage
 from wetread.domain.mask import BoolArray
 from wetread.measure.airway import find_airway
 from wetread.measure.coarse import Coarse, Float32Array
+from wetread.measure.distance import find_deep
 
 # Halfway between lung (-850) and soft tissue (+50): where a blurred edge truly lies.
 TISSUE_HU = -400.0
@@ -129,10 +130,10 @@ def _select_lung(
 ) -> BoolArray:
     """Components that are lung: thick, not gas alone; and what lies thinly beside them."""
     volume_ml = np.bincount(labels.ravel(), minlength=count + 1) * coarse.voxel_ml
-    depth = ndimage.distance_transform_edt(labels > 0, sampling=coarse.spacing_mm)
-    thickness = np.asarray(ndimage.maximum(depth, labels, np.arange(count + 1)))
+    is_thick = np.zeros(count + 1, dtype=bool)
+    is_thick[np.unique(labels[find_deep(labels > 0, _LUNG_RADIUS_MM, coarse.spacing_mm)])] = True
     aerated = _is_aerated(labels, count, coarse, air_hu)
-    main = aerated & (volume_ml >= _SMALLEST_LUNG_ML) & (thickness >= _LUNG_RADIUS_MM)
+    main = aerated & (volume_ml >= _SMALLEST_LUNG_ML) & is_thick
     if not main[1:].any():
         return np.zeros(labels.shape, dtype=bool)
     main &= volume_ml >= 0.04 * volume_ml[1:][main[1:]].max()
@@ -141,8 +142,8 @@ def _select_lung(
     lung |= _beside_thin_wall(labels, lung, aerated, coarse)
     lung |= _beside_in_height(labels, lung, aerated, coarse)
     # Slips of lung in the costophrenic angle come loose on thick slices.
-    near = ndimage.distance_transform_edt(~lung, sampling=coarse.spacing_mm) < 15.0
-    deep = ndimage.distance_transform_edt(body, sampling=coarse.spacing_mm) > 8.0
+    near = ~find_deep(~lung, 15.0, coarse.spacing_mm)
+    deep = find_deep(body, 8.0, coarse.spacing_mm)
     beside = np.unique(labels[near & deep & (labels > 0)])
     slips = [one for one in beside if aerated[one] and volume_ml[one] < _SMALLEST_LUNG_ML]
     return np.asarray(lung | (np.isin(labels, slips) & deep))
@@ -254,8 +255,8 @@ def _close_ball(mask: BoolArray, coarse: Coarse, radius_mm: float) -> BoolArray:
     inner = mask[outer]
     padded = np.pad(inner, [(extra, extra) for extra in margin], mode="constant")
     _continue_ends(padded, margin, outer, mask.shape)
-    grown = ndimage.distance_transform_edt(~padded, sampling=coarse.spacing_mm) <= radius_mm
-    shrunk = ndimage.distance_transform_edt(grown, sampling=coarse.spacing_mm) > radius_mm
+    grown = ~find_deep(~padded, radius_mm, coarse.spacing_mm)
+    shrunk = find_deep(grown, radius_mm, coarse.spacing_mm)
     cut = tuple(slice(extra, size - extra) for extra, size in zip(margin, padded.shape, strict=True))
     # In 3D only: in one plane the dome of the liver is a hole in the lung, too.
     filled = ndimage.binary_fill_holes(shrunk[cut] | inner)
