@@ -49,3 +49,13 @@ def check_iod() -> Callable[[Path], list[str]]:
         return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
 
     return check
+
+
+def text_of(pdf: bytes, folder: Path) -> str:
+    """Return the words of a PDF file."""
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext is not installed: apt install poppler-utils")
+    path = folder / "report.pdf"
+    path.write_bytes(pdf)
+    command = ["pdftotext", "-layout", str(path), "-"]
+    return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout.decode()

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import shutil
-import subprocess
 from pathlib import Path
 
 import pydicom
-import pytest
 
-from tests.compose.conftest import Composed
+from tests.compose.conftest import Composed, text_of
 from wetread.compose import compose
 from wetread.domain.document import DocumentKind
-
-
-def _text(pdf: bytes, folder: Path) -> str:
-    if shutil.which("pdftotext") is None:
-        pytest.skip("pdftotext is not installed: apt install poppler-utils")
-    path = folder / "report.pdf"
-    path.write_bytes(pdf)
-    command = ["pdftotext", "-layout", str(path), "-"]
-    return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout.decode()
 
 
 def _pdf(data: bytes) -> bytes:
@@ -34,7 +22,7 @@ def _pdf(data: bytes) -> bytes:
 def test_it_says_what_was_found(composed: Composed, tmp_path: Path) -> None:
     pdf = _pdf(composed.of(DocumentKind.PDF)[0].data)
     assert pdf.startswith(b"%PDF-")
-    text = _text(pdf, tmp_path)
+    text = text_of(pdf, tmp_path)
     for words in (
         "Müller Zoë",
         "NOT FOR CLINICAL USE",
@@ -54,7 +42,7 @@ def test_markup_in_names_is_inert(composed: Composed, tmp_path: Path) -> None:
     hostile.StudyDescription = "胸部 <b>CT"
     source = dataclasses.replace(composed.source, header=hostile)
     (document,) = compose(composed.reading, source, (DocumentKind.PDF,))
-    text = _text(_pdf(document.data), tmp_path)
+    text = text_of(_pdf(document.data), tmp_path)
     assert "<img src>&amp;<font> </para>" in text
     assert "<b>CT" in text
 
@@ -62,4 +50,4 @@ def test_markup_in_names_is_inert(composed: Composed, tmp_path: Path) -> None:
 def test_many_findings_flow_over_pages(composed: Composed, tmp_path: Path) -> None:
     reading = dataclasses.replace(composed.reading, findings=composed.reading.findings[1:] * 40)
     (document,) = compose(reading, composed.source, (DocumentKind.PDF,))
-    assert "page 3" in _text(_pdf(document.data), tmp_path)
+    assert "page 3" in text_of(_pdf(document.data), tmp_path)

@@ -11,12 +11,13 @@ import hl7
 import pydicom
 import pytest
 
-from tests.compose.conftest import Composed
+from tests.compose.conftest import Composed, text_of
 from wetread.compose.draft import Draft
 from wetread.compose.prefill import prefill
 from wetread.compose.report import compose_report
 from wetread.compose.source import DocumentReference
-from wetread.domain.document import DocumentKind
+from wetread.compose.wording import NOT_FOR_CLINICAL_USE
+from wetread.domain.document import Document, DocumentKind
 from wetread.domain.reading import digest
 from wetread.domain.report import Report, ReportState, Section
 
@@ -43,7 +44,7 @@ def draft(composed: Composed) -> Draft:
 def test_the_sr_is_verified_and_valid(
     draft: Draft, tmp_path: Path, check_iod: Callable[[Path], list[str]]
 ) -> None:
-    document, _ = compose_report(draft, make_report(draft.reading.study_instance_uid))
+    document, _, _ = compose_report(draft, make_report(draft.reading.study_instance_uid))
     path = tmp_path / "report.dcm"
     path.write_bytes(document.data)
     assert check_iod(path) == []
@@ -61,8 +62,30 @@ def test_the_sr_is_verified_and_valid(
     assert texts["Impressions"] == SAID[Section.IMPRESSION]
 
 
+def read_pages(document: Document, folder: Path) -> str:
+    ds = pydicom.dcmread(io.BytesIO(document.data))
+    return text_of(ds.EncapsulatedDocument[: ds.EncapsulatedDocumentLength], folder)
+
+
+def test_the_pages_say_what_was_signed_and_by_whom(
+    draft: Draft, tmp_path: Path, check_iod: Callable[[Path], list[str]]
+) -> None:
+    report = make_report(draft.reading.study_instance_uid)
+    _, document, _ = compose_report(draft, report)
+    path = tmp_path / "report.dcm"
+    path.write_bytes(document.data)
+    assert check_iod(path) == []
+    text = read_pages(document, tmp_path)
+    for line in ("\n".join(SAID.values())).splitlines():
+        assert line in text
+    assert "Signed by Dr. Ana Ruiz, 20" in text
+    assert draft.source.text("PatientID") in text
+    # It is a person's report: the sentence of models' own documents would be wrong on it.
+    assert NOT_FOR_CLINICAL_USE not in text
+
+
 def test_the_message_is_final_and_names_who_signed(draft: Draft) -> None:
-    _, document = compose_report(draft, make_report(draft.reading.study_instance_uid))
+    _, _, document = compose_report(draft, make_report(draft.reading.study_instance_uid))
     message = hl7.parse(document.data.decode())
     request = message.segment("OBR")
     assert str(request[25]) == "F"
@@ -80,7 +103,7 @@ def test_the_message_is_final_and_names_who_signed(draft: Draft) -> None:
 def test_an_addendum_is_a_correction_and_names_what_it_adds_to(
     draft: Draft, tmp_path: Path, check_iod: Callable[[Path], list[str]]
 ) -> None:
-    first, _ = compose_report(draft, make_report(draft.reading.study_instance_uid))
+    first, _, _ = compose_report(draft, make_report(draft.reading.study_instance_uid))
     earlier = DocumentReference(
         kind=DocumentKind.REPORT,
         sop_class_uid=first.sop_class_uid,
@@ -92,7 +115,7 @@ def test_an_addendum_is_a_correction_and_names_what_it_adds_to(
         draft.reading.study_instance_uid,
         id=4, state=ReportState.ADDENDUM, sections={Section.ADDENDUM: "The nodule is known since 2019."},
     )  # fmt: skip
-    document, message = compose_report(later, addendum)
+    document, pages, message = compose_report(later, addendum)
     path = tmp_path / "addendum.dcm"
     path.write_bytes(document.data)
     assert check_iod(path) == []
@@ -101,6 +124,7 @@ def test_an_addendum_is_a_correction_and_names_what_it_adds_to(
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.sop_instance_uid
     assert str(hl7.parse(message.data.decode()).segment("OBR")[25]) == "C"
     assert document.sop_instance_uid != first.sop_instance_uid
+    assert "The nodule is known since 2019." in read_pages(pages, tmp_path)
 
 
 def test_the_same_report_gives_the_same_bytes_and_another_signer_others(draft: Draft) -> None:
@@ -108,7 +132,7 @@ def test_the_same_report_gives_the_same_bytes_and_another_signer_others(draft: D
     assert compose_report(draft, report) == compose_report(draft, report)
     other = compose_report(draft, dataclasses.replace(report, signed_by="Dr. Bo Lind"))
     uids = {one.sop_instance_uid for one in (*other, *compose_report(draft, report))}
-    assert len(uids) == 4
+    assert len(uids) == 6
 
 
 def test_nothing_leaves_that_nobody_signed(draft: Draft) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -152,13 +153,24 @@ def test_a_signature_sends_the_report_and_ends_the_study(desk: Desk) -> None:
     assert desk.store.studies.find(UID).reported_at == NOW.timestamp()
     assert desk.store.room.claims([UID]) == {}
     # Who takes preliminary messages only gets no final one.
-    assert desk.deliveries() == {("archive", "report"), ("ris", "result")}
+    assert desk.deliveries() == {("archive", "report"), ("archive", "report-pdf"), ("ris", "result")}
     (sr,) = [one for one in desk.store.readings.list_signed(UID) if one.kind is DocumentKind.REPORT]
     ds = pydicom.dcmread(io.BytesIO(desk.store.readings.load_document(sr).data))
     assert (str(ds.PatientName), ds.AccessionNumber, ds.VerificationFlag) == ("Doe^Jane", "A1", "VERIFIED")
     page = desk.page
     assert "signed by Dr. Ana Ruiz" in page
     assert "Report signed by ana." in page
+    [address] = re.findall(r'href="(/documents/\d+/pdf)">PDF</a></h3>', page)
+    answer = desk.client.get(address)
+    assert answer.headers["Content-Type"] == "application/pdf"
+    assert answer.content.startswith(b"%PDF-")
+    [told] = desk.client.get(f"/api/v1/studies/{desk.key}").json()["reports"]
+    assert (told["state"], told["signed_by"], told["sections"]) == (
+        "final",
+        "Dr. Ana Ruiz",
+        {"impression": "Normal."},
+    )
+    assert address == f"/documents/{told['pdf_document_id']}/pdf"
     entries = AuditRows(desk.store.engine).list_last(10, study=UID)
     assert any("Signed the report." in str(one.message) for one in entries)
 

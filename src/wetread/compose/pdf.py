@@ -9,25 +9,17 @@ In: a draft with pictures.  Out: one document.  Never: mark-up from a name or a 
 from __future__ import annotations
 
 import io
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 from PIL import Image as PilImage
-from reportlab import rl_config
+from pydicom.dataset import Dataset
 from reportlab.lib.colors import HexColor
-from reportlab.lib.pagesizes import A4
-from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.cidfonts import UnicodeCIDFont
-from reportlab.pdfbase.ttfonts import TTFont
-from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import Flowable, Image, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
+from reportlab.platypus import Flowable, Image, Spacer, Table, TableStyle
 
 from wetread.compose import header
 from wetread.compose.draft import Draft, Picture
+from wetread.compose.sheet import FAINT, LINE, WARNING, WIDTH, build_pdf, head, paragraph, style
 from wetread.compose.text import report_sections
 from wetread.compose.wording import NOT_FOR_CLINICAL_USE, measurement_text, place_text
 from wetread.domain.code import Code
@@ -38,32 +30,11 @@ from wetread.domain.reading import Priority
 ENCAPSULATED_PDF_STORAGE = "1.2.840.10008.5.1.4.1.1.104.1"
 
 _REPORT = Code(value="18748-4", scheme="LN", meaning="Diagnostic imaging study")
-_FONT, _BOLD, _WIDE = "WetreadVera", "WetreadVera-Bold", "WetreadWide"
-# For Greek, Cyrillic and others, where the machine has it; else such letters are shown as "?".
-_WIDE_FONT_PATHS = (
-    Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"),
-    Path("/usr/share/fonts/dejavu-sans-fonts/DejaVuSans.ttf"),
-)
-# Vera knows Latin letters; for the others the reader's own fonts, which PDF viewers have (PDF 32000 9.7.5.2).
-_FONT_BY_SCRIPT = (
-    (0x3040, 0x30FF, "HeiseiKakuGo-W5"),
-    (0xAC00, 0xD7A3, "HYGothic-Medium"),
-    (0x2E80, 0x9FFF, "STSong-Light"),
-)
-_INK, _FAINT, _LINE, _WARNING = (
-    HexColor("#1b2530"),
-    HexColor("#5f6b78"),
-    HexColor("#d5dbe1"),
-    HexColor("#b3261e"),
-)
 _PRIORITY_COLOURS = {
     Priority.STAT: HexColor("#b3261e"),
     Priority.URGENT: HexColor("#b86e00"),
     Priority.ROUTINE: HexColor("#2e7d4f"),
 }
-_MARGIN = 16 * mm
-_FRAME_PADDING = 6  # points, which reportlab keeps clear within the margins
-_WIDTH = A4[0] - 2 * _MARGIN
 _MOST_PICTURES = 6
 _GAP = 4
 _PICTURE_PIXELS = 600
@@ -73,37 +44,29 @@ def compose_pdf(draft: Draft) -> tuple[Document, ...]:
     """Return the report as Encapsulated PDF."""
     pdf = render_pdf(draft)
     ds = header.new_dataset(draft, DocumentKind.PDF, 1, ENCAPSULATED_PDF_STORAGE)
-    ds.ConversionType = "WSD"
-    ds.BurnedInAnnotation = "YES"  # the patient's name is on the page
-    ds.AcquisitionDateTime = None
-    ds.DocumentTitle = f"Wet read, {NOT_FOR_CLINICAL_USE}"
-    ds.ConceptNameCodeSequence = header.code_sequence(_REPORT)
-    ds.MIMETypeOfEncapsulatedDocument = "application/pdf"
+    fill_pdf(ds, pdf, f"Wet read, {NOT_FOR_CLINICAL_USE}")
     shown = [draft.source.planes[one.plane] for one in draft.pictures if one.plane is not None]
     if shown:
         ds.SourceInstanceSequence = header.instance_items(shown)
+    return (header.finish(ds, DocumentKind.PDF, "PDF report"),)
+
+
+def fill_pdf(ds: Dataset, pdf: bytes, title: str) -> None:
+    """Put a file of pages into an Encapsulated PDF object."""
+    ds.ConversionType = "WSD"
+    ds.BurnedInAnnotation = "YES"  # the patient's name is on the page
+    ds.AcquisitionDateTime = None
+    ds.DocumentTitle = title
+    ds.ConceptNameCodeSequence = header.code_sequence(_REPORT)
+    ds.MIMETypeOfEncapsulatedDocument = "application/pdf"
     ds.EncapsulatedDocumentLength = len(pdf)
     ds.EncapsulatedDocument = pdf + b"\0" * (len(pdf) % 2)
-    return (header.finish(ds, DocumentKind.PDF, "PDF report"),)
 
 
 def render_pdf(draft: Draft) -> bytes:
     """Return the report as a PDF file of A4 pages."""
-    _prepare()
-    buffer = io.BytesIO()
-    template = SimpleDocTemplate(
-        buffer,
-        pagesize=A4,
-        leftMargin=_MARGIN - _FRAME_PADDING,
-        rightMargin=_MARGIN - _FRAME_PADDING,
-        topMargin=14 * mm,
-        bottomMargin=18 * mm,
-        title="Wet read",
-        author="Wetread",
-        invariant=1,  # no time stamp, no random id
-    )
     story = [
-        *_head(draft),
+        *head(draft.source, "Wet read", (NOT_FOR_CLINICAL_USE, WARNING)),
         *_impression(draft),
         *_findings_table(draft),
         *_pictures(draft),
@@ -111,108 +74,7 @@ def render_pdf(draft: Draft) -> bytes:
     ]
     model = draft.reading.model
     foot = f"Wetread · {model.name} {model.version} · digest {model.digest[:12]}"
-
-    def decorate(canvas: Canvas, _template: SimpleDocTemplate) -> None:
-        _foot(canvas, foot)
-
-    template.build(story, onFirstPage=decorate, onLaterPages=decorate)
-    return buffer.getvalue()
-
-
-@lru_cache(maxsize=1)
-def _prepare() -> None:
-    """Set reportlab up: fonts, and streams as bytes (as text they cost a quarter of the size and time)."""
-    rl_config.useA85 = 0
-    pdfmetrics.registerFont(TTFont(_FONT, "Vera.ttf"))
-    pdfmetrics.registerFont(TTFont(_BOLD, "VeraBd.ttf"))
-    pdfmetrics.registerFontFamily(_FONT, normal=_FONT, bold=_BOLD, italic=_FONT, boldItalic=_BOLD)
-    for _, _, name in _FONT_BY_SCRIPT:
-        pdfmetrics.registerFont(UnicodeCIDFont(name))
-    for path in filter(Path.exists, _WIDE_FONT_PATHS):
-        pdfmetrics.registerFont(TTFont(_WIDE, str(path)))
-        break
-
-
-def _style(size: float, *, bold: bool = False, colour: Any = _INK, **more: Any) -> ParagraphStyle:
-    return ParagraphStyle(
-        f"{size}-{bold}",
-        fontName=_BOLD if bold else _FONT,
-        fontSize=size,
-        leading=size * 1.4,
-        textColor=colour,
-        **more,
-    )
-
-
-def _paragraph(text: str, style: ParagraphStyle) -> Paragraph:
-    return Paragraph(_markup(text), style)
-
-
-def _markup(text: str) -> str:
-    """Return text as inert mark-up; runs of other scripts in a font that has them."""
-    known = pdfmetrics.getFont(_FONT).face.charToGlyph
-    parts: list[str] = []
-    for character in text:
-        font = "" if ord(character) in known else _find_script_font(ord(character))
-        shown = escape(character) if font or ord(character) in known else "?"
-        parts.append(f'<font name="{font}">{shown}</font>' if font else shown)
-    return "".join(parts)
-
-
-def _find_script_font(point: int) -> str:
-    for first, last, name in _FONT_BY_SCRIPT:
-        if first <= point <= last:
-            return name
-    has_wide = _WIDE in pdfmetrics.getRegisteredFontNames()
-    return _WIDE if has_wide and point in pdfmetrics.getFont(_WIDE).face.charToGlyph else ""
-
-
-def _head(draft: Draft) -> list[Flowable]:
-    source = draft.source
-    name = source.text("PatientName").replace("^", " ").replace("=", "  ").strip()
-    birth, sex = _day(source.text("PatientBirthDate")), source.text("PatientSex") or "unknown"
-    patient = f"ID {source.text('PatientID') or 'unknown'} · born {birth} · sex {sex}"
-    visit = f"{_day(source.text('StudyDate'))} · accession {source.text('AccessionNumber') or 'unknown'}"
-    identity = [(name or "No name", _style(11, bold=True)), (patient, _style(8, colour=_FAINT))]
-    study = [
-        (source.text("StudyDescription") or "Study", _style(11, bold=True)),
-        (visit, _style(8, colour=_FAINT)),
-    ]
-    title = Table(
-        [
-            [
-                _paragraph("Wet read", _style(20, bold=True)),
-                _paragraph(NOT_FOR_CLINICAL_USE, _style(10, bold=True, colour=_WARNING, alignment=2)),
-            ]
-        ],
-        colWidths=[_WIDTH / 2] * 2,
-        style=TableStyle(
-            [
-                ("VALIGN", (0, 0), (-1, -1), "BOTTOM"),
-                ("LEFTPADDING", (0, 0), (0, 0), 0),
-                ("RIGHTPADDING", (-1, 0), (-1, 0), 0),
-            ]
-        ),
-    )
-    box = Table(
-        [[[_paragraph(*line) for line in identity], [_paragraph(*line) for line in study]]],
-        colWidths=[_WIDTH / 2] * 2,
-        style=TableStyle(
-            [
-                ("LINEABOVE", (0, 0), (-1, 0), 0.7, _LINE),
-                ("LINEBELOW", (0, 0), (-1, 0), 0.7, _LINE),
-                ("VALIGN", (0, 0), (-1, -1), "TOP"),
-                ("LEFTPADDING", (0, 0), (-1, -1), 0),
-                ("BOTTOMPADDING", (0, 0), (-1, -1), 6),
-            ]
-        ),
-    )
-    return [title, Spacer(1, 4 * mm), box, Spacer(1, 4 * mm)]
-
-
-def _day(text: str) -> str:
-    """Return a DICOM date as people write it."""
-    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 else text or "unknown"
+    return build_pdf(story, title="Wet read", foot=foot, note=NOT_FOR_CLINICAL_USE)
 
 
 def _impression(draft: Draft) -> list[Flowable]:
@@ -220,12 +82,12 @@ def _impression(draft: Draft) -> list[Flowable]:
     title, lines = report_sections(draft)[0]
     heading = f"{title} · {draft.reading.triage.priority.value.upper()}"
     paragraphs = [
-        _paragraph(heading, _style(11, bold=True)),
-        *(_paragraph(line, _style(9.5)) for line in lines),
+        paragraph(heading, style(11, bold=True)),
+        *(paragraph(line, style(9.5)) for line in lines),
     ]
     bar = Table(
         [["", paragraph] for paragraph in paragraphs],  # a row each: it may go over a page
-        colWidths=[2.5 * mm, _WIDTH - 2.5 * mm],
+        colWidths=[2.5 * mm, WIDTH - 2.5 * mm],
         style=TableStyle(
             [
                 ("BACKGROUND", (0, 0), (0, -1), _PRIORITY_COLOURS[draft.reading.triage.priority]),
@@ -241,20 +103,20 @@ def _impression(draft: Draft) -> list[Flowable]:
 def _findings_table(draft: Draft) -> list[Flowable]:
     if not draft.reading.findings:
         return []
-    head = ["Finding", "Place", "Type", "Axes", "Volume", "Density", "Probability"]
-    rows = [[_paragraph(text, _style(8, bold=True, colour=_FAINT)) for text in head]]
+    titles = ["Finding", "Place", "Type", "Axes", "Volume", "Density", "Probability"]
+    rows = [[paragraph(text, style(8, bold=True, colour=FAINT)) for text in titles]]
     rows += [
-        [_paragraph(text, _style(8.5)) for text in _row(name, finding)]
+        [paragraph(text, style(8.5)) for text in _row(name, finding)]
         for name, finding in draft.named_findings
     ]
     widths = [0.17, 0.17, 0.13, 0.17, 0.12, 0.11, 0.13]
     table = Table(
         rows,
-        colWidths=[_WIDTH * width for width in widths],
+        colWidths=[WIDTH * width for width in widths],
         repeatRows=1,
         style=TableStyle(
             [
-                ("LINEBELOW", (0, 0), (-1, -1), 0.4, _LINE),
+                ("LINEBELOW", (0, 0), (-1, -1), 0.4, LINE),
                 ("LEFTPADDING", (0, 0), (-1, -1), 0),
                 ("RIGHTPADDING", (0, 0), (-1, -1), 4),
                 ("TOPPADDING", (0, 0), (-1, -1), 2),
@@ -293,10 +155,10 @@ def _pictures(draft: Draft) -> list[Flowable]:
     chosen = [*draft.pictures[1:_MOST_PICTURES], *draft.pictures[:1]]
     if not chosen:
         return []
-    size = (_WIDTH - 3 * _GAP) / 3
-    style = _style(7.5, colour=_FAINT)
+    size = (WIDTH - 3 * _GAP) / 3
+    small = style(7.5, colour=FAINT)
     cells: list[Any] = [
-        [Image(_jpeg(picture), width=size, height=size), _paragraph(picture.title, style)]
+        [Image(_jpeg(picture), width=size, height=size), paragraph(picture.title, small)]
         for picture in chosen
     ]
     rows = [
@@ -333,15 +195,6 @@ def _jpeg(picture: Picture) -> io.BytesIO:
 def _sections(draft: Draft) -> list[Flowable]:
     flow: list[Flowable] = []
     for title, lines in report_sections(draft)[1:]:
-        flow.append(_paragraph(title, _style(10, bold=True, spaceBefore=5, keepWithNext=1)))
-        flow.extend(_paragraph(line, _style(9)) for line in lines)
+        flow.append(paragraph(title, style(10, bold=True, spaceBefore=5, keepWithNext=1)))
+        flow.extend(paragraph(line, style(9)) for line in lines)
     return flow
-
-
-def _foot(canvas: Canvas, text: str) -> None:
-    canvas.setFont(_FONT, 7)
-    canvas.setFillColor(_FAINT)
-    canvas.drawString(_MARGIN, 10 * mm, text)
-    canvas.drawRightString(
-        A4[0] - _MARGIN, 10 * mm, f"{NOT_FOR_CLINICAL_USE} · page {canvas.getPageNumber()}"
-    )

@@ -1,6 +1,6 @@
-"""A signed report as a verified Basic Text SR (TID 2000, PS3.16) and as a final ORU^R01.
+"""A signed report as a verified Basic Text SR (TID 2000, PS3.16), as pages and as a final ORU^R01.
 
-In: a draft of the Reading that it was written from, the report.  Out: both, the same bytes every time.
+In: a draft of the Reading that it was written from, the report.  Out: all three, the same bytes every time.
 Never: a report that nobody signed.
 """
 
@@ -18,6 +18,7 @@ from wetread import hl7
 from wetread.compose import header
 from wetread.compose.draft import Draft
 from wetread.compose.oru import observation, patient_segment, request_segment
+from wetread.compose.report_pdf import compose_report_pdf
 from wetread.compose.source import DocumentReference
 from wetread.domain.code import Code
 from wetread.domain.document import Document, DocumentKind
@@ -79,7 +80,7 @@ _STATUS = {ReportState.FINAL: "F", ReportState.ADDENDUM: "C"}
 
 
 def compose_report(draft: Draft, report: Report) -> tuple[Document, ...]:
-    """Return the SR and the message of a signed report.
+    """Return the SR, the PDF and the message of a signed report.
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ def compose_report(draft: Draft, report: Report) -> tuple[Document, ...]:
         reading=replace(draft.reading, made_at=signed_at),
         digest=hashlib.sha256(f"{draft.digest} {report.digest}".encode()).hexdigest(),
     )
-    return _sr(own, report), _message(own, report)
+    return _sr(own, report), compose_report_pdf(own, report), _message(own, report)
 
 
 def _sr(draft: Draft, report: Report) -> Document:

@@ -5,6 +5,7 @@ In: nothing.  Out: values.  Never: who the patient is, for who may not know: tho
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -14,6 +15,7 @@ from wetread.contract.readings import ReadingLine
 from wetread.domain.fetching import Purpose
 from wetread.domain.progress import StudyState
 from wetread.domain.reading import Priority
+from wetread.domain.report import ReportState, Section
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +125,19 @@ class EventSaid:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignedReport:
+    """A report or an addendum that somebody signed."""
+
+    state: ReportState
+    #: Those with text, in the order of a report.
+    sections: Mapping[Section, str]
+    signed_by: str
+    signed_at: datetime
+    #: Of its PDF among the documents; null where an earlier version signed it.
+    pdf_document_id: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudyDetail:
     """Everything about one study."""
 
@@ -132,6 +147,8 @@ class StudyDetail:
     #: Of the newest revision that models were asked for.
     decisions: tuple[ModelDecision, ...]
     deliveries: tuple[DeliveryLine, ...]
+    #: Oldest first; none for who may not know names, since whom a text names nobody can know.
+    reports: tuple[SignedReport, ...]
     revisions: tuple[RevisionSaid, ...]
     events: tuple[EventSaid, ...]
 

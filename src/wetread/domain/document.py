@@ -21,6 +21,7 @@ class DocumentKind(StrEnum):
     TEXT = "text"  # structured text report
     ORU = "oru"  # HL7 v2 ORU^R01, preliminary
     REPORT = "report"  # Basic Text SR that a reader signed, TID 2000
+    REPORT_PDF = "report-pdf"  # the same for people, Encapsulated PDF
     RESULT = "result"  # the same as HL7 v2 ORU^R01, final
 
 
@@ -28,13 +29,13 @@ class DocumentKind(StrEnum):
 DICOM_KINDS = frozenset(
     {
         *(DocumentKind.SR, DocumentKind.SEG, DocumentKind.PR, DocumentKind.SC, DocumentKind.PDF),
-        DocumentKind.REPORT,
+        *(DocumentKind.REPORT, DocumentKind.REPORT_PDF),
     }
 )
 #: Messages.
 HL7_KINDS = frozenset({DocumentKind.ORU, DocumentKind.RESULT})
 #: What a reader signed: it stands whatever models read later.
-SIGNED_KINDS = frozenset({DocumentKind.REPORT, DocumentKind.RESULT})
+SIGNED_KINDS = frozenset({DocumentKind.REPORT, DocumentKind.REPORT_PDF, DocumentKind.RESULT})
 #: What is composed from a Reading.
 READING_KINDS = tuple(kind for kind in DocumentKind if kind not in SIGNED_KINDS)
 

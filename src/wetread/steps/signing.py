@@ -92,7 +92,7 @@ class Signing:
 
     def _addressing(self, report: Report) -> Callable[[Any, list[int]], None]:
         place = StudyRevision(report.study_instance_uid, report.revision, report.at)
-        order = (DocumentKind.REPORT, DocumentKind.RESULT)
+        order = (DocumentKind.REPORT, DocumentKind.REPORT_PDF, DocumentKind.RESULT)
 
         def address(connection: Any, ids: list[int]) -> None:
             for destination in self.destinations.values():

@@ -255,6 +255,11 @@ class Readings:
         mine = select(schema.reading.c.id).where(schema.reading.c.study_instance_uid == study_instance_uid)
         return self._documents(schema.document.c.reading_id.in_(mine), schema.document.c.kind.in_(kinds))
 
+    def find_report_pdfs(self, study_instance_uid: str) -> dict[int, int]:
+        """Return the row number of the PDF of each signed version of a study's report, by the version's."""
+        signed = self.list_signed(study_instance_uid)
+        return {one.ordinal: one.id for one in signed if one.kind is DocumentKind.REPORT_PDF}
+
     def list_documents(self, reading_id: int) -> list[DocumentRow]:
         """Return the documents of a Reading, without bytes."""
         return self._documents(schema.document.c.reading_id == reading_id)

@@ -36,7 +36,7 @@ def make_documents(_site: Site) -> APIRouter:
     @router.get("/documents/{document_id}/pdf")
     @needs(Permission.STUDIES, Permission.IDENTITY)
     def pdf(eyes: Look, document_id: Number) -> Response:
-        data = extract_pdf(eyes.load_document(document_id, DocumentKind.PDF).data)
+        data = extract_pdf(eyes.load_document(document_id, DocumentKind.PDF, DocumentKind.REPORT_PDF).data)
         headers = {"Content-Disposition": f'inline; filename="report-{document_id}.pdf"'}
         return Response(data, media_type="application/pdf", headers=headers)
 

@@ -108,8 +108,8 @@ class Eyes:
         view = views.make(row, self.site.now(), sources=sources, written=written)
         return view if self.knows_names else pseudonym.hide_in_view(view, row)
 
-    def load_document(self, document_id: int, kind: DocumentKind) -> Document:
-        """Return a document of this kind; raises like ``find_study``."""
+    def load_document(self, document_id: int, *kinds: DocumentKind) -> Document:
+        """Return a document of one of these kinds; raises like ``find_study``."""
         readings = self.site.store.readings
         try:
             row = readings.get_document(document_id)
@@ -117,7 +117,7 @@ class Eyes:
         except KeyError as error:
             raise HTTPException(404) from error
         study = self._require(self.site.store.studies.find(reading.study_instance_uid))
-        if row.kind is not kind:
+        if row.kind not in kinds:
             raise HTTPException(404)
         self.site.trail.opened(self.visitor, study, f"{row.kind.value} document")
         try:

@@ -5,7 +5,7 @@ In: remarks, versions of a report.  Out: views.  Never: a draft shown as signed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wetread.compose.prefill import find_named, prefill
@@ -46,6 +46,8 @@ class SignedView:
     sections: tuple[SectionView, ...]
     signed_by: str
     at: str
+    #: Row number of its PDF; 0: there is none, as an earlier version signed it.
+    pdf_id: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,7 @@ def view_report(
     texts: Iterable[str],
     rejected: Collection[str],
     written: Report | None = None,
+    pdfs: Mapping[int, int] | None = None,
 ) -> ReportView:
     """Return the report as it is, or what a reader begins with.
 
@@ -96,6 +99,8 @@ def view_report(
         Names of findings that a reader rejected.
     written
         What somebody wrote and could not save.
+    pdfs
+        Row number of the PDF of each signed version, by the version's.
     """
     newest = versions[-1] if versions else None
     if written is not None:
@@ -108,7 +113,7 @@ def view_report(
     return ReportView(
         seen=newest.id if newest else 0,
         revision=row.revision,
-        signed=tuple(_signed(one) for one in versions if one.is_signed),
+        signed=tuple(_signed(one, (pdfs or {}).get(one.id, 0)) for one in versions if one.is_signed),
         sections=tuple(SectionView(name=one.value, text=said.get(one, "")) for one in Section),
         draft_by=newest.who if newest and not newest.is_signed else "",
         draft_at=words.format_time(newest.at) if newest and not newest.is_signed else "",
@@ -116,7 +121,7 @@ def view_report(
     )
 
 
-def _signed(one: Report) -> SignedView:
+def _signed(one: Report, pdf_id: int) -> SignedView:
     return SignedView(
         title="Addendum" if one.state is ReportState.ADDENDUM else "Report",
         sections=tuple(
@@ -126,4 +131,5 @@ def _signed(one: Report) -> SignedView:
         ),
         signed_by=one.signed_by,
         at=words.format_time(one.at),
+        pdf_id=pdf_id,
     )

@@ -225,7 +225,7 @@ class StudyViews:
         said = [text.text for one in views for text in one.texts]
         rejected = {name for one in views for name in one.rejected_names}
         return StudyView(
-            report=view_report(row, versions, said, rejected, written),
+            report=view_report(row, versions, said, rejected, written, store.readings.find_report_pdfs(uid)),
             line=make_lines(store, [row], now)[0] if place is None else lines[place],
             listed_count=len(lines),
             previous_key=lines[place - 1].key if place else "",

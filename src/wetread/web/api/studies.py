@@ -45,6 +45,7 @@ def tell_detail(teller: Teller, row: StudyRow, models: Mapping[str, Model]) -> S
         readings=teller.readings(store.readings.list_for_study(uid), {uid: row}),
         decisions=teller.hide(decisions, row),
         deliveries=teller.deliveries(store.deliveries.list_for_study(uid), {uid: row}),
+        reports=teller.reports(uid),
         revisions=tuple(map(tell_revision, revisions)),
         events=teller.hide(tuple(map(tell_event, store.history.list_for_study(uid))), row),
     )

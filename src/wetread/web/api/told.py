@@ -19,10 +19,12 @@ from wetread.contract.studies import (
     PatientSaid,
     RevisionSaid,
     SeriesDecision,
+    SignedReport,
     StudyLine,
 )
 from wetread.domain.document import DocumentKind
 from wetread.domain.reading import Priority
+from wetread.domain.report import Section
 from wetread.store import Store
 from wetread.store.deliveries import DeliveryRow
 from wetread.store.history import Event
@@ -54,6 +56,24 @@ class Teller:
         """Return studies most urgent first."""
         by_key = {row.key: row for row in rows}
         return tuple(self._study(by_key[one.key], one) for one in make_lines(self.store, rows, self.now()))
+
+    def reports(self, study_instance_uid: str) -> tuple[SignedReport, ...]:
+        """Return what readers signed of a study, oldest first."""
+        if not self.knows_names:
+            return ()
+        pdfs = self.store.readings.find_report_pdfs(study_instance_uid)
+        versions = self.store.reports.list_for_study(study_instance_uid)
+        return tuple(
+            SignedReport(
+                state=one.state,
+                sections={section: one.sections[section] for section in Section if section in one.sections},
+                signed_by=one.signed_by,
+                signed_at=moment(one.at),
+                pdf_document_id=pdfs.get(one.id),
+            )
+            for one in versions
+            if one.is_signed
+        )
 
     def readings(
         self, rows: Sequence[ReadingRow], studies: Mapping[str, StudyRow]
