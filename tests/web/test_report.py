@@ -168,7 +168,7 @@ def test_a_signature_sends_the_report_and_ends_the_study(desk: Desk) -> None:
     assert (told["state"], told["signed_by"], told["sections"]) == (
         "final",
         "Dr. Ana Ruiz",
-        {"impression": "Normal."},
+        {"findings": "Small scar.", "impression": "Normal."},
     )
     assert address == f"/documents/{told['pdf_document_id']}/pdf"
     entries = AuditRows(desk.store.engine).list_last(10, study=UID)
