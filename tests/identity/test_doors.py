@@ -46,6 +46,9 @@ WITHOUT_STUDY = {
 FORMS = {
     "/studies/{key}/findings": {"reading": "0" * 64, "finding": "1.2", "verdict": "accepted"},
     "/studies/{key}/errors": {"reading": "0" * 64, "text": "Missed."},
+    "/studies/{key}/edits": {"reading": "0" * 64, "finding": "1.2", "label": "cyst"},
+    "/studies/{key}/missed": {"reading": "0" * 64, "label": "cyst", "series": "1.2", "number": 1},
+    "/studies/{key}/undo": {"reading": "0" * 64, "finding": "1.2", "seen": 1},
     "/studies/{key}/priority": {"priority": "stat", "why": "Called."},
 }
 #: What is handed in is asked one by one: tests/web/test_stow.py.

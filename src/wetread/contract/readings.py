@@ -69,6 +69,31 @@ class PriorSaid:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderSaid:
+    """A finding as readers have it; what the model said stands beside it, unchanged."""
+
+    label: str
+    #: None: no code is known for this name.
+    code: Code | None = None
+    laterality: Code | None = None
+    texture: Code | None = None
+    measurements: Mapping[str, float] = field(default_factory=dict)
+    #: Account, or the sender of a segmentation; the last of several.
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddedSaid(ReaderSaid):
+    """A finding that a reader added: the model does not have it."""
+
+    #: As pages call it, e.g. ``Added 1``.
+    name: str
+    #: Instance Number of the slice that shows it.
+    slice_number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FindingSaid:
     """Something worth a radiologist's look."""
 
@@ -87,6 +112,8 @@ class FindingSaid:
     #: What became of it since the prior study; None: not compared, or not judged.
     status: Status | None = None
     prior: PriorSaid | None = None
+    #: None: no reader changed it.
+    reader: ReaderSaid | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +149,8 @@ class ReadingDetail:
     #: Empty where none was read, and for who may not see who the patient is.
     series_instance_uid: str
     findings: tuple[FindingSaid, ...]
+    #: By readers.
+    added: tuple[AddedSaid, ...] = ()
     regions: tuple[RegionSaid, ...]
     #: Of the whole study.
     measurements: Mapping[str, float]

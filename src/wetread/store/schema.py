@@ -32,10 +32,12 @@ from wetread.store.schema_models import model_change as model_change
 from wetread.store.schema_models import model_failure as model_failure
 from wetread.store.schema_models import operating_point as operating_point
 from wetread.store.schema_models import shadow_reading as shadow_reading
+from wetread.store.schema_review import change as change
 from wetread.store.schema_review import claim as claim
 from wetread.store.schema_review import given_priority as given_priority
 from wetread.store.schema_review import remark as remark
 from wetread.store.schema_review import report as report
+from wetread.store.schema_review import returned as returned
 from wetread.store.schema_told import commitment_asked as commitment_asked
 from wetread.store.schema_told import commitment_item as commitment_item
 from wetread.store.schema_told import commitment_wanted as commitment_wanted

@@ -64,3 +64,36 @@ report = Table(
     Column("signed_by", String(64), nullable=False),
     Column("at", Float, nullable=False),
 )
+
+#: What readers changed in findings or added; never changed itself.
+change = Table(
+    "change",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_instance_uid", String(64), nullable=False, index=True),
+    Column("reading_digest", String(64), nullable=False, index=True),
+    Column("tracking_uid", String(64), nullable=False),
+    # domain.change: ChangeKind, Said.
+    Column("kind", String(16), nullable=False),
+    Column("said", JSON, nullable=False),
+    # domain.packed_mask; NULL: no outline.
+    Column("mask", Text),
+    Column("text", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("who", String(64), nullable=False),
+)
+
+#: Segmentations that were looked at: whether they are a revision of ours.
+returned = Table(
+    "returned",
+    metadata,
+    Column("sop_instance_uid", String(64), primary_key=True),
+    Column("study_instance_uid", String(64), nullable=False, index=True),
+    # domain.returned.Return.
+    Column("outcome", String(16), nullable=False),
+    # domain.problem.ProblemCode; "": none.
+    Column("code", String(32), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("source", String(64), nullable=False),
+    Column("at", Float, nullable=False),
+)

@@ -21,6 +21,7 @@ from wetread.store.audit import Audit
 from wetread.store.backfills import Backfills
 from wetread.store.blobs import Blobs, storage_error, sync_folder
 from wetread.store.catalogue import Catalogue
+from wetread.store.changes import Changes
 from wetread.store.cipher import Vault
 from wetread.store.commitments import Commitments
 from wetread.store.database import open_database
@@ -41,6 +42,7 @@ from wetread.store.readings import Readings
 from wetread.store.reports import Reports
 from wetread.store.room import Room
 from wetread.store.shadows import Shadows
+from wetread.store.slices import Slices
 from wetread.store.space import Space
 from wetread.store.studies import Studies
 from wetread.store.subscriptions import Subscriptions
@@ -82,6 +84,8 @@ class Store:
     model_states: ModelStates
     operating_points: OperatingPoints
     room: Room
+    changes: Changes
+    slices: Slices
     reports: Reports
     turnarounds: Turnarounds
     shadows: Shadows
@@ -207,6 +211,8 @@ def open_store(
         model_states=ModelStates(engine, audit),
         operating_points=OperatingPoints(engine, audit),
         room=Room(engine, audit),
+        changes=Changes(engine, audit, readings),
+        slices=Slices(engine),
         reports=Reports(engine, audit, readings),
         turnarounds=Turnarounds(engine),
         shadows=Shadows(engine, Blobs(data / "shadows", vault, ".zip")),

@@ -27,6 +27,7 @@ from wetread.web.deliveries import make_deliveries
 from wetread.web.department import make_department
 from wetread.web.dicomweb import make_dicomweb
 from wetread.web.documents import make_documents
+from wetread.web.edit import make_edit
 from wetread.web.error_pages import add_error_pages
 from wetread.web.fetch import make_fetch
 from wetread.web.guard import LOOPBACK_HOSTS, Guard
@@ -140,7 +141,7 @@ def create_web(
         make_dicomweb,
         *(make_pages, make_deliveries, make_fetch, make_documents),
         *(make_api, make_health, make_stow, make_wado_uri),
-        *(make_login, make_account, make_workitems, make_subscribers, make_models, make_review),
+        *(make_login, make_account, make_workitems, make_subscribers, make_models, make_review, make_edit),
         *(make_report, make_department, make_shadow),
     )
     for router in (make(site) for make in makers):

@@ -171,7 +171,11 @@ def _widen(one: Span, longest: float) -> Span:
 def _agreement(site: Site) -> tuple[tuple[str, AgreementView], ...]:
     entries = stand(site.lineup.packages, site.lineup.states.list_all())
     names = dict.fromkeys(one.model.identity.name for one in entries)
-    return tuple((name, view) for name in names for view in view_agreement(site.store.room.judged(name)))
+    return tuple(
+        (name, view)
+        for name in names
+        for view in view_agreement(site.store.room.judged(name), site.store.changes.missed(name))
+    )
 
 
 def _duration(seconds: float) -> str:

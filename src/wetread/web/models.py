@@ -22,6 +22,7 @@ from wetread.identity import Permission
 from wetread.registry.lineup import find_period, stand
 from wetread.registry.promotion import find_previous, promote, restore, roll_back
 from wetread.stats.interval import proportion
+from wetread.store.changes import Missed
 from wetread.store.model_states import ModelChange
 from wetread.store.room import Judged
 from wetread.telling import tell_model
@@ -81,6 +82,8 @@ class AgreementView:
     share: str
     #: Why the others were not, most frequent first.
     reasons: str
+    #: Of what readers accepted or added, what the model has, with the 95 % interval by study.
+    found: str
 
 
 def make_models(site: Site) -> APIRouter:
@@ -153,7 +156,7 @@ def _page(site: Site, eyes: Eyes, name: str, refused: str = "") -> str:
         facts=_facts(detail),
         versions=_versions(site, changes, name),
         history=[_change(one) for one in reversed(changes) if one.name == name],
-        agreement=view_agreement(site.store.room.judged(name)),
+        agreement=view_agreement(site.store.room.judged(name), site.store.changes.missed(name)),
         points=[(format_time(one.at), one) for one in reversed(points)],
         can_go_back=bool(find_previous(site.lineup.packages, changes, name)),
         refused=refused,
@@ -189,26 +192,42 @@ def _versions(site: Site, changes: list[ModelChange], name: str) -> tuple[Versio
     )
 
 
-def view_agreement(judged: Sequence[Judged]) -> tuple[AgreementView, ...]:
+def view_agreement(judged: Sequence[Judged], missed: Sequence[Missed]) -> tuple[AgreementView, ...]:
     """Return how readers judged each version, the one that was judged last first."""
-    versions = dict.fromkeys(one.version for one in reversed(judged))
-    return tuple(_agreement(name, [one for one in judged if one.version == name]) for name in versions)
+    named = [one.version for one in reversed(judged)] + [one.version for one in missed]
+    return tuple(
+        _agreement(
+            name,
+            [one for one in judged if one.version == name],
+            [one.study_instance_uid for one in missed if one.version == name],
+        )
+        for name in dict.fromkeys(named)
+    )
 
 
-def _agreement(version: str, judged: list[Judged]) -> AgreementView:
+def _agreement(version: str, judged: list[Judged], missed_in: list[str]) -> AgreementView:
     accepted = [one.verdict is Verdict.ACCEPTED for one in judged]
     studies = [one.study_instance_uid for one in judged]
-    share = proportion(accepted, studies)
+    there = [one for one, is_there in zip(studies, accepted, strict=True) if is_there]
     reasons = Counter(one.reason.value for one in judged if one.reason)
-    interval = f" ({share.low:.0%} to {share.high:.0%})" if share.is_defined else ""
+    found = [True] * len(there) + [False] * len(missed_in)
     return AgreementView(
         version=version,
         judged=len(judged),
-        studies=len(set(studies)),
+        studies=len({*studies, *missed_in}),
         accepted=sum(accepted),
-        share=f"{share.value:.0%}{interval}",
+        share=_share(accepted, studies),
         reasons=", ".join(f"{reason} {count}" for reason, count in reasons.most_common()),
+        found=f"{len(there)} of {len(found)}, {_share(found, [*there, *missed_in])}" if found else "",
     )
+
+
+def _share(hits: list[bool], studies: list[str]) -> str:
+    if not hits:
+        return ""
+    share = proportion(hits, studies)
+    interval = f" ({share.low:.0%} to {share.high:.0%})" if share.is_defined else ""
+    return f"{share.value:.0%}{interval}"
 
 
 def _change(change: ModelChange) -> ChangeView:

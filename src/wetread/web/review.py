@@ -45,7 +45,7 @@ def _add_claims(router: APIRouter, site: Site) -> None:
             event = site.trail.change(eyes.visitor, row, "Reads the study.")
             site.store.room.claim(mine, instead_of=instead_of, event=event)
 
-        return _done(site, eyes, key, take)
+        return change_and_show(site, eyes, key, take)
 
     @router.post("/studies/{key}/release")
     @needs(*PAGE, Permission.REPORT)
@@ -54,7 +54,7 @@ def _add_claims(router: APIRouter, site: Site) -> None:
             event = site.trail.change(eyes.visitor, row, "Gave the study back to the list.")
             site.store.room.release(row.study_instance_uid, eyes.principal.name, event=event)
 
-        return _done(site, eyes, key, give_back)
+        return change_and_show(site, eyes, key, give_back)
 
 
 class Judgement(BaseModel):
@@ -96,7 +96,7 @@ def _add_remarks(router: APIRouter, site: Site) -> None:
             )
             _say(site, eyes, row, remark, said.seen)
 
-        return _done(site, eyes, key, keep)
+        return change_and_show(site, eyes, key, keep)
 
     @router.post("/studies/{key}/errors")
     @needs(*PAGE, Permission.REPORT)
@@ -112,7 +112,7 @@ def _add_remarks(router: APIRouter, site: Site) -> None:
             )
             _say(site, eyes, row, remark, 0)
 
-        return _done(site, eyes, key, keep)
+        return change_and_show(site, eyes, key, keep)
 
 
 def _say(site: Site, eyes: Eyes, row: StudyRow, remark: Remark, seen: int) -> None:
@@ -143,10 +143,10 @@ def _add_priority(router: APIRouter, site: Site) -> None:
             event = site.trail.change(eyes.visitor, row, f"Gave the study a priority: {priority}.")
             site.store.room.give_priority(given, event=event)
 
-        return _done(site, eyes, key, give)
+        return change_and_show(site, eyes, key, give)
 
 
-def _done(site: Site, eyes: Eyes, key: str, change: Callable[[StudyRow], None]) -> Response:
+def change_and_show(site: Site, eyes: Eyes, key: str, change: Callable[[StudyRow], None]) -> Response:
     """Change something, and show the page again: with the reason, where it could not be done."""
     row = eyes.find_study(key)
     try:

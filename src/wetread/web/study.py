@@ -13,18 +13,21 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from wetread.domain.change import revise, standing
 from wetread.domain.document import SIGNED_KINDS, DocumentKind
 from wetread.domain.model import Model
 from wetread.domain.progress import DeliveryState
 from wetread.domain.reading import Outcome, Reading
 from wetread.domain.report import Report
-from wetread.domain.review import Remark, Verdict, newest_of
+from wetread.domain.review import Verdict, newest_of
 from wetread.registry.lineup import Lineup
 from wetread.store import Store
 from wetread.store.deliveries import DeliveryRow
 from wetread.store.readings import DocumentRow, ReadingRow
+from wetread.store.slices import ImageSeries
 from wetread.store.studies import RevisionRow, StudyRow
 from wetread.web import words
+from wetread.web.change_view import Changed, SaidOfStudy, load_said, revise_texts, view_changes, view_returned
 from wetread.web.listing import DeliveryMark, Line, describe_deliveries, list_lines, make_lines
 from wetread.web.match_view import ModelMatch, match_views
 from wetread.web.report_view import RemarkView, ReportView, view_remark, view_report
@@ -73,6 +76,7 @@ class ReadingView:
     """One model's Reading."""
 
     digest: str
+    series_instance_uid: str
     title: str
     model: str
     model_digest: str
@@ -88,6 +92,10 @@ class ReadingView:
     judged: tuple[tuple[str, RemarkView], ...]
     #: What readers reported of the whole Reading.
     reported: tuple[RemarkView, ...]
+    #: What readers changed and added; the tables hold their values.
+    edits: Changed
+    #: What models said, as readers have it: a report begins with it.
+    report_texts: tuple[str, ...]
     region_table: Table | None
     problems: tuple[ProblemView, ...]
     images: tuple[DocumentView, ...]
@@ -182,6 +190,10 @@ class StudyView:
     revisions: tuple[RevisionView, ...]
     events: tuple[EventView, ...]
     report: ReportView
+    #: Where a finding can be added.
+    series: tuple[ImageSeries, ...]
+    #: Segmentations that were sent for it: code, what became of them, sender, time.
+    returned: tuple[tuple[str, str, str, str], ...]
 
 
 class StudyViews:
@@ -218,14 +230,16 @@ class StudyViews:
         standing = [one for one in rows if not one.superseded]
         documents = {one.id: store.readings.list_documents(one.id) for one in rows}
         revisions = store.studies.list_revisions(uid)
-        remarks = store.room.list_remarks(uid)
         matched = max((one for one in revisions if one.match), key=lambda one: one.revision, default=None)
-        views = tuple(self._reading(one, documents[one.id], models, remarks) for one in standing)
+        said_of = load_said(store, uid)
+        views = tuple(self._reading(one, documents[one.id], models, said_of) for one in standing)
         versions = store.reports.list_for_study(uid)
-        said = [text.text for one in views for text in one.texts]
+        said = [text for one in views for text in one.report_texts]
         rejected = {name for one in views for name in one.rejected_names}
         return StudyView(
             report=view_report(row, versions, said, rejected, written, store.readings.find_report_pdfs(uid)),
+            series=said_of.series,
+            returned=tuple(map(view_returned, store.changes.list_returned(uid))),
             line=make_lines(store, [row], now)[0] if place is None else lines[place],
             listed_count=len(lines),
             previous_key=lines[place - 1].key if place else "",
@@ -258,14 +272,19 @@ class StudyViews:
         row: ReadingRow,
         documents: list[DocumentRow],
         models: Mapping[str, Model],
-        remarks: list[Remark],
+        said: SaidOfStudy,
     ) -> ReadingView:
         reading, names = self._load(row.digest)
         model = models.get(row.model_name)
-        counted = newest_of(remarks, row.digest)
-        mine = [one for one in remarks if one.reading_digest == row.digest]
+        counted = newest_of(said.remarks, row.digest)
+        mine = [one for one in said.remarks if one.reading_digest == row.digest]
+        changes = said.changes_of(row.digest)
+        edits = view_changes(reading, names, changes, said.series, model)
+        reading = revise(reading, standing(changes, row.digest))
+        texts = self._texts(documents)
         return ReadingView(
             digest=row.digest,
+            series_instance_uid=reading.series_instance_uid,
             title=model.title if model else row.model_name,
             model=f"{row.model_name} {row.model_version}",
             model_digest=reading.model.digest[:12],
@@ -287,7 +306,9 @@ class StudyViews:
                 for one in reading.problems
             ),
             images=_views(documents, DocumentKind.PNG),
-            texts=self._texts(documents),
+            texts=texts,
+            edits=edits,
+            report_texts=revise_texts([one.text for one in texts], reading, edits),
             pdfs=_views(documents, DocumentKind.PDF),
             document_kinds=tuple(
                 dict.fromkeys(one.kind.value for one in documents if one.kind not in SIGNED_KINDS)

@@ -5,6 +5,8 @@ In: requests.  Out: values of ``wetread.contract``; a document's bytes.  Never: 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
@@ -17,6 +19,7 @@ from wetread.contract.readings import (
     ReadingPage,
     RegionSaid,
 )
+from wetread.domain.change import Change, added, standing
 from wetread.domain.comparison import Status
 from wetread.domain.document import DICOM_KINDS, DocumentKind
 from wetread.domain.finding import Finding, Region
@@ -27,6 +30,7 @@ from wetread.web.access import needs
 from wetread.web.api.asked import ReadingsAsked, RowNumber
 from wetread.web.api.failure import PREFIX
 from wetread.web.api.paging import link_next, split
+from wetread.web.api.reading_changes import tell_added, tell_changed
 from wetread.web.api.studies import teller_of
 from wetread.web.eyes import Eyes, Look
 from wetread.web.site import Site
@@ -84,12 +88,14 @@ def _add_one(router: APIRouter, site: Site) -> None:
         eyes.site.trail.opened(eyes.visitor, study, "a reading")
         teller = teller_of(eyes)
         reading = site.store.readings.load(row.digest)
+        stands = standing(site.store.changes.list_for_study(row.study_instance_uid), row.digest)
         detail = ReadingDetail(
             reading=teller.reading(row, study),
             model_digest=reading.model.digest,
             operating_point=reading.operating_point,
             series_instance_uid=reading.series_instance_uid if eyes.knows_names else "",
-            findings=_findings(reading),
+            findings=_findings(reading, stands),
+            added=tuple(tell_added(name, one) for name, one in added(stands)),
             regions=tuple(map(_region, reading.regions)),
             measurements=dict(reading.measurements),
             documents=_documents(site, eyes, row),
@@ -132,9 +138,15 @@ def _document(row: DocumentRow, *, is_named: bool) -> DocumentLine:
     )
 
 
-def _findings(reading: Reading) -> tuple[FindingSaid, ...]:
+def _findings(reading: Reading, stands: Mapping[str, Sequence[Change]]) -> tuple[FindingSaid, ...]:
     named = zip(reading.findings, reading.finding_names, strict=True)
-    return tuple(_finding(finding, name, reading.status_of(finding)) for finding, name in named)
+    return tuple(
+        replace(
+            _finding(finding, name, reading.status_of(finding)),
+            reader=tell_changed(finding, stands.get(finding.tracking_uid, ())),
+        )
+        for finding, name in named
+    )
 
 
 def _finding(one: Finding, name: str, status: Status | None) -> FindingSaid:
