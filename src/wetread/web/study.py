@@ -25,6 +25,7 @@ from wetread.store.deliveries import DeliveryRow
 from wetread.store.readings import DocumentRow, ReadingRow
 from wetread.store.studies import RevisionRow, StudyRow
 from wetread.web import words
+from wetread.web.changes import ChangesView, view_changes
 from wetread.web.listing import DeliveryMark, Line, describe_deliveries, list_lines, make_lines
 from wetread.web.match_view import ModelMatch, match_views
 from wetread.web.report_view import RemarkView, ReportView, view_remark, view_report
@@ -90,6 +91,8 @@ class ReadingView:
     reported: tuple[RemarkView, ...]
     region_table: Table | None
     problems: tuple[ProblemView, ...]
+    #: Since the prior study; None where nothing was compared.
+    changes: ChangesView | None
     images: tuple[DocumentView, ...]
     texts: tuple[DocumentView, ...]
     pdfs: tuple[DocumentView, ...]
@@ -220,7 +223,11 @@ class StudyViews:
         revisions = store.studies.list_revisions(uid)
         remarks = store.room.list_remarks(uid)
         matched = max((one for one in revisions if one.match), key=lambda one: one.revision, default=None)
-        views = tuple(self._reading(one, documents[one.id], models, remarks) for one in standing)
+        views = tuple(
+            replace(view, changes=self._changes(one, row, sources))
+            for one in standing
+            for view in [self._reading(one, documents[one.id], models, remarks)]
+        )
         versions = store.reports.list_for_study(uid)
         said = [text.text for one in views for text in one.texts]
         rejected = {name for one in views for name in one.rejected_names}
@@ -286,12 +293,29 @@ class StudyViews:
                 ProblemView(code=one.code.value, message=one.message, refuses=one.refuses)
                 for one in reading.problems
             ),
+            changes=None,
             images=_views(documents, DocumentKind.PNG),
             texts=self._texts(documents),
             pdfs=_views(documents, DocumentKind.PDF),
             document_kinds=tuple(
                 dict.fromkeys(one.kind.value for one in documents if one.kind not in SIGNED_KINDS)
             ),
+        )
+
+    def _changes(
+        self, row: ReadingRow, study: StudyRow, sources: tuple[str, ...] | None
+    ) -> ChangesView | None:
+        reading, names = self._load(row.digest)
+        if reading.comparison is None:
+            return None
+        prior = self._store.studies.find(reading.comparison.study_instance_uid)
+        may_see = prior is not None and (sources is None or prior.source in sources)
+        return view_changes(
+            reading,
+            names,
+            reading_id=row.id,
+            day=words.format_date(study.study_date),
+            prior_key=prior.key if prior is not None and may_see else "",
         )
 
     def _texts(self, documents: list[DocumentRow]) -> tuple[DocumentView, ...]:
