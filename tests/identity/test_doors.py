@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from fastapi.testclient import TestClient
 from starlette.routing import BaseRoute, Mount
 
+from tests.domain.test_reading import make_reading
 from tests.identity.conftest import House
 from tests.stores import open_store
 from tests.web.conftest import ORIGIN
+from wetread.domain.comparison import Comparison, PriorImages
 from wetread.domain.document import DocumentKind
 from wetread.domain.progress import DeliveryState
 from wetread.domain.study import study_key
@@ -274,14 +277,40 @@ def stage(house: House) -> dict[str, tuple[str, Documents, int]]:
     """Send one study from each sender; return of each its key, a document and a delivery."""
     staged = {}
     for uid, source, name in ((OURS, "CT_OURS", "Ours^One"), (THEIRS, "CT_THEIRS", "Theirs^One")):
-        key = house.ward.send(uid, name=name, source=source)
-        row = house.ward.read(uid)
+        key = house.ward.send(uid, name=name, source=source, **_PLACED)
+        row = house.ward.read(uid, **_compared(uid, f"{uid}.1.{house.ward.count}"))
         documents = {one.kind: one.id for one in house.store.readings.list_documents(row.id)}
         [delivery, *_] = house.ward.plan(uid, row)
         for one in house.store.deliveries.list_for_study(uid):
             house.store.deliveries.record(one.id, DeliveryState.REFUSED, house.clock())
         staged[uid] = (key, documents, delivery)
     return staged
+
+
+#: Where the image lies, whose file is none.
+_PLACED = {
+    "Rows": 5,
+    "Columns": 6,
+    "ImagePositionPatient": (-10.0, -20.0, 30.0),
+    "ImageOrientationPatient": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+    "PixelSpacing": (0.7, 0.7),
+}
+
+
+def _compared(uid: str, image: str) -> dict[str, object]:
+    """Changes of a Reading that make it one that compares."""
+    grid = make_reading().grid
+    assert grid is not None
+    images = PriorImages(
+        series_instance_uid="1.2.9.1", sop_class_uid="1.2", frame_of_reference_uid="", sop_instance_uids=()
+    )
+    comparison = Comparison(study_instance_uid="1.2.9", lung_overlap=1.0, vessel_likeness=1.0, images=images)
+    uids = ("1.1", image, "1.3", "1.4")
+    return {
+        "series_instance_uid": f"{uid}.1",
+        "grid": replace(grid, sop_instance_uids=uids),
+        "comparison": comparison,
+    }
 
 
 def fill(path: str, key: str, documents: Documents, delivery: int) -> str:
@@ -309,6 +338,8 @@ def fill(path: str, key: str, documents: Documents, delivery: int) -> str:
         place="7FE00010",
         uid="1.2.3",
         aet="WATCH",
+        number=0,
+        visit="now",
     )
     assert not re.search(r"[{}]", filled)
     return filled

@@ -235,7 +235,7 @@ def _inset(
         placed = (frame.view.turn_points(polygon, frame.shape) - (centre - half)) * to_inset
         draw.line([(x, y) for x, y in placed.tolist()], fill=colour, width=1)
     draw.rectangle((0, 0, _INSET_PIXELS - 1, _INSET_PIXELS - 1), outline=(90, 100, 112))
-    draw.text((8, 6), f"{size_mm:.0f} mm", font=_font(13), fill=_FAINT, **_HALO)
+    draw.text((8, 6), f"{size_mm:.0f} mm", font=font_of(13), fill=_FAINT, **_HALO)
     return inset
 
 
@@ -250,7 +250,8 @@ _HALO: dict[str, Any] = {"stroke_width": 2, "stroke_fill": (0, 0, 0)}
 
 
 @lru_cache
-def _font(size: int, name: str = "Vera.ttf") -> ImageFont.FreeTypeFont:
+def font_of(size: int, name: str = "Vera.ttf") -> ImageFont.FreeTypeFont:
+    """Return a font of this size."""
     return ImageFont.truetype(str(_FONT_PATH / name), size)
 
 
@@ -273,10 +274,10 @@ def _name_mark(
 ) -> None:
     """Write the label beside the outline, on the side with more room."""
     xs, ys = [x for x, _ in points], [y for _, y in points]
-    width = draw.textlength(text, font=_font(16))
+    width = draw.textlength(text, font=font_of(16))
     x = max(xs) + 8 if max(xs) + 8 + width < SIZE_PIXELS - 24 else max(24.0, min(xs) - 8 - width)
     y = min(max(min(ys) - 8, 84.0), SIZE_PIXELS - 90.0)
-    draw.text((x, y), text, font=_font(16), fill=colour, **_HALO)
+    draw.text((x, y), text, font=font_of(16), fill=colour, **_HALO)
 
 
 def _letters(draw: ImageDraw.ImageDraw, view: View) -> None:
@@ -288,7 +289,7 @@ def _letters(draw: ImageDraw.ImageDraw, view: View) -> None:
         ((middle, 72), "mm", top),
         ((middle, SIZE_PIXELS - 46), "mm", bottom),
     ):
-        draw.text(place, letter, font=_font(20, "VeraBd.ttf"), fill=_TEXT, anchor=anchor, **_HALO)
+        draw.text(place, letter, font=font_of(20, "VeraBd.ttf"), fill=_TEXT, anchor=anchor, **_HALO)
 
 
 def _scale_bar(draw: ImageDraw.ImageDraw, scale: float) -> None:
@@ -298,21 +299,21 @@ def _scale_bar(draw: ImageDraw.ImageDraw, scale: float) -> None:
     draw.line((x, y, end, y), fill=_TEXT, width=2)
     for tick in (x, end):
         draw.line((tick, y - 5, tick, y + 5), fill=_TEXT, width=2)
-    draw.text((x, y - 24), f"{length_mm / 10:.0f} cm", font=_font(14), fill=_TEXT, **_HALO)
+    draw.text((x, y - 24), f"{length_mm / 10:.0f} cm", font=font_of(14), fill=_TEXT, **_HALO)
 
 
 def _head(draw: ImageDraw.ImageDraw, title: str, subtitle: str) -> None:
     lines = _wrap(draw, title, 15)
     for row, line in enumerate(lines):
-        draw.text((_PADDING, 10 + row * 20), line, font=_font(15), fill=_TEXT, **_HALO)
-    draw.text((_PADDING, 12 + len(lines) * 20), subtitle, font=_font(12), fill=_FAINT, **_HALO)
+        draw.text((_PADDING, 10 + row * 20), line, font=font_of(15), fill=_TEXT, **_HALO)
+    draw.text((_PADDING, 12 + len(lines) * 20), subtitle, font=font_of(12), fill=_FAINT, **_HALO)
 
 
 def _wrap(draw: ImageDraw.ImageDraw, text: str, size: int) -> list[str]:
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        if draw.textlength(longer, font=_font(size)) > SIZE_PIXELS - 2 * _PADDING and lines[-1]:
+        if draw.textlength(longer, font=font_of(size)) > SIZE_PIXELS - 2 * _PADDING and lines[-1]:
             lines.append(word)
         else:
             lines[-1] = longer
@@ -323,10 +324,15 @@ def _foot(draw: ImageDraw.ImageDraw, draft: Draft) -> None:
     model = draft.reading.model
     y = SIZE_PIXELS - 12
     draw.text(
-        (_PADDING, y), NOT_FOR_CLINICAL_USE, font=_font(13, "VeraBd.ttf"), fill=_WARNING, anchor="ls", **_HALO
+        (_PADDING, y),
+        NOT_FOR_CLINICAL_USE,
+        font=font_of(13, "VeraBd.ttf"),
+        fill=_WARNING,
+        anchor="ls",
+        **_HALO,
     )
     text = f"Wetread · {model.name} {model.version} · window {LUNG_WINDOW_CENTER}/{LUNG_WINDOW_WIDTH}"
-    draw.text((SIZE_PIXELS - _PADDING, y), text, font=_font(12), fill=_FAINT, anchor="rs", **_HALO)
+    draw.text((SIZE_PIXELS - _PADDING, y), text, font=font_of(12), fill=_FAINT, anchor="rs", **_HALO)
 
 
 def _picture(image: Image.Image, title: str, plane: int | None) -> Picture:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from wetread.compose.draft import Draft
-from wetread.domain.comparison import Comparison, PriorComparison, Status
+from wetread.domain.comparison import Comparison, GoneFinding, PriorComparison, Status
 from wetread.domain.finding import Finding, Region
 from wetread.domain.measurement import MEASUREMENTS
 from wetread.domain.reading import Outcome, Reading
@@ -127,7 +127,7 @@ def comparison_lines(draft: Draft) -> tuple[str, ...]:
     named = [(name, finding) for name, finding in draft.named_findings if finding.prior is not None]
     changed = [one for one in named if not _is_stable(one[1])]
     stable = [one for one in named if _is_stable(one[1])]
-    lines = [_compared_with(draft)] if draft.reading.comparison else []
+    lines = [sum_up(draft.reading)] if draft.reading.comparison else []
     lines += [f"{name}: {prior_line(finding.prior)}" for name, finding in changed if finding.prior]
     lines += _appeared(draft)
     lines += [f"{name}: {prior_line(finding.prior)}" for name, finding in stable if finding.prior]
@@ -140,6 +140,27 @@ def change_text(draft: Draft) -> str:
     if comparison is None:
         return ""
     return _sum_up(draft.reading, comparison, "")
+
+
+def sum_up(reading: Reading) -> str:
+    """Return one sentence on all changes, with the days between; ``""`` where nothing was compared."""
+    comparison = reading.comparison
+    if comparison is None:
+        return ""
+    days = comparison.interval_days
+    return _sum_up(reading, comparison, f", {days} days before" if days is not None else "")
+
+
+def appeared_text(status: Status | None) -> str:
+    """Return what is said of a finding that the prior study does not have, ``""`` of others."""
+    text = _APPEARED.get(status, "") if status else ""
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def gone_line(gone: GoneFinding) -> str:
+    """Return one line on a finding that this study does not have."""
+    size = measurement_text("mean_diameter_mm", gone.mean_diameter_mm)
+    return f"A {gone.label} of {size} then: {_GONE[gone.status]}."
 
 
 def _sum_up(reading: Reading, comparison: Comparison, before: str) -> str:
@@ -158,14 +179,6 @@ def _sum_up(reading: Reading, comparison: Comparison, before: str) -> str:
     return f"Since the prior study{since}{before}: {', '.join(told)}."
 
 
-def _compared_with(draft: Draft) -> str:
-    comparison = draft.reading.comparison
-    if comparison is None:
-        return ""
-    days = comparison.interval_days
-    return _sum_up(draft.reading, comparison, f", {days} days before" if days is not None else "")
-
-
 def _appeared(draft: Draft) -> list[str]:
     comparison = draft.reading.comparison
     if comparison is None:
@@ -175,10 +188,7 @@ def _appeared(draft: Draft) -> list[str]:
         status = comparison.status_of(finding.tracking_uid)
         if status is not None:
             lines.append(f"{name}: {_APPEARED[status]}.")
-    for gone in comparison.gone:
-        size = measurement_text("mean_diameter_mm", gone.mean_diameter_mm)
-        lines.append(f"A {gone.label} of {size} then: {_GONE[gone.status]}.")
-    return lines
+    return [*lines, *map(gone_line, comparison.gone)]
 
 
 def _is_stable(finding: Finding) -> bool:

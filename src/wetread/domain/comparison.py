@@ -1,7 +1,7 @@
 """What became of findings since an earlier study.
 
 In: numbers that one version of one algorithm has measured in both studies.  Out: the same, valid.
-Never: a comparison across versions; how it was matched.
+Never: a comparison across versions; pixels.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from wetread.domain.volume import Triple
+from wetread.domain.volume import Shape, Triple
 
 
 class Status(StrEnum):
@@ -33,6 +33,54 @@ class PastSize:
     studied_on: str
     volume_mm3: float
     mean_diameter_mm: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorPlace:
+    """Where a finding lies in an earlier study."""
+
+    #: The image that shows it best.
+    sop_instance_uid: str
+    #: In that study's own frame of reference.
+    center_lps_mm: Triple
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorImages:
+    """The images that were compared with."""
+
+    series_instance_uid: str
+    sop_class_uid: str
+    #: ``""`` where the images name none.
+    frame_of_reference_uid: str
+    sop_instance_uids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bending:
+    """A smooth displacement: a cubic B-spline on control points along z, y and x."""
+
+    #: (planes, rows, columns) of control points.
+    shape: Shape
+    #: Of the first control point, and how far they lie apart along each axis.
+    origin_lps_mm: Triple
+    spacing_mm: float
+    #: x, y and z of each control point in micrometres, columns fastest: whole numbers stay as they are.
+    displacements_um: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.displacements_um) != 3 * self.shape[0] * self.shape[1] * self.shape[2]:
+            raise ValueError("three numbers for each control point")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alignment:
+    """Where a point of this study lies in the prior one: ``matrix @ (point + bending(point)) + shift``."""
+
+    #: Row by row.
+    matrix: tuple[Triple, Triple, Triple]
+    shift_mm: Triple
+    bending: Bending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +111,8 @@ class PriorComparison:
     history: tuple[PastSize, ...] = ()
     #: From all of them; None for two studies, or where it is not known to grow.
     overall_doubling_time_days: float | None = None
+    #: None in Readings of before it was kept.
+    place: PriorPlace | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +128,8 @@ class GoneFinding:
     #: In the prior study.
     volume_mm3: float
     mean_diameter_mm: float
+    #: None in Readings of before it was kept.
+    place: PriorPlace | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +146,9 @@ class Comparison:
     new: tuple[str, ...] = ()
     not_scanned: tuple[str, ...] = ()
     gone: tuple[GoneFinding, ...] = ()
+    #: None in Readings of before they were kept.
+    images: PriorImages | None = None
+    alignment: Alignment | None = None
 
     def status_of(self, tracking_uid: str) -> Status | None:
         """Return what became of a finding that the prior study does not have; None for all others."""

@@ -115,12 +115,22 @@ class Reading:
 def canonical_json(reading: Reading) -> str:
     """Return the one JSON text of a Reading; masks stand by their digests."""
     value = to_jsonable(reading)
-    if reading.comparison is None:
-        # Readings of before there were comparisons keep their digest, on which the UIDs of documents hang.
-        del value["comparison"]
+    _leave_out_unknown(value)
     for segment, plain in zip(reading.segments, value["segments"], strict=True):
         plain["mask"] = segment.mask.digest
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _leave_out_unknown(value: dict[str, Any]) -> None:
+    """Drop what is newer than a Reading: it keeps its digest, on which the UIDs of documents hang."""
+    if value["comparison"] is None:
+        del value["comparison"]
+    newer = [(value.get("comparison"), name) for name in ("images", "alignment")]
+    newer += [(finding["prior"], "place") for finding in value["findings"]]
+    newer += [(gone, "place") for gone in (value.get("comparison") or {}).get("gone", ())]
+    for holder, name in newer:
+        if holder and holder[name] is None:
+            del holder[name]
 
 
 def digest(reading: Reading) -> str:
@@ -156,7 +166,9 @@ def to_findings_json(reading: Reading, documents: list[dict[str, str]]) -> dict[
         "documents": documents,
     }
     if reading.comparison is not None:
+        # Its images and the map between the studies are objects of their own.
         entry["comparison"] = to_jsonable(reading.comparison)
+        del entry["comparison"]["images"], entry["comparison"]["alignment"]
     return entry
 
 

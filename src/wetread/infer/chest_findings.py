@@ -123,7 +123,7 @@ def nodule_finding(
         site=code.LUNG,
         texture=_TEXTURES[nodule.texture],
         segment_number=segment.number,
-        key_plane=_own_plane(place, nodule),
+        key_plane=own_plane(place, nodule),
         axes=_axes(place, nodule),
         prior=prior,
     )
@@ -145,8 +145,8 @@ def _nodule_measurements(nodule: Nodule) -> Mapping[str, float]:
     return {name: round(float(value), 3) for name, value in exact.items()}
 
 
-def _own_plane(place: Place, nodule: Nodule) -> int:
-    """Plane of the volume's own grid: the axial one that was measured, where it is axial."""
+def own_plane(place: Place, nodule: Nodule) -> int:
+    """Return the plane of the volume's own grid: the axial one that was measured, where it is axial."""
     index = [nodule.center[0], nodule.center[1], nodule.center[2]]
     index[0] = float(nodule.plane)
     own = place.grid.to_index(place.upright_grid.to_lps_mm(index))

@@ -19,11 +19,13 @@ from wetread.domain.problem import Problem, ProblemCode, RefusedImages
 from wetread.domain.volume import FloatArray, Triple
 from wetread.imaging.guard import check_pixels
 from wetread.imaging.volume import read_volume
+from wetread.infer.chest_kept import keep_images, keep_place
 from wetread.infer.chest_look import ChestScan, Seen, open_chest
 from wetread.infer.chest_past import compare_sizes, find_known, sized
 from wetread.infer.prior import KnownFinding, PriorStudy
 from wetread.infer.request import ReadRequest
 from wetread.measure.again import look_again
+from wetread.measure.alignment import keep_alignment
 from wetread.measure.growth import Sized
 from wetread.measure.nodules import Nodule, Search, overlap
 from wetread.measure.pairing import Match, Pair, Spot, confirm, is_shown, pair_spots
@@ -117,6 +119,8 @@ def follow_scan(seen: Seen, scan: ChestScan, prior: PriorStudy, model: Model) ->
         lung_overlap=round(registration.fit.overlap, 3),
         vessel_likeness=round(registration.fit.likeness, 3),
         gone=tuple(_gone(prior, there, pair, registration) for pair in pairs if not pair.current),
+        images=keep_images(prior, scan.grid),
+        alignment=keep_alignment(registration),
     )
     return replace(followed, problems=prior.problems, comparison=comparison)
 
@@ -243,6 +247,7 @@ def _link(
         # What another version has measured is no history of this one.
         history = known.history if known and is_same_version else ()
         comparison = compare_sizes(prior, pair, _sizes(sides, pair), history)
+        comparison = replace(comparison, place=keep_place(there.scan, before[0]))
         uids = [known.tracking_uid if known else "", *("" for _ in nodules[1:])]
         linked += [
             (one, Link(tracking_uid=uid, prior=comparison)) for one, uid in zip(nodules, uids, strict=True)
@@ -272,4 +277,5 @@ def _gone(prior: PriorStudy, there: _Side, pair: Pair, registration: Registratio
         center_lps_mm=_point(registration.to_current(there.place(nodule)).round(3)),
         volume_mm3=round(nodule.volume_mm3, 3),
         mean_diameter_mm=round(nodule.axial.mean_mm, 3),
+        place=keep_place(there.scan, nodule),
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from wetread.domain.model import Model
 from wetread.domain.problem import Problem, ProblemCode
-from wetread.domain.volume import Volume
+from wetread.domain.volume import Grid, Volume
 from wetread.infer.nodule_second import second_reader
 from wetread.measure.air import (
     AirRegion,
@@ -39,6 +39,8 @@ class ChestScan:
     """An upright chest CT with its thorax, before any nodule is searched."""
 
     upright: Upright
+    #: The volume's own.
+    grid: Grid
     views: Views
     #: With free pleural air and without.
     thorax: Thorax
@@ -88,7 +90,7 @@ class Seen:
 
 def open_chest(volume: Volume, model: Model) -> ChestScan | None:
     """Find the thorax; None where no lung is seen."""
-    volume, upright = to_upright(volume)
+    own, (volume, upright) = volume.grid, to_upright(volume)
     coarse = shrink(volume, _COARSE_MM)
     blocks = shrink(volume, _BLOCK_MM)
     thorax = find_thorax(coarse)
@@ -97,7 +99,7 @@ def open_chest(volume: Volume, model: Model) -> ChestScan | None:
     air = find_pleural_air(blocks, coarse, thorax, air_settings(model.parameters))
     views = Views(volume=volume, coarse=coarse, blocks=blocks)
     clear = without_air(thorax, coarse, air)
-    return ChestScan(upright=upright, views=views, thorax=thorax, clear=clear, air=air)
+    return ChestScan(upright=upright, grid=own, views=views, thorax=thorax, clear=clear, air=air)
 
 
 def look_at_chest(volume: Volume, model: Model) -> Seen | None:

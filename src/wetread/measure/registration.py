@@ -37,7 +37,7 @@ class Fit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Registration:
+class Warp:
     """The map from current to prior: ``prior = matrix @ (current + bend(current)) + shift``."""
 
     #: Shape (3, 3), and (3,) in mm.
@@ -48,22 +48,22 @@ class Registration:
     #: LPS of the first control point; they lie along z, y and x, this far apart.
     bend_origin_lps_mm: Triple
     bend_spacing_mm: float
-    fit: Fit
 
     def to_prior(self, lps_mm: npt.ArrayLike) -> FloatArray:
         """Map points of shape (..., 3) of the current CT to the prior one."""
         points = np.asarray(lps_mm, dtype=float)
-        return np.asarray((points + self._bend_at(points)) @ self.matrix.T + self.shift)
+        return np.asarray((points + self.bend_at(points)) @ self.matrix.T + self.shift)
 
     def to_current(self, lps_mm: npt.ArrayLike) -> FloatArray:
         """Map points of shape (..., 3) of the prior CT to the current one."""
         target = (np.asarray(lps_mm, dtype=float) - self.shift) @ np.linalg.inv(self.matrix).T
         points = target.copy()
         for _ in range(_ROUNDS):
-            points = target - self._bend_at(points)
+            points = target - self.bend_at(points)
         return np.asarray(points)
 
-    def _bend_at(self, points: FloatArray) -> FloatArray:
+    def bend_at(self, points: FloatArray) -> FloatArray:
+        """Return the displacement at points of shape (..., 3) of the current CT, mm."""
         places = (points.reshape(-1, 3) - np.asarray(self.bend_origin_lps_mm)) / self.bend_spacing_mm
         # Control points lie along z, y, x. Outside of them the bending stays as it is at the edge.
         index = np.clip(places[:, ::-1], 1.0, np.array(self.bend.shape[:3]) - 2.0).T
@@ -72,3 +72,10 @@ class Registration:
             for k in range(3)
         ]
         return np.stack(parts, axis=-1).astype(float).reshape(points.shape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Registration(Warp):
+    """The map, and how well it fits."""
+
+    fit: Fit

@@ -23,6 +23,7 @@ from wetread.store import Store
 from wetread.web.access import Doorkeeper
 from wetread.web.account import make_account
 from wetread.web.api import make_api
+from wetread.web.beside import make_beside
 from wetread.web.deliveries import make_deliveries
 from wetread.web.department import make_department
 from wetread.web.dicomweb import make_dicomweb
@@ -142,7 +143,7 @@ def create_web(
         *(make_pages, make_deliveries, make_fetch, make_documents),
         *(make_api, make_health, make_stow, make_wado_uri),
         *(make_login, make_account, make_workitems, make_subscribers, make_models, make_review, make_edit),
-        *(make_report, make_department, make_shadow),
+        *(make_report, make_department, make_shadow, make_beside),
     )
     for router in (make(site) for make in makers):
         app.include_router(router)

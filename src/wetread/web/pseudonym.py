@@ -52,7 +52,10 @@ def hide_in_view(view: StudyView, row: StudyRow) -> StudyView:
         view,
         line=hide_in_line(view.line),
         # The patient's name is on every page of it.
-        readings=tuple(replace(reading, pdfs=()) for reading in view.readings),
+        readings=tuple(
+            replace(reading, pdfs=(), changes=reading.changes.without_days() if reading.changes else None)
+            for reading in view.readings
+        ),
         # Free text: whom it names nobody can know.
         report=replace(view.report, signed=(), sections=(), draft_by=""),
     )
