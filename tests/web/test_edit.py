@@ -259,3 +259,36 @@ def test_names_stay_though_a_finding_is_called_otherwise(reader: Editor) -> None
     reader.edit(label="granuloma")
     assert make_reading().finding_names == ("Nodule 1",)
     assert "Nodule 1: solid granuloma" in reader.prefilled("findings")
+
+
+def save_draft(reader: Editor, findings: str) -> None:
+    newest = reader.ward.store.reports.list_for_study(UID)
+    form = {
+        "seen": newest[-1].id if newest else 0,
+        "revision": 1,
+        "findings": findings,
+        "impression": "One nodule.",
+    }
+    assert reader.post("draft", **form).status_code == 303
+
+
+def test_a_changed_finding_changes_its_sentence_in_the_draft(reader: Editor) -> None:
+    save_draft(reader, f"My words.\n{reader.prefilled('findings')}")
+    reader.edit(long="9.5", short="7")
+    renewed = reader.prefilled("findings")
+    assert renewed.startswith("My words.\nNodule 1: solid lung nodule, left, 9.5 × 7.0 mm")
+    assert "volume 500 mm³, probability 0.90.\n" not in renewed
+    assert "as findings changed: Nodule 1. Check the impression." in reader.page
+    save_draft(reader, renewed)
+    assert "as findings changed" not in reader.page
+
+
+def test_a_sentence_that_the_reader_wrote_stays_and_the_page_tells_what_changed(reader: Editor) -> None:
+    save_draft(reader, "Nodule 1: a scar, I think.")
+    assert "the text does not" not in reader.page
+    reader.edit(long="9.5", short="7")
+    reader.add()
+    assert reader.prefilled("findings") == "Nodule 1: a scar, I think."
+    told = reader.page[reader.page.index("the text does not") :]
+    assert "<li>Nodule 1: solid lung nodule, left, 9.5" in told
+    assert "<li>Added 1: " in told

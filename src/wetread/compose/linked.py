@@ -17,6 +17,14 @@ Sentences = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What a report may begin with."""
+
+    sections: Mapping[Section, str]
+    sentences: Sentences
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Followed:
     """A draft, carried on to what findings say now."""
 

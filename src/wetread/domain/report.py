@@ -50,6 +50,8 @@ class Report:
     state: ReportState
     #: Those with text.
     sections: Mapping[Section, str] = field(default_factory=dict)
+    #: What findings said when it was saved: sentence by the finding's name.
+    proposed: Mapping[str, str] = field(default_factory=dict)
     #: Account of who wrote it.
     who: str
     #: For people; ``""`` for a draft.

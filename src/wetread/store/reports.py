@@ -169,4 +169,6 @@ def _signed_event(report: Report) -> Event:
 
 def _report(row: Any) -> Report:
     sections = {Section(name): text for name, text in row["sections"].items()}
-    return Report(**{**row, "state": ReportState(row["state"]), "sections": sections})
+    return Report(
+        **{**row, "state": ReportState(row["state"]), "sections": sections, "proposed": row["proposed"] or {}}
+    )

@@ -59,6 +59,8 @@ report = Table(
     # domain.report: ReportState; Section -> text.
     Column("state", String(16), nullable=False),
     Column("sections", JSON, nullable=False),
+    # Sentences of findings by name; NULL: of an earlier version.
+    Column("proposed", JSON),
     Column("who", String(64), nullable=False),
     # "": a draft.
     Column("signed_by", String(64), nullable=False),

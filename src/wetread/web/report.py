@@ -7,6 +7,7 @@ Never: text that is lost without a word; a signature without the password typed 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
@@ -69,7 +70,8 @@ def _add_draft(router: APIRouter, site: Site) -> None:
         try:
             if _is_signed(site, row):
                 raise NotNow("The report was signed meanwhile: write an addendum.")
-            kept = site.store.reports.save(report, seen=written.seen)
+            proposed = site.views.propose(row).sentences
+            kept = site.store.reports.save(replace(report, proposed=proposed), seen=written.seen)
         except NotNow as error:
             if by_itself:
                 return JSONResponse({"message": error.message}, 409)

@@ -5,10 +5,11 @@ In: remarks, versions of a report.  Out: views.  Never: a draft shown as signed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from wetread.compose.prefill import find_named, prefill
+from wetread.compose.linked import Followed, Proposal, follow
+from wetread.compose.prefill import find_named
 from wetread.domain.report import Report, ReportState, Section
 from wetread.domain.review import Remark
 from wetread.store.studies import StudyRow
@@ -67,6 +68,10 @@ class ReportView:
     draft_at: str
     #: Findings that were rejected and still stand in the text.
     rejected: tuple[str, ...]
+    #: Findings whose sentence was renewed since the draft was saved.
+    renewed: tuple[str, ...] = ()
+    #: What findings say now, and the text does not.
+    differing: tuple[str, ...] = ()
 
 
 def view_remark(one: Remark) -> RemarkView:
@@ -84,7 +89,7 @@ def view_remark(one: Remark) -> RemarkView:
 def view_report(
     row: StudyRow,
     versions: Sequence[Report],
-    texts: Iterable[str],
+    proposal: Proposal,
     rejected: Collection[str],
     written: Report | None = None,
     pdfs: Mapping[int, int] | None = None,
@@ -93,8 +98,8 @@ def view_report(
 
     Parameters
     ----------
-    texts
-        What models said.
+    proposal
+        What models say, as readers have it.
     rejected
         Names of findings that a reader rejected.
     written
@@ -103,12 +108,12 @@ def view_report(
         Row number of the PDF of each signed version, by the version's.
     """
     newest = versions[-1] if versions else None
+    followed = Followed(sections=proposal.sections)
     if written is not None:
-        said = written.sections
+        followed = Followed(sections=written.sections)
     elif newest is not None and not newest.is_signed:
-        said = newest.sections
-    else:
-        said = prefill(texts, rejected)
+        followed = follow(newest.sections, newest.proposed, proposal.sentences)
+    said = followed.sections
     lines = [line for text in said.values() for line in text.splitlines()]
     return ReportView(
         seen=newest.id if newest else 0,
@@ -118,6 +123,8 @@ def view_report(
         draft_by=newest.who if newest and not newest.is_signed else "",
         draft_at=words.format_time(newest.at) if newest and not newest.is_signed else "",
         rejected=tuple(find_named(lines, rejected)),
+        renewed=followed.renewed,
+        differing=followed.differing,
     )
 
 

@@ -6,11 +6,13 @@ Never: masks; numbers of a superseded Reading beside those of the newest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 
+from wetread.compose.linked import Proposal, find_sentences
+from wetread.compose.prefill import prefill
 from wetread.domain.change import revise, standing
 from wetread.domain.document import SIGNED_KINDS, DocumentKind
 from wetread.domain.model import Model
@@ -196,10 +198,10 @@ class StudyViews:
             for view in [self._reading(one, documents[one.id], models, said_of)]
         )
         versions = store.reports.list_for_study(uid)
-        said = [text for one in views for text in one.report_texts]
         rejected = {name for one in views for name in one.rejected_names}
+        pdfs = store.readings.find_report_pdfs(uid)
         return StudyView(
-            report=view_report(row, versions, said, rejected, written, store.readings.find_report_pdfs(uid)),
+            report=view_report(row, versions, _propose(views), rejected, written, pdfs),
             series=said_of.series,
             returned=tuple(map(view_returned, store.changes.list_returned(uid))),
             line=make_lines(store, [row], now)[0] if place is None else lines[place],
@@ -222,6 +224,15 @@ class StudyViews:
                 )
                 for one in store.history.list_for_study(uid)
             ),
+        )
+
+    def propose(self, row: StudyRow) -> Proposal:
+        """Return what the report of a study may begin with, as its page shows it."""
+        store, uid = self._store, row.study_instance_uid
+        models, said = self._lineup.now(), load_said(store, uid)
+        standing = [one for one in store.readings.list_for_study(uid) if not one.superseded]
+        return _propose(
+            [self._reading(one, store.readings.list_documents(one.id), models, said) for one in standing]
         )
 
     def _load_without_masks(self, digest: str) -> tuple[Reading, tuple[str, ...]]:
@@ -304,6 +315,14 @@ class StudyViews:
             for one in documents
             if one.kind is DocumentKind.TEXT
         )
+
+
+def _propose(views: Sequence[ReadingView]) -> Proposal:
+    rejected = {name for one in views for name in one.rejected_names}
+    sections = prefill([text for one in views for text in one.report_texts], rejected)
+    names = {row[0] for one in views for table in one.finding_tables for row in table.rows}
+    names |= {missed.name for one in views for missed in one.edits.added}
+    return Proposal(sections=sections, sentences=find_sentences(sections, names))
 
 
 def _outcome_words(row: ReadingRow) -> str:

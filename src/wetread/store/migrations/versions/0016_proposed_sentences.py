@@ -1,0 +1,12 @@
+"""What findings said when a draft was saved."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0016"
+down_revision = "0012"
+
+
+def upgrade() -> None:
+    """Apply this step."""
+    op.add_column("report", sa.Column("proposed", sa.JSON()))
