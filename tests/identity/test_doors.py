@@ -271,7 +271,8 @@ def stage(house: House) -> dict[str, tuple[str, Documents, int]]:
     """Send one study from each sender; return of each its key, a document and a delivery."""
     staged = {}
     for uid, source, name in ((OURS, "CT_OURS", "Ours^One"), (THEIRS, "CT_THEIRS", "Theirs^One")):
-        key = house.ward.send(uid, name=name, source=source)
+        # It says that it is an image: its frames and slices can be asked for.
+        key = house.ward.send(uid, name=name, source=source, Rows=8, Columns=8)
         row = house.ward.read(uid)
         documents = {one.kind: one.id for one in house.store.readings.list_documents(row.id)}
         [delivery, *_] = house.ward.plan(uid, row)
@@ -304,6 +305,8 @@ def fill(path: str, key: str, documents: Documents, delivery: int) -> str:
         frames=1,
         frame=1,
         place="7FE00010",
+        stack=study_key(f"{study}.1/{study}.1.{1 if study == OURS else 2}/1"),
+        number=1,
         uid="1.2.3",
         aet="WATCH",
     )

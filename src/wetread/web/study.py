@@ -27,7 +27,10 @@ from wetread.store.studies import RevisionRow, StudyRow
 from wetread.web import words
 from wetread.web.listing import DeliveryMark, Line, describe_deliveries, list_lines, make_lines
 from wetread.web.match_view import ModelMatch, match_views
+from wetread.web.pictures import Pictures
 from wetread.web.report_view import RemarkView, ReportView, view_remark, view_report
+from wetread.web.spots import FindingCard, make_cards
+from wetread.web.stacks import Stack
 from wetread.web.tables import Table, finding_tables, region_table
 
 #: Readings kept in memory without their masks: the same page is asked for again and again.
@@ -84,6 +87,7 @@ class ReadingView:
     revision: int
     made_at: str
     finding_tables: tuple[Table, ...]
+    cards: tuple[FindingCard, ...]
     #: What counts of each finding that was judged: tracking UID, remark.
     judged: tuple[tuple[str, RemarkView], ...]
     #: What readers reported of the whole Reading.
@@ -170,6 +174,10 @@ class StudyView:
     """Everything about one study."""
 
     line: Line
+    #: For the viewer that reads DICOMweb; ``""`` for whom UIDs are not.
+    study_instance_uid: str
+    #: What can be scrolled through.
+    stacks: tuple[Stack, ...]
     #: How many wait on the same list, and the keys of its neighbours; ``""`` at the ends.
     listed_count: int
     previous_key: str
@@ -183,12 +191,18 @@ class StudyView:
     events: tuple[EventView, ...]
     report: ReportView
 
+    @property
+    def cards(self) -> tuple[FindingCard, ...]:
+        """The findings of all Readings."""
+        return tuple(card for reading in self.readings for card in reading.cards)
+
 
 class StudyViews:
     """Makes the views; keeps Readings, which never change, in memory without masks."""
 
-    def __init__(self, store: Store, lineup: Lineup) -> None:
+    def __init__(self, store: Store, lineup: Lineup, pictures: Pictures) -> None:
         self._store = store
+        self._pictures = pictures
         self._lineup = lineup
         self._load: Callable[[str], tuple[Reading, tuple[str, ...]]] = lru_cache(_KEPT_READINGS)(
             self._load_without_masks
@@ -220,13 +234,16 @@ class StudyViews:
         revisions = store.studies.list_revisions(uid)
         remarks = store.room.list_remarks(uid)
         matched = max((one for one in revisions if one.match), key=lambda one: one.revision, default=None)
-        views = tuple(self._reading(one, documents[one.id], models, remarks) for one in standing)
+        stacks = self._pictures.list_stacks(row)
+        views = tuple(self._reading(one, documents[one.id], models, remarks, stacks) for one in standing)
         versions = store.reports.list_for_study(uid)
         said = [text.text for one in views for text in one.texts]
         rejected = {name for one in views for name in one.rejected_names}
         return StudyView(
             report=view_report(row, versions, said, rejected, written),
             line=make_lines(store, [row], now)[0] if place is None else lines[place],
+            study_instance_uid=uid,
+            stacks=stacks,
             listed_count=len(lines),
             previous_key=lines[place - 1].key if place else "",
             next_key=lines[place + 1].key if place is not None and place + 1 < len(lines) else "",
@@ -259,11 +276,13 @@ class StudyViews:
         documents: list[DocumentRow],
         models: Mapping[str, Model],
         remarks: list[Remark],
+        stacks: tuple[Stack, ...],
     ) -> ReadingView:
         reading, names = self._load(row.digest)
         model = models.get(row.model_name)
         counted = newest_of(remarks, row.digest)
         mine = [one for one in remarks if one.reading_digest == row.digest]
+        tables = finding_tables(reading.findings, names, [reading.status_of(one) for one in reading.findings])
         return ReadingView(
             digest=row.digest,
             title=model.title if model else row.model_name,
@@ -276,9 +295,8 @@ class StudyViews:
             reasons=row.reasons,
             revision=row.revision,
             made_at=words.format_time(row.made_at),
-            finding_tables=finding_tables(
-                reading.findings, names, [reading.status_of(one) for one in reading.findings]
-            ),
+            finding_tables=tables,
+            cards=make_cards(reading, row.digest, tables, stacks),
             judged=tuple((uid, view_remark(one)) for uid, one in counted.items()),
             reported=tuple(view_remark(one) for one in mine if one.verdict is Verdict.REPORTED),
             region_table=region_table(reading.regions, reading.measurements),
