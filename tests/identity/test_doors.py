@@ -277,6 +277,7 @@ def stage(house: House) -> dict[str, tuple[str, Documents, int]]:
     """Send one study from each sender; return of each its key, a document and a delivery."""
     staged = {}
     for uid, source, name in ((OURS, "CT_OURS", "Ours^One"), (THEIRS, "CT_THEIRS", "Theirs^One")):
+        # It says that it is an image: its frames and slices can be asked for.
         key = house.ward.send(uid, name=name, source=source, **_PLACED)
         row = house.ward.read(uid, **_compared(uid, f"{uid}.1.{house.ward.count}"))
         documents = {one.kind: one.id for one in house.store.readings.list_documents(row.id)}
@@ -336,9 +337,10 @@ def fill(path: str, key: str, documents: Documents, delivery: int) -> str:
         frames=1,
         frame=1,
         place="7FE00010",
+        stack=study_key(f"{study}.1/{study}.1.{1 if study == OURS else 2}/1"),
+        number=1 if "/stacks/" in path else 0,
         uid="1.2.3",
         aet="WATCH",
-        number=0,
         visit="now",
     )
     assert not re.search(r"[{}]", filled)

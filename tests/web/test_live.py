@@ -207,6 +207,6 @@ def test_a_reader_judges_with_keys_and_keeps_what_they_write(
     browser.wait("document.querySelector('.v-rejected')?.textContent === 'rejected: vessel'")
     assert browser.ask("document.querySelector('.said').textContent") == "beside a vessel"
     assert "Missed one" in browser.ask("document.body.textContent")
-    style = "getComputedStyle(document.querySelector('tr:has(.v-rejected) th')).textDecorationLine"
+    style = "getComputedStyle(document.querySelector('.card:has(.v-rejected) h4')).textDecorationLine"
     assert browser.ask(style) == "line-through"
     assert browser.complaints == []

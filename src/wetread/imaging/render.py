@@ -88,15 +88,37 @@ def render(
     A viewport is filled as far as the shape of the image allows: it is made smaller or larger.
     """
     options = options or RenderOptions()
+    shown = show(file, number, options.window, decoders=decoders)
+    image = Image.fromarray(shown.pixels)
+    if options.viewport is not None:
+        image = _fit(image, options.viewport, shown.pixel_aspect)
+    return _encode(image, options)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shown:
+    """A frame as it is seen."""
+
+    #: 8 bits; shape (rows, columns), or (rows, columns, 3) in colour.
+    pixels: Array
+    #: Height of a pixel by its width.
+    pixel_aspect: float
+
+
+def show(file: BinaryIO, number: int, window: Window | None, *, decoders: DecoderPool = DECODERS) -> Shown:
+    """Return a frame as it is seen, pixel by pixel; raises like ``render``.
+
+    Parameters
+    ----------
+    window
+        None: the object's own.
+    """
     reader = DisplayReader(number)
     layout = read_layout(file, reader.take)
     _check(layout, number)
     display = reader.finish(layout)
     (frame,) = iter_frames(file, [number], is_decoded=True, layout=layout, decoders=decoders)
-    image = Image.fromarray(_shown(frame, layout, display, options.window))
-    if options.viewport is not None:
-        image = _fit(image, options.viewport, display.pixel_aspect)
-    return _encode(image, options)
+    return Shown(pixels=_shown(frame, layout, display, window), pixel_aspect=display.pixel_aspect)
 
 
 def thumbnail(

@@ -33,10 +33,12 @@ from wetread.web.error_pages import add_error_pages
 from wetread.web.fetch import make_fetch
 from wetread.web.guard import LOOPBACK_HOSTS, Guard
 from wetread.web.health import make_health
+from wetread.web.images import make_images
 from wetread.web.live import Pulse
 from wetread.web.login import make_login
 from wetread.web.models import make_models
 from wetread.web.pages import make_pages
+from wetread.web.pictures import Pictures
 from wetread.web.report import make_report
 from wetread.web.review import make_review
 from wetread.web.shadow import make_shadow
@@ -110,11 +112,13 @@ def create_web(
     stop, which otherwise waits for them.
     """
     lineup = Lineup(tuple(packages), store.model_states)
+    pictures = Pictures(store)
     site = Site(
         store=store,
         identity=identity or make_identity(store, now, record=store.audit.record),
         trail=WebTrail(store.audit, now),
-        views=StudyViews(store, lineup),
+        views=StudyViews(store, lineup, pictures),
+        pictures=pictures,
         lineup=lineup,
         rules=rules,
         templates=load_templates(),
@@ -139,7 +143,7 @@ def create_web(
     app.state.site = site
     makers = (
         # Routes are tried in their order: first whose answers are asked for by the hundred.
-        make_dicomweb,
+        *(make_dicomweb, make_images),
         *(make_pages, make_deliveries, make_fetch, make_documents),
         *(make_api, make_health, make_stow, make_wado_uri),
         *(make_login, make_account, make_workitems, make_subscribers, make_models, make_review, make_edit),

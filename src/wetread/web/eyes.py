@@ -27,6 +27,7 @@ from wetread.web.access import Who, address_of, read_needs
 from wetread.web.letters import DestinationView, LetterView, view_destination, view_letter
 from wetread.web.listing import Line, list_lines
 from wetread.web.site import Site
+from wetread.web.stacks import Stack, without_words
 from wetread.web.study import StudyView
 from wetread.web.trail import Visitor
 
@@ -107,6 +108,11 @@ class Eyes:
         views, sources = self.site.views, self.principal.sources
         view = views.make(row, self.site.now(), sources=sources, written=written)
         return view if self.knows_names else pseudonym.hide_in_view(view, row)
+
+    def list_stacks(self, row: StudyRow) -> tuple[Stack, ...]:
+        """Return a study's images as stacks: for whom names are not, without those that may hold them."""
+        stacks = self.site.pictures.list_stacks(row)
+        return stacks if self.knows_names else without_words(stacks)
 
     def load_document(self, document_id: int, *kinds: DocumentKind) -> Document:
         """Return a document of one of these kinds; raises like ``find_study``."""

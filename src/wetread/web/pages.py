@@ -16,6 +16,7 @@ from wetread.identity import Permission
 from wetread.store.history import Event
 from wetread.store.studies import StudyRow
 from wetread.web.access import Who, needs, proof_of
+from wetread.web.asked import NOTHING_ASKED, Asked, read_asked
 from wetread.web.eyes import Eyes, Look
 from wetread.web.listing import Line
 from wetread.web.site import Site
@@ -66,14 +67,14 @@ def _add_list(router: APIRouter, site: Site) -> None:
 
 
 def _add_study(router: APIRouter, site: Site) -> None:
-    def render(template: str, eyes: Eyes, key: str) -> str:
-        pulse = site.pulse.now(eyes.principal.sources)
-        return site.render(template, eyes.principal, pulse=pulse, view=eyes.view_study(key), refused="")
+    def render(template: str, eyes: Eyes, key: str, asked: Asked = NOTHING_ASKED) -> str:
+        pulse, view = site.pulse.now(eyes.principal.sources), eyes.view_study(key)
+        return site.render(template, eyes.principal, pulse=pulse, view=view, refused="", asked=asked)
 
     @router.get("/studies/{key}")
     @needs(*PAGE)
-    def study_page(eyes: Look, key: Key) -> HTMLResponse:
-        return HTMLResponse(render("study.html", eyes, key))
+    def study_page(request: Request, eyes: Look, key: Key) -> HTMLResponse:
+        return HTMLResponse(render("study.html", eyes, key, read_asked(request.query_params)))
 
     @router.get("/fragments/studies/{key}")
     @needs(*PAGE, is_background=True)

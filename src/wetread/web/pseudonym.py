@@ -18,7 +18,9 @@ from wetread.store.studies import StudyRow
 from wetread.web import words
 from wetread.web.letters import DestinationView, LetterView
 from wetread.web.listing import Line
-from wetread.web.study import StudyView
+from wetread.web.spots import without_uids
+from wetread.web.stacks import Stack, without_words
+from wetread.web.study import ReadingView, StudyView
 
 T = TypeVar("T")
 
@@ -48,18 +50,25 @@ def hide_in_line(line: Line) -> Line:
 
 def hide_in_view(view: StudyView, row: StudyRow) -> StudyView:
     """Return a study without who the patient is."""
+    stacks = without_words(view.stacks)
+    by_key = {one.key: one for one in stacks}
     plain = replace(
         view,
         line=hide_in_line(view.line),
-        # The patient's name is on every page of it.
-        readings=tuple(
-            replace(reading, pdfs=(), changes=reading.changes.without_days() if reading.changes else None)
-            for reading in view.readings
-        ),
+        stacks=(),
+        study_instance_uid="",
+        readings=tuple(_hide_in_reading(one, by_key) for one in view.readings),
         # Free text: whom it names nobody can know.
         report=replace(view.report, signed=(), sections=(), draft_by=""),
     )
-    return hide_words(plain, identity_pattern(row))
+    return replace(hide_words(plain, identity_pattern(row)), stacks=stacks)
+
+
+def _hide_in_reading(reading: ReadingView, stacks: dict[str, Stack]) -> ReadingView:
+    cards = tuple(without_uids(one, stacks) for one in reading.cards)
+    # The patient's name is on every page of a PDF.
+    changes = reading.changes.without_days() if reading.changes else None
+    return replace(reading, pdfs=(), cards=cards, changes=changes)
 
 
 def hide_in_letter(letter: LetterView, row: StudyRow) -> LetterView:

@@ -20,7 +20,10 @@ from wetread.registry.lineup import Lineup
 from wetread.share.workitems import Worklist
 from wetread.steps.signing import Signing
 from wetread.store import Store
+from wetread.web.asked import NOTHING_ASKED
 from wetread.web.live import Pulse
+from wetread.web.pictures import Pictures
+from wetread.web.stacks import WINDOW_TITLES
 from wetread.web.study import StudyViews
 from wetread.web.trail import WebTrail
 
@@ -33,6 +36,7 @@ class Site:
     identity: Identity
     trail: WebTrail
     views: StudyViews
+    pictures: Pictures
     #: The registered model versions, and how they stand.
     lineup: Lineup
     #: In force.
@@ -63,6 +67,8 @@ class Site:
             "can_retry": self.on_retry is not None and may(Permission.RETRY),
             "can_decide": may(Permission.MODELS),
             "knows_names": may(Permission.IDENTITY),
+            # Which slice an address asks for; "" where it names none.
+            "asked": NOTHING_ASKED,
             **values,
         }
         return self.templates.get_template(template).render(values)
@@ -78,5 +84,6 @@ def load_templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     # Macros see what is global only.
+    environment.globals["window_titles"] = WINDOW_TITLES
     environment.globals["reject_reasons"] = [one.value for one in RejectReason]
     return environment

@@ -30,7 +30,10 @@ from wetread.web.changes import ChangesView
 from wetread.web.changes import view_changes as view_since_prior
 from wetread.web.listing import Line, list_lines, make_lines
 from wetread.web.match_view import ModelMatch, match_views
+from wetread.web.pictures import Pictures
 from wetread.web.report_view import RemarkView, ReportView, view_remark, view_report
+from wetread.web.spots import FindingCard, make_cards
+from wetread.web.stacks import Stack
 from wetread.web.study_deliveries import DeliveryGroup, group_deliveries
 from wetread.web.tables import Table, finding_tables, region_table
 
@@ -74,6 +77,7 @@ class ReadingView:
     revision: int
     made_at: str
     finding_tables: tuple[Table, ...]
+    cards: tuple[FindingCard, ...]
     #: What counts of each finding that was judged: tracking UID, remark.
     judged: tuple[tuple[str, RemarkView], ...]
     #: What readers reported of the whole Reading.
@@ -138,6 +142,10 @@ class StudyView:
     """Everything about one study."""
 
     line: Line
+    #: For the viewer that reads DICOMweb; ``""`` for whom UIDs are not.
+    study_instance_uid: str
+    #: What can be scrolled through.
+    stacks: tuple[Stack, ...]
     #: How many wait on the same list, and the keys of its neighbours; ``""`` at the ends.
     listed_count: int
     previous_key: str
@@ -155,12 +163,18 @@ class StudyView:
     #: Segmentations that were sent for it: code, what became of them, sender, time.
     returned: tuple[tuple[str, str, str, str], ...]
 
+    @property
+    def cards(self) -> tuple[FindingCard, ...]:
+        """The findings of all Readings."""
+        return tuple(card for reading in self.readings for card in reading.cards)
+
 
 class StudyViews:
     """Makes the views; keeps Readings, which never change, in memory without masks."""
 
-    def __init__(self, store: Store, lineup: Lineup) -> None:
+    def __init__(self, store: Store, lineup: Lineup, pictures: Pictures) -> None:
         self._store = store
+        self._pictures = pictures
         self._lineup = lineup
         self._load: Callable[[str], tuple[Reading, tuple[str, ...]]] = lru_cache(_KEPT_READINGS)(
             self._load_without_masks
@@ -192,10 +206,11 @@ class StudyViews:
         revisions = store.studies.list_revisions(uid)
         matched = max((one for one in revisions if one.match), key=lambda one: one.revision, default=None)
         said_of = load_said(store, uid)
+        stacks = self._pictures.list_stacks(row)
         views = tuple(
             replace(view, changes=self._changes(one, row, sources))
             for one in standing
-            for view in [self._reading(one, documents[one.id], models, said_of)]
+            for view in [self._reading(one, documents[one.id], models, said_of, stacks)]
         )
         versions = store.reports.list_for_study(uid)
         rejected = {name for one in views for name in one.rejected_names}
@@ -205,6 +220,8 @@ class StudyViews:
             series=said_of.series,
             returned=tuple(map(view_returned, store.changes.list_returned(uid))),
             line=make_lines(store, [row], now)[0] if place is None else lines[place],
+            study_instance_uid=uid,
+            stacks=stacks,
             listed_count=len(lines),
             previous_key=lines[place - 1].key if place else "",
             next_key=lines[place + 1].key if place is not None and place + 1 < len(lines) else "",
@@ -232,7 +249,7 @@ class StudyViews:
         models, said = self._lineup.now(), load_said(store, uid)
         standing = [one for one in store.readings.list_for_study(uid) if not one.superseded]
         return _propose(
-            [self._reading(one, store.readings.list_documents(one.id), models, said) for one in standing]
+            [self._reading(one, store.readings.list_documents(one.id), models, said, ()) for one in standing]
         )
 
     def _load_without_masks(self, digest: str) -> tuple[Reading, tuple[str, ...]]:
@@ -246,6 +263,7 @@ class StudyViews:
         documents: list[DocumentRow],
         models: Mapping[str, Model],
         said: SaidOfStudy,
+        stacks: tuple[Stack, ...],
     ) -> ReadingView:
         reading, names = self._load(row.digest)
         model = models.get(row.model_name)
@@ -255,6 +273,7 @@ class StudyViews:
         edits = view_changes(reading, names, changes, said.series, model)
         reading = revise(reading, standing(changes, row.digest))
         texts = self._texts(documents)
+        tables = finding_tables(reading.findings, names, [reading.status_of(one) for one in reading.findings])
         return ReadingView(
             digest=row.digest,
             series_instance_uid=reading.series_instance_uid,
@@ -268,9 +287,8 @@ class StudyViews:
             reasons=row.reasons,
             revision=row.revision,
             made_at=words.format_time(row.made_at),
-            finding_tables=finding_tables(
-                reading.findings, names, [reading.status_of(one) for one in reading.findings]
-            ),
+            finding_tables=tables,
+            cards=make_cards(reading, row.digest, tables, stacks),
             judged=tuple((uid, view_remark(one)) for uid, one in counted.items()),
             reported=tuple(view_remark(one) for one in mine if one.verdict is Verdict.REPORTED),
             region_table=region_table(reading.regions, reading.measurements),

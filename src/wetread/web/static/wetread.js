@@ -60,6 +60,7 @@ function update(html) {
   patch(content, template.content);
   if (page.page === "list") applyFilter();
   if (id) focusAgain(id, place);
+  document.dispatchEvent(new Event("wetread:update"));
 }
 
 function focusAgain(id, place) {
