@@ -22,10 +22,11 @@ from wetread.domain.review import Remark, Verdict, newest_of
 from wetread.registry.lineup import Lineup
 from wetread.store import Store
 from wetread.store.deliveries import DeliveryRow
+from wetread.store.reading_list import Wanted
 from wetread.store.readings import DocumentRow, ReadingRow
 from wetread.store.studies import RevisionRow, StudyRow
 from wetread.web import words
-from wetread.web.listing import DeliveryMark, Line, describe_deliveries, list_lines, make_lines
+from wetread.web.listing import DeliveryMark, Line, describe_deliveries, make_lines, weigh
 from wetread.web.match_view import ModelMatch, match_views
 from wetread.web.report_view import RemarkView, ReportView, view_remark, view_report
 from wetread.web.tables import Table, finding_tables, region_table
@@ -212,8 +213,8 @@ class StudyViews:
             What somebody wrote and could not save: shown in place of what is kept.
         """
         store, uid, models = self._store, row.study_instance_uid, self._lineup.now()
-        lines = list_lines(store, now, is_reported=row.reported_at is not None, sources=sources)
-        place = next((index for index, line in enumerate(lines) if line.key == row.key), None)
+        wanted = Wanted(is_reported=row.reported_at is not None, sources=sources)
+        place = store.reading_list.place(uid, wanted, weigh())
         rows = store.readings.list_for_study(uid)
         standing = [one for one in rows if not one.superseded]
         documents = {one.id: store.readings.list_documents(one.id) for one in rows}
@@ -226,10 +227,10 @@ class StudyViews:
         rejected = {name for one in views for name in one.rejected_names}
         return StudyView(
             report=view_report(row, versions, said, rejected, written),
-            line=make_lines(store, [row], now)[0] if place is None else lines[place],
-            listed_count=len(lines),
-            previous_key=lines[place - 1].key if place else "",
-            next_key=lines[place + 1].key if place is not None and place + 1 < len(lines) else "",
+            line=replace(make_lines(store, [row], now)[0], position=place.position or 1),
+            listed_count=place.total or 1,
+            previous_key=place.previous_key,
+            next_key=place.next_key,
             readings=views,
             models=match_views(matched.match if matched else None, models),
             match_revision=matched.revision if matched else 0,
