@@ -307,6 +307,7 @@ def _make_web(
             destinations={one.name: one for one in config.destinations},
             wake=lambda: dispatcher.wake(sweep=True),
         ),
+        reading_list=config.reading_list,
         allowed_hosts=config.web.allowed_hosts,
         needs_https=config.web.is_exposed or config.web.tls is not None,
         now=now,

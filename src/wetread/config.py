@@ -28,6 +28,7 @@ from wetread.settings import read_table, unknown_word
 from wetread.store.keys import EncryptionSettings
 from wetread.store.retention import Policy, RetentionSettings
 from wetread.store.settings import StoreSettings
+from wetread.worklist import ReadingListSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +150,7 @@ class Config:
     audit: AuditSettings = field(default_factory=AuditSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     encryption: EncryptionSettings = field(default_factory=EncryptionSettings)
+    reading_list: ReadingListSettings = field(default_factory=ReadingListSettings)
     destinations: tuple[Destination, ...] = ()
     #: Systems that are asked and fetched from.
     pacs: tuple[Pacs, ...] = ()
@@ -170,6 +172,7 @@ TABLES: dict[str, type[Any]] = {
     "audit": AuditSettings,
     "retention": RetentionSettings,
     "encryption": EncryptionSettings,
+    "reading_list": ReadingListSettings,
 }
 
 

@@ -23,6 +23,7 @@ from datetime import datetime, timedelta
 
 from wetread.domain.progress import StudyState
 from wetread.domain.reading import Priority
+from wetread.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,37 @@ class HeadStarts:
 
 
 HEAD_STARTS = HeadStarts()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingListSettings:
+    """``[reading_list]``: by when a study is to be read, and how much of the list one page shows."""
+
+    #: Minutes from the first image on, by priority.
+    due_stat_min: float = 60.0
+    due_urgent_min: float = 240.0
+    due_routine_min: float = 2880.0
+    #: Studies on one page.
+    page_size: int = 50
+
+    def __post_init__(self) -> None:
+        """Refuse what would make every study late, or no page."""
+        if not 0 < self.due_stat_min <= self.due_urgent_min <= self.due_routine_min:
+            raise ConfigError(
+                "reading_list: due_stat_min, due_urgent_min and due_routine_min must rise from above 0."
+            )
+        if not 10 <= self.page_size <= 500:
+            raise ConfigError("reading_list.page_size must lie between 10 and 500.")
+
+    def due(self, priority: Priority) -> timedelta:
+        """Return within what time a study of this priority is to be read."""
+        minutes = {
+            Priority.STAT: self.due_stat_min,
+            Priority.URGENT: self.due_urgent_min,
+            Priority.ROUTINE: self.due_routine_min,
+        }
+        return timedelta(minutes=minutes[priority])
+
 
 #: Highest first.
 PRIORITIES = tuple(Priority)
@@ -137,6 +169,14 @@ def describe_duration(duration: timedelta) -> str:
     if hours:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     return f"{minutes} min" if minutes else "less than 1 min"
+
+
+def describe_due(priority: Priority, waiting: timedelta, settings: ReadingListSettings) -> tuple[str, bool]:
+    """Return by when a study is to be read, in words, and whether that is over."""
+    rest = settings.due(priority) - waiting
+    if rest >= timedelta(0):
+        return f"due in {describe_duration(rest)}", False
+    return f"overdue by {describe_duration(-rest)}", True
 
 
 def _virtual_arrival(entry: Entry, head_starts: HeadStarts) -> datetime:

@@ -18,6 +18,7 @@ from wetread.domain.fetching import FetchState, Purpose
 from wetread.domain.progress import StudyState
 from wetread.fetch.pacs import Pacs, PriorSettings
 from wetread.fetch.relevance import Outline, judge_priors, read_regions
+from wetread.store.reading_list import Wanted
 from wetread.store.retention import Policy, RetentionSettings, judge
 from wetread.web.listing import list_lines
 
@@ -140,7 +141,7 @@ def test_priors_come_before_the_reading(peer: PeerPacs, make_desk) -> None:
     assert "1 came" in told
     assert "20200101: not, it is" in told
     assert far not in desk.rows()
-    shown = list_lines(desk.store, desk.clock.now, is_reported=True)
+    shown = list_lines(desk.store, Wanted(is_reported=True), desk.clock.now).lines
     assert [(line.purpose, line.state) for line in shown] == [("prior", "not-read")]
     policy = Policy(settings=RetentionSettings(days=1), asked_destinations=frozenset())
     [verdict] = [one for one in judge(desk.store, policy, desk.clock.now) if one.study_instance_uid == near]

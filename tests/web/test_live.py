@@ -77,7 +77,7 @@ def browser(chromium: Browser) -> Browser:
     return chromium
 
 
-FIRST = "document.querySelector('#live-content tr').dataset.key"
+FIRST = "document.querySelector('#live-content tr.row').dataset.key"
 FOCUS = "document.activeElement.id"
 
 
@@ -97,7 +97,7 @@ def test_an_urgent_study_rises_and_the_focus_stays(
     assert browser.ask(FIRST) == first
     browser.press("j")
     assert browser.ask(FOCUS) == f"open-{first}"
-    browser.ask("window.kept = document.querySelector('#live-content tr')")
+    browser.ask("window.kept = document.querySelector('#live-content tr.row')")
     ward.read("1.2.2", stat)
     browser.wait(f"{FIRST} === '{second}'")
     assert browser.ask(FOCUS) == f"open-{first}"
@@ -113,23 +113,28 @@ def test_an_urgent_study_rises_and_the_focus_stays(
 
 
 @needs_chromium
-def test_search_filters_without_telling_the_server(served: tuple[Ward, str], browser: Browser) -> None:
+def test_search_and_filters_ask_the_server_and_never_by_address(
+    served: tuple[Ward, str], browser: Browser
+) -> None:
     ward, url = served
     for number, name in enumerate(("Okonkwo^Adaeze", "Lindqvist^Erik", "Rossi^Giulia"), start=1):
         ward.send(f"1.2.{number}", name=name)
-    shown = "[...document.querySelectorAll('.row:not([hidden]) th a')].map((one) => one.textContent).join()"
+    shown = "[...document.querySelectorAll('.row th a')].map((one) => one.textContent).join('; ')"
     open_list(browser, url)
     browser.press("/")
     for letter in "rossi":
         browser.press(letter)
-    assert browser.ask(shown) == "Rossi, Giulia"
-    assert browser.ask("location.search") == ""
+    browser.wait(f"{shown} === 'Rossi, Giulia'")
+    assert browser.ask("location.href") == f"{url}/"
+    assert browser.ask("document.querySelector('[data-count=all]').textContent") == "1"
     ward.send("1.2.4", name="Rossini^Carlo", waiting=timedelta(minutes=5))
-    browser.wait(f"{shown}.split(', ').length === 3")
+    browser.wait(f"{shown} === 'Rossi, Giulia; Rossini, Carlo'")
     browser.press("Escape")
-    assert browser.ask("document.querySelectorAll('.row:not([hidden])').length") == 4
+    browser.wait("document.querySelectorAll('.row').length === 4")
     browser.ask("document.querySelector('[data-filter=findings]').click()")
-    assert browser.ask("document.getElementById('nothing-matches').hidden") is False
+    browser.wait("document.querySelector('.none')?.textContent.includes('No study matches.')")
+    browser.ask("document.getElementById('clear').click()")
+    browser.wait("document.querySelectorAll('.row').length === 4")
     assert browser.complaints == []
 
 

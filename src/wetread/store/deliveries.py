@@ -220,7 +220,8 @@ class Deliveries:
             select(table.c.problem_code, table.c.message, table.c.study_instance_uid)
             .select_from(joined)
             .where(*where, table.c.problem_code != "")
-            .order_by(table.c.updated_at.desc())
+            # Negated: else SQLite walks through every delivery by its time to find the last that has one.
+            .order_by(-table.c.updated_at)
             .limit(1)
         )
         counts: dict[str, dict[DeliveryState, int]] = {}
@@ -371,11 +372,15 @@ def _waiting(study: StudyRevision, document_id: int, destination: str) -> dict[s
 
 def stands() -> ColumnElement[bool]:
     """Hold where a delivery's document stands."""
+    # Asked row by row: of the deliveries of one page, not of every document that there is.
     document, reading = schema.document, schema.reading
     standing = (
-        select(document.c.id).join(reading, reading.c.id == document.c.reading_id).where(document_stands())
+        select(document.c.id)
+        .join(reading, reading.c.id == document.c.reading_id)
+        .where(document.c.id == schema.delivery.c.document_id, document_stands())
+        .correlate(schema.delivery)
     )
-    return schema.delivery.c.document_id.in_(standing)
+    return standing.exists()
 
 
 def _from(sources: Sequence[str] | None) -> list[ColumnElement[bool]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Engine, func, insert, select
+from sqlalchemy import Column, ColumnElement, Connection, Engine, exists, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from wetread.errors import StorageError
@@ -127,9 +127,7 @@ class History:
             schema.delivery.c.id,
             schema.delivery.c.updated_at,
         ]
-        query = select(
-            *[select(func.max(column)).where(*_of(column, sources)).scalar_subquery() for column in newest]
-        )
+        query = select(*[_newest(column, sources).scalar_subquery() for column in newest])
         with self.engine.connect().execution_options(read_only=True) as connection:
             return "/".join(str(value or 0) for value in connection.execute(query).one())
 
@@ -149,12 +147,26 @@ def _event(row: dict[str, Any]) -> Event:
     return Event(**row)
 
 
-def _of(column: Column[Any], sources: Collection[str] | None) -> list[ColumnElement[bool]]:
-    """Return the condition that a row belongs to a study from these sources."""
+def _newest(column: Column[Any], sources: Collection[str] | None) -> Any:
+    """Return the question for the highest value, of what belongs to studies from these sources."""
     if sources is None:
-        return []
-    studies = select(schema.study.c.study_instance_uid).where(schema.study.c.source.in_(tuple(sources)))
-    if column.table is schema.document:
-        readings = select(schema.reading.c.id).where(schema.reading.c.study_instance_uid.in_(studies))
-        return [schema.document.c.reading_id.in_(readings)]
-    return [column.table.c.study_instance_uid.in_(studies)]
+        return select(func.max(column))
+    # From the newest on, until one is theirs.
+    known = select(column).where(column.is_not(None), _of(column.table, sources))
+    return known.order_by(column.desc()).limit(1)
+
+
+def _of(table: Any, sources: Collection[str]) -> ColumnElement[bool]:
+    """Return the condition that a row belongs to a study from these sources."""
+    study, reading, document = schema.study, schema.reading, schema.document
+    is_theirs = study.c.source.in_(tuple(sources))
+    if table is study:
+        return is_theirs
+    if table is document:
+        mine = (
+            document.c.reading_id == reading.c.id,
+            reading.c.study_instance_uid == study.c.study_instance_uid,
+        )
+        return exists(select(reading.c.id).where(*mine, is_theirs).correlate(document))
+    same = study.c.study_instance_uid == table.c.study_instance_uid
+    return exists(select(study.c.study_instance_uid).where(same, is_theirs).correlate(table))

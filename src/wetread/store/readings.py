@@ -21,6 +21,7 @@ from wetread.domain.reading import Outcome, Priority, Reading, digest
 from wetread.errors import StudyDeleted
 from wetread.store import schema
 from wetread.store.blobs import Blobs
+from wetread.store.list_rank import keep_rank
 from wetread.store.listing import Listing
 
 
@@ -125,6 +126,7 @@ class Readings:
                     .where(table.c.revision < reading.revision)
                     .values(superseded=True)
                 )
+                keep_rank(connection, reading.study_instance_uid)
                 beside(connection)
         except IntegrityError:
             # Another worker was first: its Reading stands.
@@ -199,6 +201,7 @@ class Readings:
                 .where(table.c.model_name.not_in(keep_models))
                 .values(superseded=True)
             )
+            keep_rank(connection, study_instance_uid)
 
     def load(self, reading_digest: str) -> Reading:
         """Return a Reading with its masks."""

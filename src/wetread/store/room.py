@@ -22,6 +22,7 @@ from wetread.errors import NotNow, StorageError
 from wetread.store import schema
 from wetread.store.audit import Audit
 from wetread.store.history import Event, History
+from wetread.store.list_rank import keep_rank
 from wetread.store.study_lock import lock_study
 from wetread.store.text import clean_text
 
@@ -221,6 +222,7 @@ class Room:
         message = f"Priority: {what} {given.who}."
         with self._changing(given.study_instance_uid, event, message, given.at) as connection:
             connection.execute(insert(_GIVEN).values(values))
+            keep_rank(connection, given.study_instance_uid)
 
     # ---- transactions
 

@@ -28,6 +28,7 @@ from wetread.store.schema_fetch import backfill as backfill
 from wetread.store.schema_fetch import fetch as fetch
 from wetread.store.schema_fetch import pacs_state as pacs_state
 from wetread.store.schema_fetch import prior_search as prior_search
+from wetread.store.schema_list import saved_view as saved_view
 from wetread.store.schema_models import model_change as model_change
 from wetread.store.schema_models import model_failure as model_failure
 from wetread.store.schema_models import operating_point as operating_point
@@ -94,6 +95,16 @@ study = Table(
     Column("patient_key", _KEY, nullable=False, default="", server_default=""),
     # domain.fetching.Purpose: what it is here for.
     Column("purpose", String(16), nullable=False, default="live", server_default="live", index=True),
+    # store.list_rank: what the reading list is ordered by.
+    Column("list_priority", Integer, nullable=False, default=2, server_default="2"),
+    Column("list_score", Float, nullable=False, default=0.0, server_default="0"),
+    Column("list_findings", Integer, nullable=False, default=0, server_default="0"),
+    # All that ordering and counting ask for: the table itself is not read.
+    Index(
+        "study_on_list",
+        *("reported_at", "list_priority", "state", "first_received_at", "list_score", "list_findings"),
+        *("source", "study_instance_uid"),
+    ),
     Index("study_by_date", "study_date", "study_time", "study_instance_uid"),
     # With the UID beside it: a part of a name is looked for in the index alone.
     Index("study_by_patient_key", "patient_key", "study_instance_uid"),
@@ -173,8 +184,8 @@ revision = Table(
     Column("instance_count", Integer, nullable=False),
     # Why the study was taken as complete, in words.
     Column("cause", Text, nullable=False),
-    Column("begun_at", Float, nullable=False),
-    Column("finished_at", Float),
+    Column("begun_at", Float, nullable=False, index=True),
+    Column("finished_at", Float, index=True),
     # What ``match`` decided, for every model: shown by ``wetread explain``.
     Column("match", JSON),
 )

@@ -38,9 +38,11 @@ from wetread.store.pacs_states import PacsStates
 from wetread.store.pages import Pages
 from wetread.store.promises import Promises
 from wetread.store.purposes import Purposes
+from wetread.store.reading_list import ReadingList
 from wetread.store.readings import Readings
 from wetread.store.reports import Reports
 from wetread.store.room import Room
+from wetread.store.saved_views import SavedViews
 from wetread.store.shadows import Shadows
 from wetread.store.slices import Slices
 from wetread.store.space import Space
@@ -88,6 +90,8 @@ class Store:
     slices: Slices
     reports: Reports
     turnarounds: Turnarounds
+    reading_list: ReadingList
+    saved_views: SavedViews
     shadows: Shadows
     #: What may be thrown away at any time.
     scratch: Blobs
@@ -215,6 +219,8 @@ def open_store(
         slices=Slices(engine),
         reports=Reports(engine, audit, readings),
         turnarounds=Turnarounds(engine),
+        reading_list=ReadingList(engine),
+        saved_views=SavedViews(engine),
         shadows=Shadows(engine, Blobs(data / "shadows", vault, ".zip")),
         scratch=Blobs(data / "scratch", vault, ".npy"),
         work=data / "work",

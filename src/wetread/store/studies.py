@@ -21,6 +21,7 @@ from wetread.errors import StorageError
 from wetread.store import schema
 from wetread.store.blobs import Blobs
 from wetread.store.expectations import keep_expectation
+from wetread.store.list_rank import keep_rank
 from wetread.store.room import end_claim
 from wetread.store.together import reading
 
@@ -229,6 +230,7 @@ class Studies:
                 .where(schema.study.c.study_instance_uid == study_instance_uid)
                 .values(urgency=urgency.value, urgency_rule=rule)
             )
+            keep_rank(connection, study_instance_uid)
 
     def begin_revision(self, study_instance_uid: str, cause: str, now: datetime) -> RevisionRow | None:
         """Begin a revision that covers all instances so far; None where nothing is new.
@@ -356,11 +358,9 @@ def _from(sources: Collection[str] | None) -> list[ColumnElement[bool]]:
 
 
 def _revision_update(study_instance_uid: str, revision: int) -> Any:
-    return (
-        update(schema.revision)
-        .where(schema.revision.c.study_instance_uid == study_instance_uid)
-        .where(schema.revision.c.revision == revision)
-    )
+    table = schema.revision
+    mine = table.c.study_instance_uid == study_instance_uid
+    return update(table).where(mine, table.c.revision == revision)
 
 
 def _hold(connection: Connection, study_instance_uid: str) -> Mapping[Any, Any] | None:

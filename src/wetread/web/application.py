@@ -39,6 +39,7 @@ from wetread.web.login import make_login
 from wetread.web.models import make_models
 from wetread.web.pages import make_pages
 from wetread.web.pictures import Pictures
+from wetread.web.reading_list import make_reading_list
 from wetread.web.report import make_report
 from wetread.web.review import make_review
 from wetread.web.shadow import make_shadow
@@ -49,6 +50,7 @@ from wetread.web.subscribers import make_subscribers
 from wetread.web.trail import WebTrail
 from wetread.web.wado_uri import make_wado_uri
 from wetread.web.workitems import make_workitems
+from wetread.worklist import ReadingListSettings
 
 #: How often the index is asked for changes: with the fetch well under a second to the screen.
 POLL_S = 0.5
@@ -73,6 +75,7 @@ def create_web(
     audit_backlog: Callable[[], tuple[int, str]] | None = None,
     stow: Stow | None = None,
     signing: Signing | None = None,
+    reading_list: ReadingListSettings | None = None,
     allowed_hosts: Iterable[str] = (),
     needs_https: bool = False,
     poll_s: float = POLL_S,
@@ -99,6 +102,8 @@ def create_web(
         Takes what is handed in by STOW-RS; None: nothing is.
     signing
         Signs reports; None: nobody does here.
+    reading_list
+        By when studies are due, and how much of the list one page shows; None: as without configuration.
     allowed_hosts
         Host names beside loopback under which the pages may be asked for.
     needs_https
@@ -129,6 +134,7 @@ def create_web(
         audit_backlog=audit_backlog,
         stow=stow,
         signing=signing,
+        reading_list=reading_list or ReadingListSettings(),
     )
     # FastAPI's own documentation pages load scripts from elsewhere.
     app = FastAPI(
@@ -144,7 +150,7 @@ def create_web(
     makers = (
         # Routes are tried in their order: first whose answers are asked for by the hundred.
         *(make_dicomweb, make_images),
-        *(make_pages, make_deliveries, make_fetch, make_documents),
+        *(make_reading_list, make_pages, make_deliveries, make_fetch, make_documents),
         *(make_api, make_health, make_stow, make_wado_uri),
         *(make_login, make_account, make_workitems, make_subscribers, make_models, make_review, make_edit),
         *(make_report, make_department, make_shadow, make_beside),

@@ -19,13 +19,14 @@ from wetread.errors import DamagedFile
 from wetread.identity import Permission, Principal, trail
 from wetread.registry.comparing import compare
 from wetread.store.deliveries import DEAD, DeliveryRow
+from wetread.store.reading_list import Wanted
 from wetread.store.readings import ReadingRow
 from wetread.store.studies import StudyRow
 from wetread.store.together import let_go
 from wetread.web import pseudonym
 from wetread.web.access import Who, address_of, read_needs
 from wetread.web.letters import DestinationView, LetterView, view_destination, view_letter
-from wetread.web.listing import Line, list_lines
+from wetread.web.listing import Listed, list_lines
 from wetread.web.site import Site
 from wetread.web.stacks import Stack, without_words
 from wetread.web.study import StudyView
@@ -44,12 +45,16 @@ class Eyes:
         """Who looks."""
         return self.visitor.principal
 
-    def list_lines(self, *, is_reported: bool) -> tuple[Line, ...]:
-        """Return the studies of a list, most urgent first."""
-        site = self.site
-        site.trail.listed(self.visitor, f"reading list, {'reported' if is_reported else 'waiting'}")
-        lines = list_lines(site.store, site.now(), is_reported=is_reported, sources=self.principal.sources)
-        return lines if self.knows_names else tuple(pseudonym.hide_in_line(line) for line in lines)
+    def list_lines(self, wanted: Wanted, page: int = 1) -> Listed:
+        """Return a page of a list, most urgent first; of what is wanted nothing else than is theirs."""
+        site, who = self.site, self.principal
+        told = f"reading list, {'reported' if wanted.is_reported else 'waiting'}"
+        site.trail.listed(self.visitor, f"{told}, searched" if wanted.text else told)
+        wanted = replace(wanted, sources=who.sources, who=who.name, knows_names=self.knows_names)
+        listed = list_lines(site.store, wanted, site.now(), site.reading_list, page)
+        if self.knows_names:
+            return listed
+        return replace(listed, lines=tuple(pseudonym.hide_in_line(line) for line in listed.lines))
 
     def find_study(self, key: str) -> StudyRow:
         """Return a study's row.

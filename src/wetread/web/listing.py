@@ -13,12 +13,23 @@ from datetime import UTC, datetime
 from wetread.domain.progress import DeliveryState, StudyState
 from wetread.domain.reading import Outcome, Priority
 from wetread.store import Store
+from wetread.store.reading_list import Kind, Wanted, Weights
 from wetread.store.readings import ReadingRow
 from wetread.store.room import Claim, GivenPriority
 from wetread.store.studies import StudyRow
 from wetread.web import words
 from wetread.web.match_view import why_not_read
-from wetread.worklist import PRIORITIES, Entry, Ranked, describe_duration, rank
+from wetread.worklist import (
+    HEAD_STARTS,
+    PRIORITIES,
+    Entry,
+    HeadStarts,
+    Ranked,
+    ReadingListSettings,
+    describe_due,
+    describe_duration,
+    rank,
+)
 
 DeliveryCounts = Mapping[str, Mapping[DeliveryState, int]]
 
@@ -78,6 +89,9 @@ class Line:
     read_since: str = ""
     #: Who gave it its priority; ``""``: models and rules.
     priority_by: str = ""
+    #: E.g. ``"due in 40 min"``; ``""`` where it does not wait.
+    due_words: str = ""
+    is_overdue: bool = False
 
     @property
     def clinical_reasons(self) -> tuple[str, ...]:
@@ -99,7 +113,7 @@ class Line:
         """Changes when the study changed, but not as it waits."""
         told = (
             *(self.priority, self.state_words, self.clinical_reasons),
-            *(self.instance_count, self.deliveries, self.read_by),
+            *(self.instance_count, self.deliveries, self.read_by, self.is_overdue),
         )
         return hashlib.sha256(repr(told).encode()).hexdigest()[:8]
 
@@ -122,13 +136,62 @@ class Seats:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """One page of the list."""
+
+    lines: tuple[Line, ...]
+    #: By button: how many it would show.
+    counts: Mapping[Kind, int]
+    #: Of this button.
+    total: int
+    #: From 1.
+    page: int
+    pages: int
+
+
+def weigh(head_starts: HeadStarts = HEAD_STARTS) -> Weights:
+    """Return how the index orders the list: as ``worklist`` does."""
+    return Weights(
+        head_starts_s={one: head_starts.of(one).total_seconds() for one in Priority},
+        unread_s=head_starts.unread.total_seconds(),
+        score_span_s=head_starts.score_span.total_seconds(),
+    )
+
+
 def list_lines(
-    store: Store, now: datetime, *, is_reported: bool = False, sources: tuple[str, ...] | None = None
-) -> tuple[Line, ...]:
-    """Return the waiting (or the reported) studies from these sources (None: all), most urgent first."""
-    listed = store.studies.list_reported if is_reported else store.studies.list_waiting
-    rows = listed(sources=sources)
-    return make_lines(store, rows, now)
+    store: Store, wanted: Wanted, now: datetime, settings: ReadingListSettings | None = None, page: int = 1
+) -> Listed:
+    """Return a page of the waiting studies, most urgent first, or of the reported ones, newest first.
+
+    Parameters
+    ----------
+    page
+        From 1; where there are fewer, the last.
+    """
+    settings = settings or ReadingListSettings()
+    due_s = {one: settings.due(one).total_seconds() for one in Priority}
+    wanted = replace(wanted, now=now.timestamp(), due_s=due_s)
+    counts = store.reading_list.counts(wanted)
+    size = settings.page_size
+    pages = max(1, -(-counts[wanted.kind] // size))
+    page = min(page, pages)
+    first = (page - 1) * size
+    rows = store.reading_list.page(wanted, weigh(), first, size)
+    made = {line.study_instance_uid: line for line in make_lines(store, rows, now)}
+    lines = tuple(
+        _set_due(replace(made[row.study_instance_uid], position=first + number), row, now, settings)
+        for number, row in enumerate(rows, start=1)
+    )
+    return Listed(lines=lines, counts=counts, total=counts[wanted.kind], page=page, pages=pages)
+
+
+def _set_due(line: Line, row: StudyRow, now: datetime, settings: ReadingListSettings) -> Line:
+    if row.reported_at is not None:
+        return line
+    waiting = now - datetime.fromtimestamp(row.first_received_at, UTC)
+    told, is_overdue = describe_due(Priority(line.priority), waiting, settings)
+    return replace(line, due_words=told, is_overdue=is_overdue)
 
 
 def make_lines(store: Store, rows: Sequence[StudyRow], now: datetime) -> tuple[Line, ...]:

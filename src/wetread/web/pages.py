@@ -8,22 +8,18 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
-from wetread.domain.lifecycle import ModelState
 from wetread.identity import Permission
 from wetread.store.history import Event
 from wetread.store.studies import StudyRow
 from wetread.web.access import Who, needs, proof_of
 from wetread.web.asked import NOTHING_ASKED, Asked, read_asked
 from wetread.web.eyes import Eyes, Look
-from wetread.web.listing import Line
 from wetread.web.site import Site
 
 Key = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
-#: ``waiting`` or ``reported``.
-Show = Annotated[str, Query(pattern="^(waiting|reported)$")]
 #: No larger than a row's number can be on any database.
 Number = Annotated[int, Path(ge=0, lt=2**31)]
 
@@ -33,28 +29,13 @@ PAGE = (Permission.PAGES, Permission.STUDIES)
 def make_pages(site: Site) -> APIRouter:
     """Return the routes of the pages."""
     router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-    _add_list(router, site)
+    _add_events(router, site)
     _add_study(router, site)
     _add_changes(router, site)
     return router
 
 
-def _add_list(router: APIRouter, site: Site) -> None:
-    def render(template: str, eyes: Eyes, show: str) -> str:
-        pulse = site.pulse.now(eyes.principal.sources)
-        values = _list_values(eyes, show)
-        return site.render(template, eyes.principal, pulse=pulse, show=show, **values)
-
-    @router.get("/")
-    @needs(*PAGE)
-    def reading_list(eyes: Look, show: Show = "waiting") -> HTMLResponse:
-        return HTMLResponse(render("list.html", eyes, show))
-
-    @router.get("/fragments/list")
-    @needs(*PAGE, is_background=True)
-    def listanswer_fragment(request: Request, eyes: Look, show: Show = "waiting") -> Response:
-        return answer_fragment(request, render("_list.html", eyes, show))
-
+def _add_events(router: APIRouter, site: Site) -> None:
     @router.get("/events")
     @needs(*PAGE, is_background=True)
     def events(request: Request, who: Who) -> StreamingResponse:
@@ -116,39 +97,6 @@ def mark(site: Site, eyes: Eyes, row: StudyRow, *, is_reported: bool) -> None:
             message=message,
         )
     )
-
-
-def _list_values(eyes: Eyes, show: str) -> dict[str, object]:
-    lines = eyes.list_lines(is_reported=show == "reported")
-    troubles = [one.trouble for one in eyes.list_destinations(letters=0) if one.trouble]
-    # Of what reads in the shadow nothing is seen here.
-    entries = [one for one in eyes.site.lineup.entries() if one.state is not ModelState.SHADOW]
-    return {
-        "lines": lines,
-        "troubles": troubles,
-        "out_of_service": [one.model.withheld for one in entries if not one.in_service],
-        "counts": _count(lines, eyes.principal.name),
-    }
-
-
-def _count(lines: tuple[Line, ...], me: str) -> dict[str, int]:
-    counts = {name: sum(map(test, lines)) for name, test in FILTERS.items()}
-    return counts | {
-        "free": sum(not line.read_by for line in lines),
-        "mine": sum(line.read_by == me for line in lines),
-    }
-
-
-#: The buttons above the list: name -> which lines they show; ``_count`` knows two more, which ask who looks.
-FILTERS = {
-    "all": lambda _: True,
-    "stat": lambda line: line.priority == "stat",
-    "urgent": lambda line: line.priority == "urgent",
-    "findings": lambda line: line.finding_count > 0,
-    "not-read": lambda line: line.state == "not-read",
-    "in-progress": lambda line: line.state in ("arriving", "reading"),
-    "trouble": lambda line: line.has_delivery_trouble,
-}
 
 
 def answer_fragment(request: Request, html: str) -> Response:

@@ -26,6 +26,7 @@ from wetread.web.pictures import Pictures
 from wetread.web.stacks import WINDOW_TITLES
 from wetread.web.study import StudyViews
 from wetread.web.trail import WebTrail
+from wetread.worklist import ReadingListSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,8 @@ class Site:
     audit_backlog: Callable[[], tuple[int, str]] | None = None
     #: Signs reports; None: nobody does here.
     signing: Signing | None = None
+    #: By when studies are due, and how much of the list one page shows.
+    reading_list: ReadingListSettings = field(default_factory=ReadingListSettings)
     #: Takes what is handed in by STOW-RS; None: nothing is.
     stow: Stow | None = None
     #: Where frames lie in objects that were asked for lately.

@@ -21,6 +21,7 @@ from wetread.domain.report import Report
 from wetread.domain.review import Verdict, newest_of
 from wetread.registry.lineup import Lineup
 from wetread.store import Store
+from wetread.store.reading_list import Wanted
 from wetread.store.readings import DocumentRow, ReadingRow
 from wetread.store.slices import ImageSeries
 from wetread.store.studies import RevisionRow, StudyRow
@@ -28,7 +29,7 @@ from wetread.web import words
 from wetread.web.change_view import Changed, SaidOfStudy, load_said, revise_texts, view_changes, view_returned
 from wetread.web.changes import ChangesView
 from wetread.web.changes import view_changes as view_since_prior
-from wetread.web.listing import Line, list_lines, make_lines
+from wetread.web.listing import Line, make_lines, weigh
 from wetread.web.match_view import ModelMatch, match_views
 from wetread.web.pictures import Pictures
 from wetread.web.report_view import RemarkView, ReportView, view_remark, view_report
@@ -198,8 +199,8 @@ class StudyViews:
             What somebody wrote and could not save: shown in place of what is kept.
         """
         store, uid, models = self._store, row.study_instance_uid, self._lineup.now()
-        lines = list_lines(store, now, is_reported=row.reported_at is not None, sources=sources)
-        place = next((index for index, line in enumerate(lines) if line.key == row.key), None)
+        wanted = Wanted(is_reported=row.reported_at is not None, sources=sources)
+        place = store.reading_list.place(uid, wanted, weigh())
         rows = store.readings.list_for_study(uid)
         standing = [one for one in rows if not one.superseded]
         documents = {one.id: store.readings.list_documents(one.id) for one in rows}
@@ -219,12 +220,12 @@ class StudyViews:
             report=view_report(row, versions, _propose(views), rejected, written, pdfs),
             series=said_of.series,
             returned=tuple(map(view_returned, store.changes.list_returned(uid))),
-            line=make_lines(store, [row], now)[0] if place is None else lines[place],
+            line=replace(make_lines(store, [row], now)[0], position=place.position or 1),
             study_instance_uid=uid,
             stacks=stacks,
-            listed_count=len(lines),
-            previous_key=lines[place - 1].key if place else "",
-            next_key=lines[place + 1].key if place is not None and place + 1 < len(lines) else "",
+            listed_count=place.total or 1,
+            previous_key=place.previous_key,
+            next_key=place.next_key,
             readings=views,
             models=match_views(matched.match if matched else None, models),
             match_revision=matched.revision if matched else 0,

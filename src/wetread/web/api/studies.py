@@ -14,6 +14,7 @@ from wetread.contract.studies import Explanation, ReadingList, StudyDetail, Stud
 from wetread.domain.model import Model
 from wetread.explain import explain_row
 from wetread.identity import Permission
+from wetread.store.reading_list import Kind, Wanted
 from wetread.store.studies import StudyRow
 from wetread.web.access import needs
 from wetread.web.api.asked import StudiesAsked, StudyKey, StudySearch
@@ -21,10 +22,11 @@ from wetread.web.api.failure import TOO_LARGE
 from wetread.web.api.paging import link_next, split
 from wetread.web.api.told import Teller, tell_decision, tell_event, tell_revision
 from wetread.web.eyes import Eyes, Look
+from wetread.web.listing import weigh
 from wetread.web.match_view import match_views
 from wetread.web.site import Site
 
-#: Most studies that the reading list ranks.
+#: Most studies of the reading list in one answer.
 MOST_WAITING = 2000
 
 
@@ -65,8 +67,10 @@ def _add_lists(router: APIRouter, site: Site) -> None:
     ) -> ReadingList:
         """List the studies that nobody has reported, most urgent first."""
         eyes.note_query("reading list, by the API")
-        rows = site.store.studies.list_waiting(MOST_WAITING, eyes.principal.sources)
-        return ReadingList(items=teller_of(eyes).ranked(rows)[:limit], total=len(rows))
+        wanted = Wanted(sources=eyes.principal.sources)
+        rows = site.store.reading_list.page(wanted, weigh(), 0, limit)
+        total = site.store.reading_list.counts(wanted)[Kind.ALL]
+        return ReadingList(items=teller_of(eyes).ranked(rows), total=total)
 
     @router.get("/studies", tags=["studies"])
     @needs(Permission.STUDIES)

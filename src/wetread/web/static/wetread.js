@@ -58,7 +58,7 @@ function update(html) {
   // A table's rows parse as such only inside a template.
   template.innerHTML = html;
   patch(content, template.content);
-  if (page.page === "list") applyFilter();
+  if (page.page === "list") showTally();
   if (id) focusAgain(id, place);
   document.dispatchEvent(new Event("wetread:update"));
 }
@@ -92,7 +92,7 @@ async function refresh() {
   while (isWanted) {
     isWanted = false;
     try {
-      const answer = await fetch(page.fragment, { headers: askWith() });
+      const answer = await fetch(page.fragment, { headers: askWith(), ...asked() });
       if (answer.status === 401) return location.reload(); // signed out meanwhile
       if (answer.ok) {
         etag = answer.headers.get("ETag") || "";
@@ -131,61 +131,86 @@ function listen() {
   document.addEventListener("visibilitychange", () => document.hidden || refresh());
 }
 
-// ---- search and filter: here and not in the address, which must not name a patient ------------
+// ---- search and filter: in a body and not in the address, which must not name a patient --------
 
-let filter = "all";
+const form = document.getElementById("find");
+const TYPING_MS = 200;
+let pageNumber = page.pageNumber || "1";
+let typing = 0;
 
-function searchText(row) {
-  const parts = [...row.querySelectorAll("[data-search]")].map((part) => part.textContent);
-  return parts.join(" ").toLowerCase();
+// What the list is asked with; other pages have nothing to say.
+function asked() {
+  if (!form) return {};
+  const body = new URLSearchParams(new FormData(form));
+  body.set("page", pageNumber);
+  return { method: "POST", body };
 }
 
-function applyFilter() {
-  const box = document.getElementById("search");
-  const wanted = box.value.toLowerCase().split(/\s+/).filter(Boolean);
-  const counts = {};
-  let shown = 0;
-  for (const row of content.rows) {
-    if (row.classList.contains("banner")) continue; // no study
-    const kinds = row.classList.contains("none") ? [] : row.dataset.filters.split(" ");
-    for (const kind of kinds) counts[kind] = (counts[kind] || 0) + 1;
-    const text = wanted.length ? searchText(row) : "";
-    const fits = (filter === "all" || kinds.includes(filter)) && wanted.every((word) => text.includes(word));
-    row.hidden = !fits;
-    if (fits) shown += 1;
-  }
+function find(number = 1) {
+  pageNumber = String(number);
+  clearTimeout(typing);
+  refresh();
+}
+
+function findSoon() {
+  clearTimeout(typing);
+  typing = setTimeout(find, TYPING_MS);
+}
+
+function showTally() {
+  const tally = content.querySelector("[data-key=tally]").dataset;
+  const counts = JSON.parse(tally.counts);
   for (const count of document.querySelectorAll("[data-count]")) {
-    count.textContent = counts[count.dataset.count] || 0;
+    count.textContent = counts[count.dataset.count];
   }
-  document.getElementById("nothing-matches").hidden = shown > 0;
+  const [here, last] = [Number(tally.page), Number(tally.pages)];
+  pageNumber = tally.page;
+  document.getElementById("turn").hidden = last === 1;
+  document.getElementById("page-before").disabled = here <= 1;
+  document.getElementById("page-after").disabled = here >= last;
+  const told = document.getElementById("shown");
+  const words = `${tally.total} ${tally.total === "1" ? "study" : "studies"}`;
+  const text = last > 1 ? `${words}, page ${here} of ${last}` : words;
+  if (told.textContent !== text) told.textContent = text;
   document.title = document.title.replace(/^(\(\d+\) )?/, counts.stat ? `(${counts.stat}) ` : "");
-  return shown;
-}
-
-function changeFilter() {
-  const shown = applyFilter();
-  document.getElementById("shown").textContent = `${shown} shown`;
 }
 
 function setFilter(name) {
-  filter = name;
+  form.elements.kind.value = name;
   for (const button of document.querySelectorAll("[data-filter]")) {
     button.setAttribute("aria-pressed", String(button.dataset.filter === name));
   }
-  changeFilter();
+  keepForView();
+  find();
+}
+
+// What is saved as a view is what is shown.
+function keepForView() {
+  const view = document.getElementById("view-form");
+  view.elements.kind.value = form.elements.kind.value;
+  view.elements.modality.value = form.elements.modality.value;
+}
+
+function turn(by) {
+  const tally = content.querySelector("[data-key=tally]").dataset;
+  const number = Number(tally.page) + by;
+  if (number < 1 || number > Number(tally.pages)) return;
+  scrollTo(0, 0);
+  find(number);
 }
 
 function clearSearch() {
   const box = document.getElementById("search");
   box.value = "";
   box.blur(); // so that the next letter is a key again
+  form.elements.modality.value = "";
   setFilter("all");
 }
 
 // ---- keys -------------------------------------------------------------------------------------
 
 function links() {
-  const found = page.page === "list" ? ".row:not([hidden]) th a" : "[data-part]";
+  const found = page.page === "list" ? ".row th a" : "[data-part]";
   return [...content.querySelectorAll(found)];
 }
 
@@ -213,6 +238,8 @@ const PAGE_KEYS = {
     End: () => goTo(links().at(-1)),
     "/": () => document.getElementById("search").select(),
     Escape: clearSearch,
+    "[": () => turn(-1),
+    "]": () => turn(1),
   },
   study: {
     u: () => location.assign("/"),
@@ -285,15 +312,22 @@ if (content) {
 if (page.page === "study") content.addEventListener("input", saveSoon);
 
 if (page.page === "list") {
-  document.getElementById("search").addEventListener("input", changeFilter);
-  document.getElementById("clear").addEventListener("click", clearSearch);
+  document.getElementById("search").addEventListener("input", findSoon);
+  document.getElementById("modality").addEventListener("change", () => (keepForView(), find()));
   for (const button of document.querySelectorAll("[data-filter]")) {
-    button.addEventListener("click", () => setFilter(button.dataset.filter));
+    button.addEventListener("click", (event) => (event.preventDefault(), setFilter(button.dataset.filter)));
   }
+  form.addEventListener("submit", (event) => (event.preventDefault(), find()));
+  for (const [id, by] of [["page-before", -1], ["page-after", 1]]) {
+    document.getElementById(id).addEventListener("click", (event) => (event.preventDefault(), turn(by)));
+  }
+  content.addEventListener("click", (event) => event.target.id === "clear" && clearSearch());
   content.addEventListener("click", (event) => {
     const isText = String(getSelection()).length > 0;
     const row = event.target.closest("tr.row");
     if (row && !isText && !event.target.closest("a, button")) row.querySelector("th a").click();
   });
-  applyFilter(); // a reload may have kept the search box
+  keepForView();
+  showTally();
+  find(pageNumber); // a reload may have kept what was typed
 }
