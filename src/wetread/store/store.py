@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import fcntl
 import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from types import MappingProxyType
+from typing import IO, Any
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -145,6 +147,31 @@ class Store:
             lock.close()
 
 
+#: Parts that need nothing but the index.
+_OF_THE_INDEX: Mapping[str, Callable[[Engine], Any]] = MappingProxyType(
+    {
+        "deliveries": Deliveries,
+        "pages": Pages,
+        "fetches": Fetches,
+        "pacs": PacsStates,
+        "purposes": Purposes,
+        "backfills": Backfills,
+        "history": History,
+        "notices": Notices,
+        "commitments": Commitments,
+        "tokens": Tokens,
+        "workers": Workers,
+        "workitems": Workitems,
+        "subscriptions": Subscriptions,
+        "asked": AskedReadings,
+        "slices": Slices,
+        "turnarounds": Turnarounds,
+        "reading_list": ReadingList,
+        "saved_views": SavedViews,
+    }
+)
+
+
 def open_store(
     data: Path,
     database_url: str = "",
@@ -193,37 +220,20 @@ def open_store(
         studies=Studies(engine, instances),
         readings=readings,
         catalogue=Catalogue(engine, instances, documents),
-        deliveries=Deliveries(engine),
-        pages=Pages(engine),
-        fetches=Fetches(engine),
-        pacs=PacsStates(engine),
-        purposes=Purposes(engine),
-        backfills=Backfills(engine),
-        history=History(engine),
-        notices=Notices(engine),
         promises=Promises(engine, instances),
-        commitments=Commitments(engine),
         accounts=Accounts(engine, vault),
-        tokens=Tokens(engine),
         audit=audit,
         holds=Holds(engine, audit),
         vault=vault,
-        workers=Workers(engine),
-        workitems=Workitems(engine),
-        subscriptions=Subscriptions(engine),
-        asked=AskedReadings(engine),
         model_states=ModelStates(engine, audit),
         operating_points=OperatingPoints(engine, audit),
         room=Room(engine, audit),
         changes=Changes(engine, audit, readings),
-        slices=Slices(engine),
         reports=Reports(engine, audit, readings),
-        turnarounds=Turnarounds(engine),
-        reading_list=ReadingList(engine),
-        saved_views=SavedViews(engine),
         shadows=Shadows(engine, Blobs(data / "shadows", vault, ".zip")),
         scratch=Blobs(data / "scratch", vault, ".npy"),
         work=data / "work",
+        **{name: part(engine) for name, part in _OF_THE_INDEX.items()},
     )
 
 
