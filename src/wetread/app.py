@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from wetread.committing import make_reporter
+from wetread.compose.report_template import read_templates
 from wetread.config import Config, check_config, exposed_host
 from wetread.deliver.syslog import Forwarder, read_collector
 from wetread.dispatch import Dispatcher
@@ -308,6 +309,7 @@ def _make_web(
             wake=lambda: dispatcher.wake(sweep=True),
         ),
         reading_list=config.reading_list,
+        report_templates=read_templates(config.reports.templates),
         allowed_hosts=config.web.allowed_hosts,
         needs_https=config.web.is_exposed or config.web.tls is not None,
         now=now,

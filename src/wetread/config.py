@@ -134,6 +134,14 @@ class WorkSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSettings:
+    """``[reports]``: how reports begin."""
+
+    #: Folder of templates, which are looked at before the built-in ones.
+    templates: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Everything that ``wetread serve`` needs to know."""
 
@@ -151,6 +159,7 @@ class Config:
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     encryption: EncryptionSettings = field(default_factory=EncryptionSettings)
     reading_list: ReadingListSettings = field(default_factory=ReadingListSettings)
+    reports: ReportSettings = ReportSettings()
     destinations: tuple[Destination, ...] = ()
     #: Systems that are asked and fetched from.
     pacs: tuple[Pacs, ...] = ()
@@ -173,6 +182,7 @@ TABLES: dict[str, type[Any]] = {
     "retention": RetentionSettings,
     "encryption": EncryptionSettings,
     "reading_list": ReadingListSettings,
+    "reports": ReportSettings,
 }
 
 

@@ -44,6 +44,7 @@ def send(ward: Ward, number: int = 1) -> str:
     ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.Modality = UID, f"{UID}.1", "CT"
     ds.PatientName, ds.PatientID, ds.PatientBirthDate, ds.PatientSex = "Doe^Jane", "PID1", "19620411", "F"
     ds.StudyDate, ds.StudyTime, ds.AccessionNumber = "20261123", "070000", "A1"
+    ds.StudyDescription = "CT Thorax"
     path = ward.store.intake.incoming / f"real{number}.part"
     ds.save_as(path, enforce_file_format=True)
     instance = read_instance(path)
@@ -302,3 +303,12 @@ def test_what_was_rejected_is_not_proposed_and_is_named_where_it_stands(desk: De
     form = {"reading": row.digest, "finding": finding, "verdict": "rejected", "reason": "vessel", "seen": 0}
     desk.client.post(f"/studies/{desk.key}/findings", data=form)
     assert f"Rejected, and still in the text: {name}." in desk.page
+
+
+def test_a_report_begins_with_the_template_of_its_exam_and_empty_headings_are_not_signed(desk: Desk) -> None:
+    [begun] = re.findall(r'<textarea id="section-findings"[^>]*>([^<]*)<', desk.page)
+    assert "\nPleura:\n" in begun
+    findings = begun.replace("Pleura:", "Pleura: small effusion on the left.")
+    assert desk.sign(findings=findings).status_code == 303
+    assert desk.versions[-1].sections[Section.FINDINGS].endswith("Pleura: small effusion on the left.")
+    assert "Airways:" not in desk.versions[-1].sections[Section.FINDINGS]

@@ -12,6 +12,7 @@ from pathlib import Path
 from fastapi import Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
 
+from wetread.compose.report_template import ReportTemplate, read_templates
 from wetread.domain.model import Model
 from wetread.identity import Identity, make_identity
 from wetread.match import Rule
@@ -76,6 +77,7 @@ def create_web(
     stow: Stow | None = None,
     signing: Signing | None = None,
     reading_list: ReadingListSettings | None = None,
+    report_templates: tuple[ReportTemplate, ...] | None = None,
     allowed_hosts: Iterable[str] = (),
     needs_https: bool = False,
     poll_s: float = POLL_S,
@@ -104,6 +106,8 @@ def create_web(
         Signs reports; None: nobody does here.
     reading_list
         By when studies are due, and how much of the list one page shows; None: as without configuration.
+    report_templates
+        What reports begin with; None: the built-in ones.
     allowed_hosts
         Host names beside loopback under which the pages may be asked for.
     needs_https
@@ -117,12 +121,13 @@ def create_web(
     stop, which otherwise waits for them.
     """
     lineup = Lineup(tuple(packages), store.model_states)
+    report_templates = read_templates() if report_templates is None else report_templates
     pictures = Pictures(store)
     site = Site(
         store=store,
         identity=identity or make_identity(store, now, record=store.audit.record),
         trail=WebTrail(store.audit, now),
-        views=StudyViews(store, lineup, pictures),
+        views=StudyViews(store, lineup, pictures, report_templates),
         pictures=pictures,
         lineup=lineup,
         rules=rules,
@@ -134,6 +139,7 @@ def create_web(
         audit_backlog=audit_backlog,
         stow=stow,
         signing=signing,
+        report_templates=report_templates,
         reading_list=reading_list or ReadingListSettings(),
     )
     # FastAPI's own documentation pages load scripts from elsewhere.

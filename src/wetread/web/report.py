@@ -14,6 +14,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from pydantic import BaseModel, Field
 
+from wetread.compose.report_template import drop_empty_headings
 from wetread.domain.report import MAIN_SECTIONS, Report, ReportState, Section
 from wetread.errors import AccessError, NotNow
 from wetread.identity import Permission, PrincipalKind
@@ -110,6 +111,9 @@ def _sign(site: Site, eyes: Eyes, row: StudyRow, written: Written) -> None:
         raise NotNow("This process signs nothing: use the service's own pages.")
     is_signed = _is_signed(site, row)
     sections = written.sections((Section.ADDENDUM,) if is_signed else MAIN_SECTIONS)
+    headings = {line for one in site.report_templates for line in one.headings()}
+    written_in = {section: drop_empty_headings(text, headings) for section, text in sections.items()}
+    sections = {section: text for section, text in written_in.items() if text}
     needed = Section.ADDENDUM if is_signed else Section.IMPRESSION
     if needed not in sections:
         raise NotNow(f"The {needed.value} is empty.")

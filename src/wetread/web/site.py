@@ -11,6 +11,7 @@ from datetime import datetime
 
 import jinja2
 
+from wetread.compose.report_template import ReportTemplate
 from wetread.domain.review import RejectReason
 from wetread.identity import Identity, Permission, Principal, PrincipalKind
 from wetread.imaging.layout import Layouts
@@ -54,6 +55,8 @@ class Site:
     signing: Signing | None = None
     #: By when studies are due, and how much of the list one page shows.
     reading_list: ReadingListSettings = field(default_factory=ReadingListSettings)
+    #: What reports begin with.
+    report_templates: tuple[ReportTemplate, ...] = ()
     #: Takes what is handed in by STOW-RS; None: nothing is.
     stow: Stow | None = None
     #: Where frames lie in objects that were asked for lately.

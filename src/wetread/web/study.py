@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from wetread.compose.linked import Proposal, find_sentences
 from wetread.compose.prefill import prefill
+from wetread.compose.report_template import ReportTemplate, choose_template
 from wetread.domain.change import revise, standing
 from wetread.domain.document import SIGNED_KINDS, DocumentKind
 from wetread.domain.model import Model
@@ -173,8 +174,11 @@ class StudyView:
 class StudyViews:
     """Makes the views; keeps Readings, which never change, in memory without masks."""
 
-    def __init__(self, store: Store, lineup: Lineup, pictures: Pictures) -> None:
+    def __init__(
+        self, store: Store, lineup: Lineup, pictures: Pictures, templates: Sequence[ReportTemplate]
+    ) -> None:
         self._store = store
+        self._templates = templates
         self._pictures = pictures
         self._lineup = lineup
         self._load: Callable[[str], tuple[Reading, tuple[str, ...]]] = lru_cache(_KEPT_READINGS)(
@@ -217,7 +221,7 @@ class StudyViews:
         rejected = {name for one in views for name in one.rejected_names}
         pdfs = store.readings.find_report_pdfs(uid)
         return StudyView(
-            report=view_report(row, versions, _propose(views), rejected, written, pdfs),
+            report=view_report(row, versions, self._propose(row, views), rejected, written, pdfs),
             series=said_of.series,
             returned=tuple(map(view_returned, store.changes.list_returned(uid))),
             line=replace(make_lines(store, [row], now)[0], position=place.position or 1),
@@ -249,9 +253,19 @@ class StudyViews:
         store, uid = self._store, row.study_instance_uid
         models, said = self._lineup.now(), load_said(store, uid)
         standing = [one for one in store.readings.list_for_study(uid) if not one.superseded]
-        return _propose(
-            [self._reading(one, store.readings.list_documents(one.id), models, said, ()) for one in standing]
+        return self._propose(
+            row,
+            [self._reading(one, store.readings.list_documents(one.id), models, said, ()) for one in standing],
         )
+
+    def _propose(self, row: StudyRow, views: Sequence[ReadingView]) -> Proposal:
+        rejected = {name for one in views for name in one.rejected_names}
+        said = prefill([text for one in views for text in one.report_texts], rejected)
+        template = choose_template(self._templates, row.modalities, row.study_description)
+        names = {line[0] for one in views for table in one.finding_tables for line in table.rows}
+        names |= {missed.name for one in views for missed in one.edits.added}
+        sections = template.fill(said) if template else said
+        return Proposal(sections=sections, sentences=find_sentences(said, names))
 
     def _load_without_masks(self, digest: str) -> tuple[Reading, tuple[str, ...]]:
         """Return a Reading without masks, and the names that its segments gave the findings."""
@@ -334,14 +348,6 @@ class StudyViews:
             for one in documents
             if one.kind is DocumentKind.TEXT
         )
-
-
-def _propose(views: Sequence[ReadingView]) -> Proposal:
-    rejected = {name for one in views for name in one.rejected_names}
-    sections = prefill([text for one in views for text in one.report_texts], rejected)
-    names = {row[0] for one in views for table in one.finding_tables for row in table.rows}
-    names |= {missed.name for one in views for missed in one.edits.added}
-    return Proposal(sections=sections, sentences=find_sentences(sections, names))
 
 
 def _outcome_words(row: ReadingRow) -> str:
