@@ -239,7 +239,7 @@ class StudyViews:
         return StudyView(
             report=view_report(row, versions, said, rejected, written),
             series=said_of.series,
-            returned=tuple(map(view_returned, store.changes.list_returned(uid))),
+            returned=view_returned(store.changes.list_returned(uid)),
             line=make_lines(store, [row], now)[0] if place is None else lines[place],
             listed_count=len(lines),
             previous_key=lines[place - 1].key if place else "",
