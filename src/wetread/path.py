@@ -20,7 +20,7 @@ from wetread.domain.problem import ProblemCode
 from wetread.domain.reading import Priority
 from wetread.engine import Job, Queue, Step, Workflow
 from wetread.errors import IndexUnavailable, ModelInterrupted, StorageError, WetreadError
-from wetread.steps import DeliverySteps, ReadingSteps, ShadowSteps
+from wetread.steps import DeliverySteps, ReadingSteps, ReturningSteps, ShadowSteps
 
 #: Models one after another (``[work]`` may say otherwise), destinations side by side.
 READ_QUEUE = Queue(name="read", concurrency=1)
@@ -67,7 +67,7 @@ class StudyPath:
                 return
             for chosen in _run(step, "match", self.reading.match, study, revision):
                 _run(step, "infer", self.reading.infer, study, revision, chosen["model"], chosen["series"])
-            for reading_id in _run(step, "list", self.reading.list_readings, study, revision):
+            for reading_id in _run(step, "list", self.list_readings, study, revision):
                 self._compose(step, study, revision, reading_id)
             destinations = _run(step, "address", self.reading.address, study, revision)
             _run(step, "finish", self.reading.finish, study, revision)
@@ -103,6 +103,24 @@ class StudyPath:
                 # No step: what is in flight since an earlier version knows none here.
                 self.delivery.note_waiting(study, revision, destination, str(stopped))
         self.tried()
+
+    def list_readings(self, study: str, revision: int) -> list[int]:
+        """Take in segmentations that came back, then list the revision's Readings.
+
+        No step of its own: what is in flight since an earlier version knows none here.
+
+        Raises
+        ------
+        StorageError
+            If disk or index refuse: the step is done again.
+        """
+        returning = ReturningSteps(store=self.reading.store, clock=self.reading.clock)
+        taken = _guard(returning.take, (study, revision))
+        if not taken["ok"] and taken["code"] in PASSING:
+            raise StorageError
+        if not taken["ok"]:
+            returning.note_failed(study, revision, taken["code"])
+        return self.reading.list_readings(study, revision)
 
     def _compose(self, step: Step, study: str, revision: int, reading_id: int) -> None:
         """Compose one Reading; the others go on where it cannot be done."""

@@ -3,9 +3,11 @@
 import subprocess
 from pathlib import Path
 
+import highdicom
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.sr.codedict import codes
 from pydicom.uid import ImplicitVRLittleEndian
 
 from tests.dicom.small_ct import data_folder
@@ -16,7 +18,7 @@ from wetread.errors import LabelsDoNotFit
 from wetread.imaging.label_map import iter_labels
 from wetread.imaging.nifti import read_nifti_volume
 from wetread.imaging.segmentation import read_mask
-from wetread.imaging.segments import iter_segments
+from wetread.imaging.segments import iter_segments, read_names
 from wetread.imaging.volume import read_volume
 
 HU = np.arange(5 * 12 * 14).reshape(5, 12, 14) - 500.0
@@ -208,3 +210,69 @@ def test_a_label_beyond_the_image_is_refused(tmp_path: Path) -> None:
 def test_probabilities_are_no_labels(tmp_path: Path, value: float) -> None:
     with pytest.raises(LabelsDoNotFit, match="whole numbers"):
         labels_of(tmp_path, FIRST.astype(np.float32) * value)
+
+
+def label_map(tmp_path: Path, edit=None):
+    paths = write_images(tmp_path / "ct", HU)
+    made = highdicom.seg.Segmentation(
+        source_images=[dcmread(path) for path in paths],
+        pixel_array=(FIRST * 3 + (SECOND & ~FIRST) * 7).astype(np.uint8),
+        segmentation_type="LABELMAP",
+        segment_descriptions=[
+            highdicom.seg.SegmentDescription(
+                segment_number=number,
+                segment_label=f"thing {number}",
+                segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
+                segmented_property_type=codes.SCT.Nodule,
+                algorithm_type="MANUAL",
+                tracking_uid=f"2.25.{number}",
+                tracking_id="x",
+            )
+            for number in (3, 7)
+        ],
+        series_instance_uid="1.2.3.7",
+        series_number=9,
+        sop_instance_uid="1.2.3.7.1",
+        instance_number=1,
+        manufacturer="test",
+        manufacturer_model_name="test",
+        software_versions="1",
+        device_serial_number="1",
+    )
+    if edit:
+        edit(made)
+    made.save_as(tmp_path / "map.dcm")
+    return read_instance(tmp_path / "map.dcm"), grid_of(paths)
+
+
+def test_a_label_map_is_split_into_its_segments(tmp_path: Path) -> None:
+    instance, grid = label_map(tmp_path)
+    first, second = iter_segments(instance, grid)
+    assert (first.number, first.label, first.tracking_uid, first.algorithm_type) == (
+        3,
+        "thing 3",
+        "2.25.3",
+        "MANUAL",
+    )
+    assert np.array_equal(first.mask.to_array(), FIRST)
+    assert np.array_equal(second.mask.to_array(), SECOND & ~FIRST)
+    assert [one.number for one in read_names(instance)] == [3, 7]
+
+
+def test_a_label_map_with_a_number_that_is_no_segments_is_refused(tmp_path: Path) -> None:
+    def edit(ds) -> None:
+        ds.SegmentSequence = [one for one in ds.SegmentSequence if one.SegmentNumber != 7]
+
+    instance, grid = label_map(tmp_path, edit)
+    with pytest.raises(LabelsDoNotFit, match="which segment"):
+        list(iter_segments(instance, grid))
+
+
+def test_a_number_that_two_segments_bear_is_refused(tmp_path: Path) -> None:
+    def edit(ds) -> None:
+        for one in ds.SegmentSequence:
+            one.SegmentNumber = 3
+
+    instance, _ = label_map(tmp_path, edit)
+    with pytest.raises(LabelsDoNotFit, match="which segment"):
+        read_names(instance)

@@ -6,6 +6,7 @@ Never: another look at the pixels or at the clock.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wetread.compose.source import Source
@@ -14,6 +15,8 @@ from wetread.domain.document import Document, DocumentKind
 from wetread.domain.finding import Finding
 from wetread.domain.reading import Reading
 from wetread.domain.volume import Grid
+
+SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,14 +33,40 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentPlace:
+    """A segment in a Segmentation."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByReaders:
+    """What readers changed in a Reading, for the documents that tell of it."""
+
+    #: Of the Reading as the model left it: its Segmentation holds what nobody outlined anew.
+    digest: str
+    #: Tracking UIDs of the findings that are not the model's any more.
+    findings: frozenset[str]
+    #: Segment number of the Reading -> where a reader outlined it.
+    outlined: Mapping[int, SegmentPlace]
+    #: Sentences: who changed or added what.
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """One Reading on its way to documents."""
 
     reading: Reading
     source: Source
-    #: ``domain.reading.digest(reading)``.
+    #: ``domain.reading.digest(reading)``; of a Reading as readers have it one of its own.
     digest: str
     pictures: tuple[Picture, ...] = ()
+    #: None: it is as the model left it.
+    by_readers: ByReaders | None = None
 
     @property
     def grid(self) -> Grid:
@@ -54,6 +83,19 @@ class Draft:
     def instance_uid(self, kind: DocumentKind, ordinal: int = 1) -> str:
         """Return the UID of a document of this Reading, composed or not."""
         return derive_instance_uid(self.digest, kind, ordinal)
+
+    def segment_place(self, number: int) -> SegmentPlace:
+        """Return where a segment of this Reading is marked."""
+        readers = self.by_readers
+        if readers is not None and number in readers.outlined:
+            return readers.outlined[number]
+        of_model = readers.digest if readers is not None else self.digest
+        return SegmentPlace(
+            sop_class_uid=SEGMENTATION_STORAGE,
+            sop_instance_uid=derive_instance_uid(of_model, DocumentKind.SEG, 1),
+            series_instance_uid=derive_series_uid(of_model, DocumentKind.SEG),
+            number=number,
+        )
 
     def series_uid(self, kind: DocumentKind) -> str:
         """Return the UID of the series of a kind."""

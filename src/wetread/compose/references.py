@@ -12,7 +12,6 @@ from pydicom.sequence import Sequence
 
 from wetread.compose import header
 from wetread.compose.draft import Draft
-from wetread.compose.seg import SEGMENTATION_STORAGE
 from wetread.domain.document import DocumentKind
 
 #: Series Instance UID -> items that name an instance of it.
@@ -35,9 +34,10 @@ def add_evidence(ds: Dataset, draft: Draft) -> None:
     found: dict[str, str] = {}
     _collect(ds, found)
     by_series: dict[str, list[Dataset]] = {}
+    places = [draft.segment_place(one.number) for one in draft.reading.segments]
+    series_of = {one.sop_instance_uid: one.series_instance_uid for one in places}
     for uid, sop_class_uid in found.items():
-        own = sop_class_uid == SEGMENTATION_STORAGE
-        series_uid = draft.series_uid(DocumentKind.SEG) if own else draft.source.series_instance_uid
+        series_uid = series_of.get(uid, draft.source.series_instance_uid)
         by_series.setdefault(series_uid, []).append(header.reference_item(sop_class_uid, uid))
     if by_series:
         ds.CurrentRequestedProcedureEvidenceSequence = _hierarchy(draft, by_series)

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from wetread.compose import header
-from wetread.compose.draft import Draft
+from wetread.compose.draft import SEGMENTATION_STORAGE, Draft
 from wetread.compose.frames import SegmentFrame, encode_frames
 from wetread.compose.uid import derive_uid
 from wetread.domain import code
@@ -22,8 +22,6 @@ from wetread.domain.code import Code
 from wetread.domain.document import Document, DocumentKind
 from wetread.domain.finding import Segment
 from wetread.domain.mask import Mask
-
-SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
 
 _ARTIFICIAL_INTELLIGENCE = Code(value="123110", scheme="DCM", meaning="Artificial Intelligence")
 

@@ -23,7 +23,7 @@ from wetread.compose.draft import Draft
 from wetread.compose.library import image_library
 from wetread.compose.outline import Outline, Points, outline_box, outline_plane, to_image_points
 from wetread.compose.references import add_evidence, add_predecessors
-from wetread.compose.seg import SEGMENTATION_STORAGE, frame_of_reference_uid
+from wetread.compose.seg import frame_of_reference_uid
 from wetread.compose.uid import derive_uid
 from wetread.compose.wording import (
     NOT_FOR_CLINICAL_USE,
@@ -135,8 +135,11 @@ def _finding_groups(draft: Draft, name: str, finding: Finding) -> Iterator[_Grou
         [sr.QualitativeEvaluation(_concept(_TEXTURE), _concept(finding.texture))] if finding.texture else []
     )
     site = finding.site or (code.LUNG if finding.laterality else None)
+    readers = draft.by_readers
+    is_by_reader = readers is not None and finding.tracking_uid in readers.findings
     yield _group(
         draft,
+        is_by_reader=is_by_reader,
         identifier=f"{_OUTLINE_TOOL}:{name}",
         tracking_uid=finding.tracking_uid,
         segment_number=finding.segment_number,
@@ -155,6 +158,7 @@ def _finding_groups(draft: Draft, name: str, finding: Finding) -> Iterator[_Grou
     if finding.axes is not None:
         yield _group(
             draft,
+            is_by_reader=is_by_reader,
             identifier=f"{_AXES_TOOL}:{name}",
             tracking_uid=derive_uid(finding.tracking_uid, "axes"),
             segment_number=None,
@@ -189,6 +193,7 @@ def _group(
     tracking_uid: str,
     segment_number: int | None,
     comment: str,
+    is_by_reader: bool = False,
     **content: Any,
 ) -> _Group:
     """Return a measurement group, TID 1501, with the segment that it measures."""
@@ -196,17 +201,19 @@ def _group(
         tracking_identifier=sr.TrackingIdentifier(
             uid=tracking_uid, identifier=header.long_string(identifier, 1024)
         ),
-        algorithm_id=_algorithm(draft),
+        # What a reader outlined or measured is no algorithm's.
+        algorithm_id=None if is_by_reader else _algorithm(draft),
         **content,
     )
     if segment_number is not None:
+        place = draft.segment_place(segment_number)
         # As TID 1411 has it. TID 1411 itself forbids coordinates below a measurement, and TID 1410
         # allows either an outline or a segment; TID 1501 is extensible and takes both.
         group[0].ContentSequence.extend(
             sr.ReferencedSegment(
-                sop_class_uid=SEGMENTATION_STORAGE,
-                sop_instance_uid=draft.instance_uid(DocumentKind.SEG),
-                segment_number=segment_number,
+                sop_class_uid=place.sop_class_uid,
+                sop_instance_uid=place.sop_instance_uid,
+                segment_number=place.number,
                 source_series=sr.SourceSeriesForSegmentation(draft.source.series_instance_uid),
             )
         )
@@ -338,6 +345,7 @@ def _evaluations(draft: Draft) -> sr.ContainerContentItem:
     lines += [_text(_IMPRESSION, line) for line in impression_lines(draft)]
     lines += [_text(_COMMENT, f"Limit: {line}") for line in limit_lines(draft)]
     lines += [_text(_COMMENT, f"Study: {line}") for line in measurement_lines(draft.reading.measurements)]
+    lines += [_text(_COMMENT, line) for line in (draft.by_readers.lines if draft.by_readers else ())]
     for region in draft.reading.regions:
         if _region_outline(draft, region) is None:
             values = ", ".join(measurement_lines(region.measurements))

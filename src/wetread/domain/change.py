@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from wetread.domain import code
 from wetread.domain.code import Code
+from wetread.domain.comparison import PriorComparison
 from wetread.domain.finding import Axes, Finding, _check_measurements
 from wetread.domain.mask import Mask
 from wetread.domain.reading import Reading
@@ -190,8 +191,12 @@ def _with_lengths(finding: Finding, by_hand: Mapping[str, float]) -> Finding:
     measured = kept | dict(by_hand)
     if LONG in measured and SHORT in measured:
         measured[MEAN] = round((measured[LONG] + measured[SHORT]) / 2, 3)
-    prior = replace(finding.prior, mean_diameter_change_mm=None) if finding.prior else None
+    prior = _without_diameters(finding.prior) if finding.prior else None
     return replace(finding, measurements=measured, axes=None, prior=prior)
+
+
+def _without_diameters(prior: PriorComparison) -> PriorComparison:
+    return replace(prior, mean_diameter_change_mm=None, mean_diameter_change_percent=None)
 
 
 def revise(reading: Reading, changes: Mapping[str, Sequence[Change]]) -> Reading:

@@ -76,6 +76,11 @@ class ProblemCode(StrEnum):
     PRIOR_DIFFERS = "prior-differs"
     PRIOR_UNREADABLE = "prior-unreadable"
     PRIOR_DOES_NOT_FIT = "prior-does-not-fit"
+    # a segmentation that came back
+    SEGMENTATION_GEOMETRY = "segmentation-geometry"
+    SEGMENTATION_OTHER_STUDY = "segmentation-other-study"
+    SEGMENTATION_UNREADABLE = "segmentation-unreadable"
+    SEGMENT_NOT_TAKEN = "segment-not-taken"
     # composing and delivering
     COMPOSE_FAILED = "compose-failed"
     DELIVERY_FAILED = "delivery-failed"

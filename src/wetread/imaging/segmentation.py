@@ -16,6 +16,7 @@ from wetread.imaging.frames import iter_frames
 from wetread.imaging.layout import PixelLayout, read_layout
 
 SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
+LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 #: A frame lies on a plane of the image where its corners are nearer than this, in voxels.
 _NEAREST_VOXELS = 0.1
 

@@ -2,29 +2,34 @@
 
 In: a Segmentation, a grid.  Out: number, label, code and mask of each segment, one after the other.
 Never: two segments mixed; all masks in memory at once; a mask from another frame of reference.
+
+A label map holds all segments in one array: a pixel is the number of its segment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from wetread.dicom.part10 import BIG_ENDIAN
 from wetread.dicom.planes import read_planes
 from wetread.dicom.scan import Element
 from wetread.dicom.values import Encoding, plain_value, python_encodings
 from wetread.domain.code import Code
-from wetread.domain.mask import Mask
+from wetread.domain.mask import BoolArray, Mask
 from wetread.domain.study import Instance, Series, header_text
 from wetread.domain.volume import Grid
 from wetread.errors import LabelsDoNotFit
 from wetread.imaging.frames import iter_frames
-from wetread.imaging.layout import read_layout
+from wetread.imaging.layout import PixelLayout, read_layout
 from wetread.imaging.segmentation import find_place, read_frame
 
 _SEGMENTS, _NUMBER, _LABEL = 0x00620002, 0x00620004, 0x00620005
+_ALGORITHM_TYPE, _TRACKING_UID = 0x00620008, 0x00620021
 _TYPE_CODE = 0x0062000F
 _CODE_VALUE, _CODE_SCHEME, _CODE_MEANING = 0x00080100, 0x00080102, 0x00080104
 _SHARED, _PER_FRAME = 0x52009229, 0x52009230
@@ -34,6 +39,8 @@ _CHARACTER_SET, _PIXELS_REPRESENT = 0x00080005, 0x00620001
 _VRS = {
     _NUMBER: "US",
     _LABEL: "LO",
+    _ALGORITHM_TYPE: "CS",
+    _TRACKING_UID: "UI",
     _CODE_VALUE: "SH",
     _CODE_SCHEME: "SH",
     _CODE_MEANING: "LO",
@@ -42,20 +49,50 @@ _VRS = {
     _PIXELS_REPRESENT: "CS",
 }
 _KINDS = frozenset({"BINARY", "FRACTIONAL"})
+_LABEL_MAP = "LABELMAP"
+#: Of a label map: what belongs to no segment.
+_BACKGROUND = 0
 #: Each is looked for in the whole image.
 _MOST_SEGMENTS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MarkedSegment:
-    """One segment (PS3.3 C.8.20.4)."""
+class NamedSegment:
+    """What is said of one segment (PS3.3 C.8.20.4)."""
 
     number: int
     #: As whoever made it called it; ``""`` where it has no name.
     label: str
     #: Segmented Property Type.
-    code: Code | None
+    code: Code | None = None
+    #: ``""``: it has none, or lost it.
+    tracking_uid: str = ""
+    #: ``MANUAL``, ``SEMIAUTOMATIC``, ``AUTOMATIC``; ``""``: not said.
+    algorithm_type: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkedSegment(NamedSegment):
+    """One segment with its mask."""
+
     mask: Mask
+
+
+def read_names(segmentation: Instance) -> tuple[NamedSegment, ...]:
+    """Return what a Segmentation says of its segments, in the order of their numbers; no pixel is read.
+
+    Raises
+    ------
+    LabelsDoNotFit
+        If two bear the same number.
+    InputError
+        If it cannot be read.
+    """
+    names = _begin(segmentation)
+    with segmentation.open() as file:
+        read_layout(file, names.take)
+    names.require_numbers()
+    return tuple(item.name for item in names.in_order)
 
 
 def iter_segments(segmentation: Instance, grid: Grid) -> Iterator[MarkedSegment]:
@@ -67,8 +104,7 @@ def iter_segments(segmentation: Instance, grid: Grid) -> Iterator[MarkedSegment]
     ------
     LabelsDoNotFit
         If a frame does not lie on a plane of the grid, pixel by pixel; if the frame of reference is
-        another; if it is not said which segment a frame shows; if there are more than 1000 segments, or they
-        are not masks (label maps).
+        another; if it is not said which segment a frame shows; if there are more than 1000 segments.
 
     References
     ----------
@@ -77,25 +113,50 @@ def iter_segments(segmentation: Instance, grid: Grid) -> Iterator[MarkedSegment]
     _require_same_frame(segmentation, grid)
     alone = Series(series_instance_uid=segmentation.series_instance_uid, instances=(segmentation,))
     planes, _ = read_planes(alone)
-    is_big = segmentation.transfer_syntax_uid == BIG_ENDIAN
-    names = _Names(encoding=Encoding(is_little_endian=not is_big))
+    names = _begin(segmentation)
     with segmentation.open() as file:
         layout = read_layout(file, names.take)
-        shown = names.find_shown(layout.frames)
-        if names.kind not in _KINDS or len(planes) != layout.frames:
+        names.require_numbers()
+        if names.kind not in {*_KINDS, _LABEL_MAP} or len(planes) != layout.frames:
             raise LabelsDoNotFit("A Segmentation does not say where its frames lie: write it again")
         # A frame that lies elsewhere is refused before anything is measured.
         places = [find_place(plane, grid) for plane in planes]
-        for number in sorted(names.items):
-            item = names.items[number]
+        if names.kind == _LABEL_MAP:
+            labels = _read_labels(file, layout, places, grid)
+            names.require_known(labels)
+            for item in names.in_order:
+                yield item.with_mask(labels == item.number)
+            return
+        shown = names.find_shown(layout.frames)
+        for item in names.in_order:
             mask = np.zeros(grid.shape, dtype=bool)
             wanted = [frame for frame, segment in enumerate(shown) if segment == item.number]
             frames = iter_frames(file, [one + 1 for one in wanted], is_decoded=True, layout=layout)
             for index, frame in zip(wanted, frames, strict=True):
                 mask[places[index]] |= read_frame(frame.data, layout)
-            yield MarkedSegment(
-                number=item.number, label=item.label, code=item.find_code(), mask=Mask.from_array(mask)
-            )
+            yield item.with_mask(mask)
+
+
+def _begin(segmentation: Instance) -> _Names:
+    is_big = segmentation.transfer_syntax_uid == BIG_ENDIAN
+    return _Names(encoding=Encoding(is_little_endian=not is_big))
+
+
+def _read_labels(
+    file: BinaryIO, layout: PixelLayout, places: Sequence[tuple[int, slice, slice]], grid: Grid
+) -> npt.NDArray[np.uint16]:
+    """Return the number of the segment of each voxel (PS3.3 C.8.20.2)."""
+    if layout.bits_allocated not in (8, 16) or layout.samples != 1:
+        raise LabelsDoNotFit("A label map must have 8 or 16 bits a pixel", bits=layout.bits_allocated)
+    labels = np.zeros(grid.shape, dtype=np.uint16)
+    frames = iter_frames(file, None, is_decoded=True, layout=layout)
+    count = layout.rows * layout.columns
+    for place, frame in zip(places, frames, strict=True):
+        values = np.frombuffer(frame.data, np.uint8 if layout.bits_allocated == 8 else "<u2")
+        if values.size < count:
+            raise LabelsDoNotFit("A frame of a label map is cut short: send it again")
+        labels[place] = values[:count].reshape(layout.rows, layout.columns)
+    return labels
 
 
 def _require_same_frame(segmentation: Instance, grid: Grid) -> None:
@@ -111,6 +172,22 @@ class _Item:
     number: int = 0
     label: str = ""
     code: dict[int, str] = field(default_factory=dict)
+    tracking_uid: str = ""
+    algorithm_type: str = ""
+
+    @property
+    def name(self) -> NamedSegment:
+        """It as a value."""
+        return NamedSegment(**self._said)
+
+    def with_mask(self, mask: BoolArray) -> MarkedSegment:
+        """It with its mask."""
+        return MarkedSegment(**self._said, mask=Mask.from_array(mask))
+
+    @property
+    def _said(self) -> dict[str, Any]:
+        said = {one: getattr(self, one) for one in ("number", "label", "tracking_uid", "algorithm_type")}
+        return said | {"code": self.find_code()}
 
     def find_code(self) -> Code | None:
         value, scheme = self.code.get(_CODE_VALUE, ""), self.code.get(_CODE_SCHEME, "")
@@ -146,6 +223,26 @@ class _Names:
             elif tags[0] == _PER_FRAME:
                 self._shown[element.path[0][1]] = value
 
+    @property
+    def in_order(self) -> list[_Item]:
+        """The segments; what a label map calls background is none."""
+        is_map = self.kind == _LABEL_MAP
+        found = [one for one in self.items.values() if not (is_map and one.number == _BACKGROUND)]
+        return sorted(found, key=lambda one: one.number)
+
+    def require_numbers(self) -> None:
+        """Refuse too many segments, and numbers that are given twice."""
+        if len(self.items) > _MOST_SEGMENTS:
+            raise LabelsDoNotFit(f"More than {_MOST_SEGMENTS} segments are not measured: send it in parts")
+        if len({item.number for item in self.items.values()}) != len(self.items):
+            raise _unclear()
+
+    def require_known(self, labels: npt.NDArray[np.uint16]) -> None:
+        """Refuse a label map with a number that no segment bears."""
+        found = {int(one) for plane in labels for one in np.unique(plane)}
+        if not found <= {_BACKGROUND, *(one.number for one in self.items.values())}:
+            raise _unclear()
+
     def find_shown(self, frames: int) -> list[int]:
         """Return the number of the segment that each frame shows."""
         alone = next(iter(self.items.values())).number if len(self.items) == 1 else None
@@ -154,10 +251,8 @@ class _Names:
             for frame in range(frames)
         ]
         known = {item.number for item in self.items.values()}
-        if len(self.items) > _MOST_SEGMENTS:
-            raise LabelsDoNotFit(f"More than {_MOST_SEGMENTS} segments are not measured: send it in parts")
-        if len(known) != len(self.items) or not set(shown) <= known:
-            raise LabelsDoNotFit("A Segmentation does not say which segment each frame shows: write it again")
+        if not set(shown) <= known:
+            raise _unclear()
         return [one for one in shown if one is not None]
 
     def _take_top(self, tag: int, value: object) -> None:
@@ -176,3 +271,11 @@ class _Names:
             item.number = value
         elif element.tag == _LABEL:
             item.label = str(value)
+        elif element.tag == _TRACKING_UID:
+            item.tracking_uid = str(value)
+        elif element.tag == _ALGORITHM_TYPE:
+            item.algorithm_type = str(value)
+
+
+def _unclear() -> LabelsDoNotFit:
+    return LabelsDoNotFit("A Segmentation does not say which segment each frame shows: write it again")

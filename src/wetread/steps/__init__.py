@@ -8,6 +8,14 @@ from wetread.steps.delivering import DeliverySteps
 from wetread.steps.keeping import KeepingSteps
 from wetread.steps.performing import PerformingSteps
 from wetread.steps.reading import ReadingSteps
+from wetread.steps.returning import ReturningSteps
 from wetread.steps.shadowing import ShadowSteps
 
-__all__ = ["DeliverySteps", "KeepingSteps", "PerformingSteps", "ReadingSteps", "ShadowSteps"]
+__all__ = [
+    "DeliverySteps",
+    "KeepingSteps",
+    "PerformingSteps",
+    "ReadingSteps",
+    "ReturningSteps",
+    "ShadowSteps",
+]

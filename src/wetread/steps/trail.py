@@ -1,6 +1,6 @@
 """What the steps put into the audit trail: models that see images, documents that leave.
 
-In: a study, a model, a destination.  Out: audit events.  Never: findings; patient names.
+In: a study, a model, a destination, a sender.  Out: audit events.  Never: findings; patient names.
 """
 
 from __future__ import annotations
@@ -61,4 +61,18 @@ def send_event(
         studies=(study.study_instance_uid,),
         patient_id=study.patient_id,
         instance_count=count if failed is None else count - failed,
+    )
+
+
+def returned_event(study: StudyRow, at: datetime, source: str, told: str) -> AuditEvent:
+    """Return the event of a segmentation that somebody sent and that was looked at."""
+    return AuditEvent(
+        type=AuditEventType.INSTANCES_ACCESSED,
+        action=AuditAction.UPDATE,
+        at=at,
+        description=told,
+        actors=(Actor(user_id=source, is_requestor=True, role=_SOURCE), Actor(user_id="wetread")),
+        studies=(study.study_instance_uid,),
+        patient_id=study.patient_id,
+        instance_count=1,
     )

@@ -6,7 +6,7 @@ Never: a change over a newer one that the reader has not seen; one without its a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -42,6 +42,16 @@ class Missed:
 
     version: str
     study_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """How an object came."""
+
+    #: In the order of arrival within the study, from 1.
+    number: int
+    #: AE title, ``stow`` or who handed it in.
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +136,23 @@ class Changes:
                 for row in rows
             ]
 
+    def find_arrivals(self, study_instance_uid: str) -> dict[str, Arrival]:
+        """Return how each object of a study arrived, by SOP Instance UID, in the order of arrival."""
+        instance = schema.instance.c
+        query = select(instance.sop_instance_uid, instance.arrival, instance.source).where(
+            instance.study_instance_uid == study_instance_uid, ~instance.is_result
+        )
+        with self._reading() as connection:
+            rows = connection.execute(query.order_by(instance.arrival)).all()
+        return {uid: Arrival(number=number, source=source) for uid, number, source in rows}
+
     def keep_returned(
         self,
         returned: Returned,
         changes: Sequence[Change],
         *,
         revision: int,
-        documents: Iterable[Document],
-        reading_id: int,
+        documents: Mapping[int, Document],
         event: AuditEvent,
     ) -> None:
         """Keep what a segmentation says, and what was composed of it: all or nothing, and once.
@@ -142,8 +161,8 @@ class Changes:
         ----------
         revision
             Of the study, for its history.
-        reading_id
-            Of the Reading that the documents stand with.
+        documents
+            What was composed anew, by the row number of its Reading.
 
         Raises
         ------
@@ -161,7 +180,8 @@ class Changes:
             for one in changes:
                 _require_standing(connection, study, one.reading_digest)
                 _insert(connection, one)
-            self.readings.add_signed(connection, study, reading_id, documents)
+            for reading_id, document in documents.items():
+                self.readings.add_signed(connection, study, reading_id, [document])
             line = _line(study, returned.at, returned.message)
             if returned.code is not None:
                 line = replace(line, level="problem", code=returned.code.value)

@@ -63,6 +63,13 @@ class Slices:
         rows = self._rows(query)
         return str(rows[0][0]) if len(rows) == 1 else ""
 
+    def is_elsewhere(self, study_instance_uid: str, series_instance_uid: str) -> bool:
+        """Tell whether another study has a series of this UID, and this one has none."""
+        series = schema.series.c
+        query = select(series.study_instance_uid).where(series.series_instance_uid == series_instance_uid)
+        found = {row[0] for row in self._rows(query)}
+        return bool(found) and study_instance_uid not in found
+
     def _rows(self, query: Select[Any]) -> list[tuple[Any, ...]]:
         try:
             with self.engine.connect().execution_options(read_only=True) as connection:

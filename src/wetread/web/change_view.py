@@ -26,7 +26,7 @@ from wetread.domain.finding import Finding
 from wetread.domain.measurement import MEASUREMENTS
 from wetread.domain.model import Model
 from wetread.domain.reading import Reading
-from wetread.domain.returned import Returned
+from wetread.domain.returned import Return, Returned
 from wetread.domain.review import Remark
 from wetread.store import Store
 from wetread.store.slices import ImageSeries
@@ -264,6 +264,10 @@ def _added(name: str, one: Change, described: Mapping[str, str], newest: Mapping
     )
 
 
-def view_returned(one: Returned) -> tuple[str, str, str, str]:
-    """Return what became of a segmentation: its code, a sentence, who sent it, when."""
-    return (one.code.value if one.code else "", one.message, one.source, words.format_time(one.at))
+def view_returned(several: Iterable[Returned]) -> tuple[tuple[str, str, str, str], ...]:
+    """Return what became of segmentations that are about ours: code, sentence, sender, time."""
+    return tuple(
+        (one.code.value if one.code else "", one.message, one.source, words.format_time(one.at))
+        for one in several
+        if one.outcome is not Return.FOREIGN
+    )

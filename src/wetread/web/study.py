@@ -223,7 +223,7 @@ class StudyViews:
         return StudyView(
             report=view_report(row, versions, self._propose(row, views), rejected, written, pdfs),
             series=said_of.series,
-            returned=tuple(map(view_returned, store.changes.list_returned(uid))),
+            returned=view_returned(store.changes.list_returned(uid)),
             line=replace(make_lines(store, [row], now)[0], position=place.position or 1),
             study_instance_uid=uid,
             stacks=stacks,

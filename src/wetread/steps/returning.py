@@ -1,0 +1,343 @@
+"""Segmentations that come back: recognised as a revision of ours, measured again, reported anew.
+
+In: a study and its revision.  Out: changes of findings with who sent them; a new SR; a line in the history.
+Never: a changed Reading; an outline on another grid; what nobody can say which finding it is about.
+
+Each segmentation is looked at once, when the revision that holds it is read. What was there before the
+images were read as they are now is none of a reading: it is an object like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from wetread.compose import DocumentReference, read_source
+from wetread.compose.revised import compose_revised
+from wetread.domain.change import Change, ChangeKind, Outline, Said, standing
+from wetread.domain.document import Document, DocumentKind
+from wetread.domain.finding import Finding
+from wetread.domain.problem import ProblemCode
+from wetread.domain.reading import Outcome, Reading
+from wetread.domain.returned import Return, Returned
+from wetread.domain.study import Instance, Study, header_text
+from wetread.domain.volume import Grid, Volume
+from wetread.errors import GeometryError, InputError, LabelsDoNotFit
+from wetread.imaging.segmentation import LABEL_MAP_STORAGE, SEGMENTATION_STORAGE, find_referenced_series
+from wetread.imaging.segments import iter_segments, read_names
+from wetread.imaging.volume import read_volume
+from wetread.infer.chest_findings import box_lps_mm
+from wetread.match.outlines import Held, Outlined, Pair, is_named, match_outlines
+from wetread.measure.marked import measure_marked
+from wetread.steps.journal import Journal
+from wetread.steps.loading import load_revision
+from wetread.steps.trail import returned_event
+from wetread.store import Store
+from wetread.store.changes import Arrival
+from wetread.store.readings import ReadingRow
+
+_CLASSES = (SEGMENTATION_STORAGE, LABEL_MAP_STORAGE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """A Reading that stands, with what readers changed."""
+
+    row: ReadingRow
+    reading: Reading
+    #: Those that stand, by tracking UID.
+    changes: Mapping[str, tuple[Change, ...]]
+
+    @property
+    def grid(self) -> Grid:
+        """Of its masks."""
+        if self.reading.grid is None:
+            raise GeometryError
+        return self.reading.grid
+
+    def find(self, tracking_uid: str) -> Finding:
+        """Return a finding of it."""
+        return next(one for one in self.reading.findings if one.tracking_uid == tracking_uid)
+
+    def held(self) -> list[Held]:
+        """Return what it outlines."""
+        findings = {one.segment_number: one.tracking_uid for one in self.reading.findings}
+        found = []
+        for segment in self.reading.segments:
+            uid = findings.get(segment.number, "")
+            outlines = [one.said.outline for one in self.changes.get(uid, ()) if one.said.outline]
+            last = (outlines[-1].mask,) if outlines else ()
+            found.append(
+                Held(
+                    reading_digest=self.row.digest,
+                    tracking_uid=uid,
+                    name=segment.label,
+                    number=segment.number,
+                    masks=(segment.mask, *last),
+                )
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Came:
+    """A segmentation, and how it came."""
+
+    instance: Instance
+    arrival: Arrival
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Verdict:
+    """What becomes of it."""
+
+    outcome: Return
+    message: str
+    code: ProblemCode | None = None
+    changes: tuple[Change, ...] = ()
+    documents: Mapping[int, Document] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturningSteps:
+    """What it works with."""
+
+    store: Store
+    clock: Callable[[], datetime]
+
+    def take(self, study: str, revision: int) -> None:
+        """Look at the segmentations of a revision that nobody looked at yet, in the order of arrival.
+
+        Raises
+        ------
+        StorageError
+            If disk or index refuse: it is done again.
+        """
+        if self.store.studies.find(study) is None:
+            return
+        held = load_revision(self.store, study, revision)
+        seen = {one.sop_instance_uid for one in self.store.changes.list_returned(study)}
+        new = {
+            one.sop_instance_uid: one
+            for series in held.series
+            for one in series.instances
+            if one.sop_class_uid in _CLASSES and one.sop_instance_uid not in seen
+        }
+        if not new:
+            return
+        for uid, arrival in self.store.changes.find_arrivals(study).items():
+            if uid in new:
+                self._take(held, revision, _Came(instance=new[uid], arrival=arrival))
+
+    def note_failed(self, study: str, revision: int, code: str) -> None:
+        """Note that a segmentation could not be looked at; it is tried again with the next revision."""
+        if self.store.studies.find(study) is not None:
+            told = f"A segmentation that came could not be measured ({code}); the reading stands as it was."
+            journal = Journal(self.store.history, self.clock)
+            journal.problem(study, revision, "review", told, ProblemCode.INTERNAL_ERROR.value)
+
+    def _take(self, study: Study, revision: int, came: _Came) -> None:
+        row = self.store.studies.find(study.study_instance_uid)
+        if row is None:
+            return
+        verdict, now = self._judge(study, came), self.clock()
+        self.store.changes.keep_returned(
+            Returned(
+                sop_instance_uid=came.instance.sop_instance_uid,
+                study_instance_uid=study.study_instance_uid,
+                outcome=verdict.outcome,
+                code=verdict.code,
+                message=verdict.message,
+                source=came.arrival.source,
+                at=now.timestamp(),
+            ),
+            verdict.changes,
+            revision=revision,
+            documents=verdict.documents,
+            event=returned_event(row, now, came.arrival.source, f"Segmentation: {verdict.outcome.value}."),
+        )
+
+    def _judge(self, study: Study, came: _Came) -> _Verdict:
+        uid, named = study.study_instance_uid, find_referenced_series(came.instance)
+        if named and self.store.slices.is_elsewhere(uid, named):
+            return _refused(
+                ProblemCode.SEGMENTATION_OTHER_STUDY,
+                "it refers to a series of another study: nothing of it was taken.",
+            )
+        reads = [one for one in self._list_read(uid) if _is_of(one, came.instance, named)]
+        reads = [one for one in reads if self._came_after(came, one)]
+        if not reads:
+            return _foreign("it is about nothing that a model outlined.")
+        if len({one.reading.series_instance_uid for one in reads}) > 1:
+            return _foreign("it does not say which series it is of.")
+        held = [other for one in reads for other in one.held()]
+        try:
+            if not any(is_named(one, held) for one in read_names(came.instance)):
+                # A number alone is believed only where geometry and outline agree.
+                return self._of_numbers(study, came, reads, held)
+            return self._outlined(study, came, reads, held)
+        except LabelsDoNotFit as error:
+            return _refused(ProblemCode.SEGMENTATION_GEOMETRY, f"{error.message}: nothing of it was taken.")
+        except InputError as error:
+            return _refused(
+                ProblemCode.SEGMENTATION_UNREADABLE, f"it cannot be read ({error.code}): send it again."
+            )
+
+    def _of_numbers(self, study: Study, came: _Came, reads: list[_Read], held: list[Held]) -> _Verdict:
+        try:
+            return self._outlined(study, came, reads, held)
+        except InputError:
+            return _foreign("none of its segments is named as a finding of ours.")
+
+    def _outlined(self, study: Study, came: _Came, reads: list[_Read], held: list[Held]) -> _Verdict:
+        found = match_outlines(iter_segments(came.instance, reads[0].grid), held)
+        if not found.pairs and not found.unchanged:
+            if not any(is_named(one, held) for one in read_names(came.instance)):
+                return _foreign("none of its segments is a finding of ours.")
+            return _refused(ProblemCode.SEGMENT_NOT_TAKEN, " ".join(found.not_taken) or "it is empty.")
+        if not found.pairs:
+            return _with_rest(_Verdict(outcome=Return.UNCHANGED, message="all of ours is as it was."), found)
+        return self._measured(study, came, reads, found)
+
+    def _measured(self, study: Study, came: _Came, reads: list[_Read], found: Outlined) -> _Verdict:
+        by_digest = {one.row.digest: one for one in reads}
+        series = study.get_series(reads[0].reading.series_instance_uid)
+        volume, _ = read_volume(series)
+        if volume.grid.sop_instance_uids != reads[0].grid.sop_instance_uids:
+            raise LabelsDoNotFit("The images are not those that were read any more")
+        changes, names, not_taken = [], [], list(found.not_taken)
+        for pair in found.pairs:
+            read = by_digest[pair.held.reading_digest]
+            try:
+                changes.append(self._change(study, came, read, pair, volume))
+                names.append(pair.held.name)
+            except InputError as error:
+                not_taken.append(f"Segment {pair.segment.number}: {error.message}.")
+        if not changes:
+            return _refused(ProblemCode.SEGMENT_NOT_TAKEN, " ".join(not_taken))
+        documents = {
+            read.row.id: self._compose(study, came, read, mine, volume)
+            for read in reads
+            if (mine := [one for one in changes if one.reading_digest == read.row.digest])
+        }
+        told = _Verdict(
+            outcome=Return.REVISED,
+            message=f"{', '.join(names)}: measured anew on its outline.",
+            changes=tuple(changes),
+            documents=documents,
+        )
+        return _with_rest(told, replace(found, not_taken=tuple(not_taken)))
+
+    def _change(self, study: Study, came: _Came, read: _Read, pair: Pair, volume: Volume) -> Change:
+        finding, mask = read.find(pair.held.tracking_uid), pair.segment.mask
+        marked = measure_marked(volume, mask, finding.measurements)
+        outline = Outline(
+            mask=mask,
+            center_lps_mm=marked.center_lps_mm,
+            box_lps_mm=box_lps_mm(read.grid, mask),
+            key_plane=marked.key_plane,
+            axes=marked.axes,
+            sop_class_uid=came.instance.sop_class_uid,
+            sop_instance_uid=came.instance.sop_instance_uid,
+            series_instance_uid=came.instance.series_instance_uid,
+            segment_number=pair.segment.number,
+        )
+        return Change(
+            study_instance_uid=study.study_instance_uid,
+            reading_digest=read.row.digest,
+            tracking_uid=finding.tracking_uid,
+            kind=ChangeKind.OUTLINED,
+            said=Said(measurements=dict(marked.measurements), outline=outline),
+            text=_made_by(came.instance),
+            at=self.clock().timestamp(),
+            who=came.arrival.source,
+        )
+
+    def _compose(
+        self, study: Study, came: _Came, read: _Read, changes: list[Change], volume: Volume
+    ) -> Document:
+        """Compose the SR with these changes behind those that stand."""
+        stands = dict(read.changes)
+        for one in changes:
+            stands[one.tracking_uid] = (*stands.get(one.tracking_uid, ()), one)
+        earlier = [
+            one for one in self.store.readings.list_documents(read.row.id) if one.kind is DocumentKind.SR
+        ]
+        last = max(earlier, key=lambda one: one.ordinal, default=None)
+        predecessors = (
+            ()
+            if last is None
+            else (
+                DocumentReference(
+                    kind=last.kind,
+                    sop_class_uid=last.sop_class_uid,
+                    sop_instance_uid=last.sop_instance_uid,
+                    series_instance_uid=last.series_instance_uid,
+                ),
+            )
+        )
+        series = study.get_series(read.reading.series_instance_uid)
+        return compose_revised(
+            read.reading,
+            stands,
+            read_source(series, volume, predecessors=predecessors),
+            cause=came.instance.sop_instance_uid,
+            at=self.clock(),
+            ordinal=last.ordinal + 1 if last else 1,
+        )
+
+    def _list_read(self, study: str) -> list[_Read]:
+        rows = self.store.readings.list_current([study]).get(study, [])
+        changes = self.store.changes.list_for_study(study)
+        found = []
+        for row in rows:
+            if row.outcome is Outcome.READ:
+                reading = self.store.readings.load(row.digest)
+                if reading.grid is not None and reading.segments:
+                    found.append(_Read(row=row, reading=reading, changes=standing(changes, row.digest)))
+        return found
+
+    def _came_after(self, came: _Came, read: _Read) -> bool:
+        """Tell whether it came after the images of a Reading: no clock is asked."""
+        begun = self.store.studies.get_revision(read.row.study_instance_uid, read.row.revision)
+        return came.arrival.number > begun.instance_count
+
+
+def _is_of(read: _Read, instance: Instance, named: str) -> bool:
+    """Tell whether a segmentation is about what was read: by its series, else by its frame of reference."""
+    if named:
+        return read.reading.series_instance_uid == named
+    frame = header_text(instance.header, "FrameOfReferenceUID")
+    return bool(frame) and frame == read.grid.frame_of_reference_uid
+
+
+def _made_by(instance: Instance) -> str:
+    """Return who and what made it, as it says itself."""
+    said: Iterable[str] = (
+        " ".join(header_text(instance.header, name).replace("^", " ").split())
+        for name in ("ContentCreatorName", "Manufacturer", "ManufacturerModelName", "SoftwareVersions")
+    )
+    return ", ".join(dict.fromkeys(one for one in said if one))
+
+
+def _refused(code: ProblemCode, reason: str) -> _Verdict:
+    return _Verdict(outcome=Return.REFUSED, code=code, message=f"A segmentation that came: {_low(reason)}")
+
+
+def _foreign(reason: str) -> _Verdict:
+    message = f"A segmentation that came is kept as an object like any other: {reason}"
+    return _Verdict(outcome=Return.FOREIGN, message=message)
+
+
+def _low(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
+
+
+def _with_rest(verdict: _Verdict, found: Outlined) -> _Verdict:
+    """Return a verdict with what was not taken."""
+    message = f"A segmentation that came: {verdict.message}"
+    if not found.not_taken:
+        return replace(verdict, message=message)
+    told = " ".join(found.not_taken)
+    return replace(verdict, message=f"{message} {told}", code=ProblemCode.SEGMENT_NOT_TAKEN)
