@@ -47,6 +47,7 @@ _SERIES = {
     DocumentKind.SC: (9004, "OT", "key images"),
     DocumentKind.PDF: (9005, "DOC", "PDF report"),
     DocumentKind.REPORT: (9006, "SR", "signed report"),
+    DocumentKind.REG: (9007, "REG", "registration"),
 }
 _VALID = {
     "DA": re.compile(r"\d{8}"),
