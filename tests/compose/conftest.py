@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.compose.past import compare
 from tests.compose.scene import ORIENTATIONS, make_grid, make_reading, make_source, make_volume
 from wetread.compose import Source, compose
 from wetread.domain.document import READING_KINDS, Document, DocumentKind
@@ -32,7 +33,7 @@ class Composed:
 def composed(tmp_path_factory: pytest.TempPathFactory) -> Composed:
     orientation = ORIENTATIONS["axial"]
     volume = make_volume(make_grid(orientation))
-    reading = make_reading(volume)
+    reading = compare(make_reading(volume))
     source = make_source(tmp_path_factory.mktemp("ct"), volume, orientation)
     return Composed(reading=reading, source=source, documents=compose(reading, source, ALL_KINDS))
 

@@ -93,7 +93,8 @@ def test_image_library_names_every_analysed_image_and_its_modality(
     report: Dataset, composed: Composed
 ) -> None:
     [library] = children(report, "111028")
-    [group] = children(library, "126200")
+    group, prior = children(library, "126200")
+    assert [one for one in prior.ContentSequence if one.ValueType == "IMAGE"]
     [modality] = children(group, "121139")
     assert code(modality.ConceptCodeSequence[0]) == ("CT", "DCM")
     images = [one.ReferencedSOPSequence[0] for one in group.ContentSequence if one.ValueType == "IMAGE"]
@@ -109,9 +110,11 @@ def test_evidence_lists_every_reference_of_the_content(report: Dataset) -> None:
         for reference in item.get("ReferencedSOPSequence", ())
     }
     [study] = report.CurrentRequestedProcedureEvidenceSequence
+    [other] = report.PertinentOtherEvidenceSequence
     listed = {
         one.ReferencedSOPInstanceUID
-        for series in study.ReferencedSeriesSequence
+        for evidence in (study, other)
+        for series in evidence.ReferencedSeriesSequence
         for one in series.ReferencedSOPSequence
     }
     assert study.StudyInstanceUID == report.StudyInstanceUID

@@ -15,6 +15,7 @@ import pydicom
 import pytest
 
 from tests.compose.conftest import ALL_KINDS, Composed
+from tests.compose.past import compare
 from tests.compose.scene import (
     ORIENTATIONS,
     make_grid,
@@ -73,7 +74,7 @@ def _small(tmp_path: Path, **changes: object) -> tuple[Reading, Source]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         source = make_source(tmp_path / "ct", volume, ORIENTATIONS["axial"], **changes)
-    return make_reading(volume), source
+    return compare(make_reading(volume)), source
 
 
 def test_composing_twice_gives_the_same_bytes(composed: Composed) -> None:
@@ -85,12 +86,13 @@ def test_composing_twice_gives_the_same_bytes(composed: Composed) -> None:
 def test_another_process_gives_the_same_bytes(tmp_path: Path) -> None:
     script = """
 import hashlib, sys, pathlib
+from tests.compose.past import compare
 from tests.compose.scene import *
 from wetread.compose import compose
 from wetread.domain.document import READING_KINDS
 volume = make_volume(make_grid(shape=(16, 40, 44), spacing_mm=(15.0, 6.0, 6.0)))
 source = make_source(pathlib.Path(sys.argv[1]), volume, ORIENTATIONS["axial"])
-for document in compose(make_reading(volume), source, READING_KINDS):
+for document in compose(compare(make_reading(volume)), source, READING_KINDS):
     print(document.sop_instance_uid, hashlib.sha256(document.data).hexdigest())
 """
     outputs = [

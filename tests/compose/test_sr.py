@@ -135,9 +135,11 @@ def test_values_and_codes_are_those_of_the_reading(composed: Composed) -> None:
 
 def test_every_reference_is_listed_as_evidence(composed: Composed) -> None:
     ds = _sr(composed.of(DocumentKind.SR)[0].data)
+    [mine], [prior] = ds.CurrentRequestedProcedureEvidenceSequence, ds.PertinentOtherEvidenceSequence
     listed = {
         reference.ReferencedSOPInstanceUID: series.SeriesInstanceUID
-        for series in ds.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+        for study in (mine, prior)
+        for series in study.ReferencedSeriesSequence
         for reference in series.ReferencedSOPSequence
     }
     used = set(_referenced(ds))

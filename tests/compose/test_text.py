@@ -19,8 +19,9 @@ def test_it_has_all_sections(composed: Composed) -> None:
         "Nodule 1: solid lung nodule, right lung, 18.0 × 14.0 mm, volume",
         "LUNGS\nRight lung: ",
         "LAA-950 1.2%",
-        "COMPARISON\nNodule 1: volume +42% since the prior study (95% CI +18 to +70%)",
-        "doubling time 180 days.",
+        "COMPARISON\nSince the prior study of 2026-08-22, 90 days before: 1 new, 1 grown, 1 gone, 1 stable.",
+        "Nodule 1: grown: volume +42% since the prior study of 2026-08-22 (95% CI +18 to +70%)",
+        "doubling time 178 days.",
         "LIMITS\nContrast agent was given.",
         "chest-ct 1.0.0 (digest abababababab), operating point default, revision 1",
         "no physician has checked it",
@@ -36,7 +37,7 @@ def test_it_has_no_patient(composed: Composed) -> None:
 
 def test_without_a_prior_nothing_is_compared(composed: Composed) -> None:
     findings = tuple(dataclasses.replace(finding, prior=None) for finding in composed.reading.findings)
-    reading = dataclasses.replace(composed.reading, findings=findings)
+    reading = dataclasses.replace(composed.reading, findings=findings, comparison=None)
     (document,) = compose(reading, composed.source, (DocumentKind.TEXT,))
     assert "COMPARISON" not in document.data.decode()
 

@@ -3,6 +3,8 @@
 import json
 from datetime import date
 
+import numpy as np
+import pydicom
 import pytest
 
 from wetread.analyze import analyze_path, only_with
@@ -124,3 +126,35 @@ def test_what_is_gone_is_said(read):
     text = next(one["path"] for one in entries[1]["documents"] if one["kind"] == "text")
     report = (out / text).read_text()
     assert "Since the prior study of 2026-01-12: 1 new, 1 grown, 1 smaller, 1 gone, 1 stable." in report
+
+
+def test_the_registration_is_kept_and_leaves_as_objects(read):
+    truth, entries, out = read
+    paths = [one["path"] for one in entries[1]["documents"] if one["kind"] == "reg"]
+    affine, bent = (pydicom.dcmread(out / path) for path in paths)
+    assert not [one for one in entries[0]["documents"] if one["kind"] == "reg"]
+    assert "alignment" not in entries[1]["comparison"]
+    place = now_and_then(truth)
+    item = affine.RegistrationSequence[1].MatrixRegistrationSequence[0].MatrixSequence[0]
+    matrix = np.array(item.FrameOfReferenceTransformationMatrix, float).reshape(4, 4)
+    for before, now in (place["n1"], place["n2"], place["n3"]):
+        # Breath of 8 mm and a bending are more than a matrix can say.
+        assert np.linalg.norm(matrix[:3, :3] @ before + matrix[:3, 3] - now) < 8.0
+        assert np.linalg.norm(before - now) > 5.0
+    assert bent.DeformableRegistrationSequence[1].SourceFrameOfReferenceUID != bent.FrameOfReferenceUID
+
+
+def now_and_then(truth):
+    """Middle of each nodule at both visits."""
+    before, now = ({one["id"]: np.array(one["center_mm"]) for one in visit["nodules"]} for visit in truth)
+    return {name: (before[name], now[name]) for name in before.keys() & now.keys()}
+
+
+def test_each_change_has_its_image_in_the_prior_study(read):
+    truth, entries, _ = read
+    now = named(truth[1], entries[1])
+    for name, (before, _) in now_and_then(truth).items():
+        if name in now:
+            place = now[name]["prior"]["place"]
+            assert np.linalg.norm(np.array(place["center_lps_mm"]) - before) < 2.0
+            assert place["sop_instance_uid"]

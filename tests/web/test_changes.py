@@ -124,3 +124,28 @@ def test_roles_without_names_see_the_images_and_years_alone(house: House, tmp_pa
     for day in ("2026-01-12", "2026-04-12", "20260112", EARLIER):
         assert day not in page
     assert dana.get(f"/studies/{key}/changes/{number}/1/prior").status_code == 200
+
+
+def test_the_api_says_the_same(ward: Ward, client: TestClient, tmp_path: Path) -> None:
+    _, number = stage(ward, tmp_path)
+    told = client.get(f"/api/v1/readings/{number}").json()
+    compared = told["comparison"]
+    assert compared["study_key"] == study_key(EARLIER)
+    assert compared["interval_days"] == 90
+    assert compared["summary"].startswith("Since the prior study of 2026-01-12, 90 days before: 1 new")
+    (gone,) = compared["gone"]
+    assert (gone["label"], gone["status"], gone["mean_diameter_mm"]) == ("lung nodule", "resolved", 6.0)
+    assert [one["status"] for one in told["findings"]] == ["new", "growing", "stable"]
+    assert told["findings"][1]["prior"]["volume_mm3"] == 1000.0
+
+
+def test_the_api_hides_what_pages_hide(house: House, tmp_path: Path) -> None:
+    house.add("first")
+    _, number = stage(house.ward, tmp_path, "CT_OURS", "CT_THEIRS")
+    path = f"/api/v1/readings/{number}"
+    nameless = house.program(Role.DATA_SCIENTIST).get(path)
+    assert "2026-01-12" not in nameless.text
+    assert EARLIER not in nameless.text
+    assert nameless.json()["comparison"]["study_key"] == study_key(EARLIER)
+    ours = house.program(Role.RADIOLOGIST, sources=("CT_OURS",)).get(path)
+    assert ours.json()["comparison"]["study_key"] == ""

@@ -14,6 +14,7 @@ from wetread.compose.oru import compose_oru
 from wetread.compose.pdf import compose_pdf
 from wetread.compose.picture import render_pictures
 from wetread.compose.pr import compose_pr
+from wetread.compose.reg import compose_reg
 from wetread.compose.sc import compose_png, compose_sc
 from wetread.compose.seg import compose_seg
 from wetread.compose.source import Source
@@ -26,6 +27,7 @@ _COMPOSERS: Mapping[DocumentKind, Callable[[Draft], tuple[Document, ...]]] = Map
     {
         # What others refer to comes first.
         DocumentKind.SEG: compose_seg,
+        DocumentKind.REG: compose_reg,
         DocumentKind.SR: compose_sr,
         DocumentKind.PR: compose_pr,
         DocumentKind.SC: compose_sc,

@@ -80,6 +80,11 @@ class Draft:
         """Return each finding with the name it has in every document, e.g. ``"Nodule 1"``."""
         return tuple(zip(self.reading.finding_names, self.reading.findings, strict=True))
 
+    @property
+    def model_digest(self) -> str:
+        """Return the digest of the Reading as the model left it."""
+        return self.by_readers.digest if self.by_readers is not None else self.digest
+
     def instance_uid(self, kind: DocumentKind, ordinal: int = 1) -> str:
         """Return the UID of a document of this Reading, composed or not."""
         return derive_instance_uid(self.digest, kind, ordinal)
@@ -89,11 +94,10 @@ class Draft:
         readers = self.by_readers
         if readers is not None and number in readers.outlined:
             return readers.outlined[number]
-        of_model = readers.digest if readers is not None else self.digest
         return SegmentPlace(
             sop_class_uid=SEGMENTATION_STORAGE,
-            sop_instance_uid=derive_instance_uid(of_model, DocumentKind.SEG, 1),
-            series_instance_uid=derive_series_uid(of_model, DocumentKind.SEG),
+            sop_instance_uid=derive_instance_uid(self.model_digest, DocumentKind.SEG, 1),
+            series_instance_uid=derive_series_uid(self.model_digest, DocumentKind.SEG),
             number=number,
         )
 

@@ -48,6 +48,7 @@ _SERIES = {
     DocumentKind.PDF: (9005, "DOC", "PDF report"),
     DocumentKind.REPORT: (9006, "SR", "signed report"),
     DocumentKind.REPORT_PDF: (9007, "DOC", "signed report as PDF"),
+    DocumentKind.REG: (9008, "REG", "registration"),
 }
 _VALID = {
     "DA": re.compile(r"\d{8}"),

@@ -12,10 +12,17 @@ from pydicom.sequence import Sequence
 
 from wetread.compose import header
 from wetread.compose.draft import Draft
+from wetread.compose.reg import (
+    DEFORMABLE_SPATIAL_REGISTRATION_STORAGE,
+    SPATIAL_REGISTRATION_STORAGE,
+)
+from wetread.compose.sr_change import prior_images
+from wetread.compose.uid import derive_series_uid
 from wetread.domain.document import DocumentKind
 
 #: Series Instance UID -> items that name an instance of it.
 _BySeries = Mapping[str, list[Dataset]]
+_REGISTRATIONS = (SPATIAL_REGISTRATION_STORAGE, DEFORMABLE_SPATIAL_REGISTRATION_STORAGE)
 
 
 def add_predecessors(ds: Dataset, draft: Draft) -> None:
@@ -30,23 +37,41 @@ def add_predecessors(ds: Dataset, draft: Draft) -> None:
 
 
 def add_evidence(ds: Dataset, draft: Draft) -> None:
-    """List every instance that the content refers to (PS3.3 C.17.2.3)."""
+    """List every instance that the content refers to (PS3.3 C.17.2.3); those of the prior study apart."""
     found: dict[str, str] = {}
     _collect(ds, found)
+    comparison = draft.reading.comparison
+    prior = prior_images(comparison)
+    before = set(prior.sop_instance_uids) if prior else set()
     by_series: dict[str, list[Dataset]] = {}
+    compared: list[Dataset] = []
     places = [draft.segment_place(one.number) for one in draft.reading.segments]
     series_of = {one.sop_instance_uid: one.series_instance_uid for one in places}
     for uid, sop_class_uid in found.items():
+        item = header.reference_item(sop_class_uid, uid)
+        if uid in before:
+            compared.append(item)
+            continue
         series_uid = series_of.get(uid, draft.source.series_instance_uid)
-        by_series.setdefault(series_uid, []).append(header.reference_item(sop_class_uid, uid))
+        if sop_class_uid in _REGISTRATIONS:
+            series_uid = derive_series_uid(draft.model_digest, DocumentKind.REG)
+        by_series.setdefault(series_uid, []).append(item)
     if by_series:
         ds.CurrentRequestedProcedureEvidenceSequence = _hierarchy(draft, by_series)
+    if compared and prior is not None and comparison is not None:
+        ds.PertinentOtherEvidenceSequence = hierarchy(
+            comparison.study_instance_uid, {prior.series_instance_uid: compared}
+        )
 
 
 def _hierarchy(draft: Draft, by_series: _BySeries) -> Sequence:
-    """Return a Hierarchical SOP Instance Reference (PS3.3 C.17.2.1) within the study."""
+    return hierarchy(draft.reading.study_instance_uid, by_series)
+
+
+def hierarchy(study_instance_uid: str, by_series: _BySeries) -> Sequence:
+    """Return a Hierarchical SOP Instance Reference (PS3.3 C.17.2.1) within a study."""
     study = Dataset()
-    study.StudyInstanceUID = draft.reading.study_instance_uid
+    study.StudyInstanceUID = study_instance_uid
     study.ReferencedSeriesSequence = Sequence()
     for series_uid, items in by_series.items():
         series = Dataset()

@@ -23,7 +23,9 @@ from wetread.compose.draft import Draft
 from wetread.compose.library import image_library
 from wetread.compose.outline import Outline, Points, outline_box, outline_plane, to_image_points
 from wetread.compose.references import add_evidence, add_predecessors
+from wetread.compose.reg import list_references
 from wetread.compose.seg import frame_of_reference_uid
+from wetread.compose.sr_change import change_measurements, comparison_items, concept, status_evaluation
 from wetread.compose.uid import derive_uid
 from wetread.compose.wording import (
     NOT_FOR_CLINICAL_USE,
@@ -36,7 +38,6 @@ from wetread.compose.wording import (
 )
 from wetread.domain import code
 from wetread.domain.code import Code
-from wetread.domain.comparison import PriorComparison
 from wetread.domain.document import Document, DocumentKind
 from wetread.domain.finding import Axes, Finding, Region
 from wetread.domain.measurement import MEASUREMENTS
@@ -65,8 +66,6 @@ _IMPRESSION = _dcm("121073", "Impression")
 _QUALITATIVE_EVALUATIONS = Code(value="C0034375", scheme="UMLS", meaning="Qualitative Evaluations")
 _PROBABILITY = _dcm("122157", "Probability")
 _TEXTURE = Code(value="C41144", scheme="NCIt", meaning="Texture")
-_VOLUME_CHANGE = Code(value="volume-change", scheme="99WETREAD", meaning="Volume Change since Prior Study")
-_DOUBLING_TIME = Code(value="doubling-time", scheme="99WETREAD", meaning="Volume Doubling Time")
 
 
 def compose_sr(draft: Draft) -> tuple[Document, ...]:
@@ -85,17 +84,11 @@ def compose_sr(draft: Draft) -> tuple[Document, ...]:
     return (header.finish(ds, DocumentKind.SR, "Structured report"),)
 
 
-def _concept(value: Code) -> sr.CodedConcept:
-    return sr.CodedConcept(
-        value=value.value, scheme_designator=value.scheme, meaning=header.long_string(value.meaning)
-    )
-
-
 def _report(draft: Draft) -> Dataset:
     """Return the root of the content tree."""
     model = draft.reading.model
     observer = sr.ObserverContext(
-        observer_type=_concept(_DEVICE),
+        observer_type=concept(_DEVICE),
         observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
             uid=derive_uid("device", model.name, model.version, model.digest),
             name=header.long_string(model.name),
@@ -110,9 +103,9 @@ def _report(draft: Draft) -> Dataset:
     groups += [group for region in draft.reading.regions for group in _region_groups(draft, region)]
     report = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=observer),
-        procedure_reported=_concept(_CT_CHEST),
+        procedure_reported=concept(_CT_CHEST),
         imaging_measurements=groups or [_nothing(draft)],
-        title=_concept(_IMAGING_MEASUREMENT_REPORT),
+        title=concept(_IMAGING_MEASUREMENT_REPORT),
     )
     root: Dataset = report[0]
     # TID 1500 has the library before the measurements; a study without any keeps none of them.
@@ -131,9 +124,9 @@ def _nothing(draft: Draft) -> _Group:
 
 def _finding_groups(draft: Draft, name: str, finding: Finding) -> Iterator[_Group]:
     outline = _finding_outline(draft, finding)
-    evaluations = (
-        [sr.QualitativeEvaluation(_concept(_TEXTURE), _concept(finding.texture))] if finding.texture else []
-    )
+    evaluations = status_evaluation(draft.reading.status_of(finding))
+    if finding.texture:
+        evaluations.insert(0, sr.QualitativeEvaluation(concept(_TEXTURE), concept(finding.texture)))
     site = finding.site or (code.LUNG if finding.laterality else None)
     readers = draft.by_readers
     is_by_reader = readers is not None and finding.tracking_uid in readers.findings
@@ -148,10 +141,10 @@ def _finding_groups(draft: Draft, name: str, finding: Finding) -> Iterator[_Grou
             _area(draft, outline),
             *_measurements(finding.measurements),
             *_probability(finding),
-            *_change(finding.prior),
+            *change_measurements(finding.prior),
         ],
-        finding_type=_concept(finding.code),
-        finding_category=_concept(code.MORPHOLOGICALLY_ABNORMAL_STRUCTURE),
+        finding_type=concept(finding.code),
+        finding_category=concept(code.MORPHOLOGICALLY_ABNORMAL_STRUCTURE),
         finding_sites=_sites(site, finding.laterality),
         qualitative_evaluations=evaluations or None,
     )
@@ -164,7 +157,7 @@ def _finding_groups(draft: Draft, name: str, finding: Finding) -> Iterator[_Grou
             segment_number=None,
             comment=label_text(name, finding),
             measurements=_axes(draft, finding.key_plane, finding.axes),
-            finding_type=_concept(finding.code),
+            finding_type=concept(finding.code),
             finding_sites=_sites(site, finding.laterality),
         )
 
@@ -180,8 +173,8 @@ def _region_groups(draft: Draft, region: Region) -> Iterator[_Group]:
         segment_number=region.segment_number,
         comment=region.label,
         measurements=[_area(draft, outline), *_measurements(region.measurements)],
-        finding_type=_concept(region.code),
-        finding_category=_concept(code.ANATOMICAL_STRUCTURE),
+        finding_type=concept(region.code),
+        finding_category=concept(code.ANATOMICAL_STRUCTURE),
         finding_sites=_sites(region.code, region.laterality),
     )
 
@@ -228,7 +221,7 @@ def _algorithm(draft: Draft) -> sr.AlgorithmIdentification:
         name=model.name,
         version=model.version,
         parameters=[f"operating point {draft.reading.operating_point}", f"digest {model.digest}"],
-        family=_concept(_ARTIFICIAL_INTELLIGENCE),
+        family=concept(_ARTIFICIAL_INTELLIGENCE),
         manufacturer="Wetread",
     )
 
@@ -255,9 +248,9 @@ def _region_outline(draft: Draft, region: Region) -> Outline | None:
 def _area(draft: Draft, outline: Outline) -> sr.Measurement:
     quantity = MEASUREMENTS["area_mm2"]
     return sr.Measurement(
-        name=_concept(quantity.concept),
+        name=concept(quantity.concept),
         value=_number(outline.area_mm2),
-        unit=_concept(quantity.unit),
+        unit=concept(quantity.unit),
         referenced_coordinates=[_polyline(draft, outline.plane, outline.points)],
     )
 
@@ -269,9 +262,9 @@ def _axes(draft: Draft, plane: int, axes: Axes) -> list[sr.Measurement]:
         length_mm = float(np.linalg.norm(np.subtract(ends[1], ends[0])))
         measurements.append(
             sr.Measurement(
-                name=_concept(quantity.concept),
+                name=concept(quantity.concept),
                 value=_number(length_mm),
-                unit=_concept(quantity.unit),
+                unit=concept(quantity.unit),
                 referenced_coordinates=[_polyline(draft, plane, to_image_points(ends, draft.grid))],
             )
         )
@@ -295,9 +288,9 @@ def _measurements(values: Mapping[str, float]) -> list[sr.Measurement]:
     # The area is the outline's own.
     return [
         sr.Measurement(
-            name=_concept(MEASUREMENTS[name].concept),
+            name=concept(MEASUREMENTS[name].concept),
             value=_number(values[name]),
-            unit=_concept(MEASUREMENTS[name].unit),
+            unit=concept(MEASUREMENTS[name].unit),
         )
         for name in MEASUREMENTS
         if name in values and name != "area_mm2"
@@ -310,17 +303,8 @@ def _probability(finding: Finding) -> list[sr.Measurement]:
     return [_plain_measurement(_PROBABILITY, finding.probability, code.NO_UNITS)]
 
 
-def _change(prior: PriorComparison | None) -> list[sr.Measurement]:
-    if prior is None:
-        return []
-    change = [_plain_measurement(_VOLUME_CHANGE, prior.volume_change_percent, code.PERCENT)]
-    if prior.doubling_time_days is not None:
-        change.append(_plain_measurement(_DOUBLING_TIME, prior.doubling_time_days, code.DAY))
-    return change
-
-
 def _plain_measurement(name: Code, value: float, unit: Code) -> sr.Measurement:
-    return sr.Measurement(name=_concept(name), value=_number(value), unit=_concept(unit))
+    return sr.Measurement(name=concept(name), value=_number(value), unit=concept(unit))
 
 
 def _number(value: float) -> float:
@@ -330,7 +314,7 @@ def _number(value: float) -> float:
 def _sites(site: Code | None, laterality: Code | None) -> list[sr.FindingSite] | None:
     if site is None:
         return None
-    return [sr.FindingSite(_concept(site), laterality=_concept(laterality) if laterality else None)]
+    return [sr.FindingSite(concept(site), laterality=concept(laterality) if laterality else None)]
 
 
 def _finding_comment(name: str, finding: Finding) -> str:
@@ -341,7 +325,10 @@ def _finding_comment(name: str, finding: Finding) -> str:
 
 def _evaluations(draft: Draft) -> sr.ContainerContentItem:
     """Return the Qualitative Evaluations (TID 1500 row 12): the impression, the limits, the warning."""
-    lines = [_text(_COMMENT, f"{NOT_FOR_CLINICAL_USE}. Read by {model_line(draft)}.")]
+    lines: list[sr.ContentItem] = [
+        _text(_COMMENT, f"{NOT_FOR_CLINICAL_USE}. Read by {model_line(draft)}."),
+        *comparison_items(draft.reading.comparison, list_references(draft)),
+    ]
     lines += [_text(_IMPRESSION, line) for line in impression_lines(draft)]
     lines += [_text(_COMMENT, f"Limit: {line}") for line in limit_lines(draft)]
     lines += [_text(_COMMENT, f"Study: {line}") for line in measurement_lines(draft.reading.measurements)]
@@ -351,7 +338,7 @@ def _evaluations(draft: Draft) -> sr.ContainerContentItem:
             values = ", ".join(measurement_lines(region.measurements))
             lines.append(_text(_COMMENT, f"{region.label}: {values}"))
     container = sr.ContainerContentItem(
-        name=_concept(_QUALITATIVE_EVALUATIONS),
+        name=concept(_QUALITATIVE_EVALUATIONS),
         is_content_continuous=False,
         relationship_type=sr.RelationshipTypeValues.CONTAINS,
     )
@@ -361,5 +348,5 @@ def _evaluations(draft: Draft) -> sr.ContainerContentItem:
 
 def _text(name: Code, text: str) -> sr.TextContentItem:
     return sr.TextContentItem(
-        name=_concept(name), value=text, relationship_type=sr.RelationshipTypeValues.CONTAINS
+        name=concept(name), value=text, relationship_type=sr.RelationshipTypeValues.CONTAINS
     )

@@ -10,7 +10,7 @@ import hashlib
 from wetread.domain.document import DocumentKind
 
 #: Grows with every change that alters the bytes composed from the same Reading.
-COMPOSER_VERSION = "2"
+COMPOSER_VERSION = "3"
 
 
 def derive_uid(*parts: object) -> str:

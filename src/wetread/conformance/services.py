@@ -145,6 +145,8 @@ SERVICES: tuple[Service, ...] = (
             uids.Comprehensive3DSRStorage,
             uids.BasicTextSRStorage,
             uids.SegmentationStorage,
+            uids.SpatialRegistrationStorage,
+            uids.DeformableSpatialRegistrationStorage,
             uids.GrayscaleSoftcopyPresentationStateStorage,
             uids.SecondaryCaptureImageStorage,
             uids.EncapsulatedPDFStorage,

@@ -66,6 +66,9 @@ class PriorSaid:
     doubling_time_days: float | None = None
     #: Between the two studies.
     interval_days: int | None = None
+    #: Then, measured again by the model that read this study.
+    volume_mm3: float | None = None
+    mean_diameter_mm: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +130,32 @@ class RegionSaid:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GoneSaid:
+    """A finding of the prior study that this one does not have."""
+
+    label: str
+    #: ``resolved`` or ``not-scanned``.
+    status: Status
+    #: Where it would lie in this study.
+    center_lps_mm: Position
+    #: In the prior study.
+    volume_mm3: float
+    mean_diameter_mm: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonSaid:
+    """How a study was compared with the prior one."""
+
+    #: Names the prior study in addresses; empty for who may not see it, and where it is not held any more.
+    study_key: str
+    interval_days: int | None
+    #: One sentence on all changes; "No change" is one as well.
+    summary: str
+    gone: tuple[GoneSaid, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentLine:
     """One document of a Reading."""
 
@@ -155,3 +184,5 @@ class ReadingDetail:
     #: Of the whole study.
     measurements: Mapping[str, float]
     documents: tuple[DocumentLine, ...]
+    #: None: with no earlier study.
+    comparison: ComparisonSaid | None = None

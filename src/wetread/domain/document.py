@@ -14,6 +14,7 @@ class DocumentKind(StrEnum):
 
     SR = "sr"  # Comprehensive 3D SR, TID 1500
     SEG = "seg"  # Segmentation
+    REG = "reg"  # Spatial Registration of the prior study, affine and deformable
     PR = "pr"  # Grayscale Softcopy Presentation State
     SC = "sc"  # Secondary Capture: key image
     PNG = "png"  # the key image for pages
@@ -29,7 +30,7 @@ class DocumentKind(StrEnum):
 DICOM_KINDS = frozenset(
     {
         *(DocumentKind.SR, DocumentKind.SEG, DocumentKind.PR, DocumentKind.SC, DocumentKind.PDF),
-        *(DocumentKind.REPORT, DocumentKind.REPORT_PDF),
+        *(DocumentKind.REG, DocumentKind.REPORT, DocumentKind.REPORT_PDF),
     }
 )
 #: Messages.

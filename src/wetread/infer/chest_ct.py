@@ -52,9 +52,8 @@ def read_chest_ct(request: ReadRequest) -> Reading:
     followed = follow_nodules(request, seen)
     segments = _segments(request, seen, followed)
     findings = _findings(request, seen, segments, followed)
-    return replace(
+    reading = replace(
         request.begin_reading(),
-        triage=triage_chest(findings, request.model.parameters),
         findings=findings,
         regions=_regions(request, seen),
         segments=segments,
@@ -62,6 +61,7 @@ def read_chest_ct(request: ReadRequest) -> Reading:
         problems=request.problems + seen.problems + followed.problems,
         comparison=followed.compare(segments[len(segments) - len(followed.nodules) :]),
     )
+    return replace(reading, triage=triage_chest(reading, request.model.parameters))
 
 
 def _not_read(request: ReadRequest) -> Reading:

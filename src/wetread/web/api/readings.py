@@ -11,9 +11,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
+from wetread.compose.wording import sum_up
 from wetread.contract.readings import (
+    ComparisonSaid,
     DocumentLine,
     FindingSaid,
+    GoneSaid,
     PriorSaid,
     ReadingDetail,
     ReadingPage,
@@ -99,6 +102,7 @@ def _add_one(router: APIRouter, site: Site) -> None:
             regions=tuple(map(_region, reading.regions)),
             measurements=dict(reading.measurements),
             documents=_documents(site, eyes, row),
+            comparison=_comparison(site, eyes, reading),
         )
         return teller.hide(detail, study)
 
@@ -168,9 +172,34 @@ def _finding(one: Finding, name: str, status: Status | None) -> FindingSaid:
             volume_change_ci95=prior.volume_change_ci95,
             doubling_time_days=prior.doubling_time_days,
             interval_days=prior.interval_days,
+            volume_mm3=prior.volume_mm3,
+            mean_diameter_mm=prior.mean_diameter_mm,
         )
         if prior
         else None,
+    )
+
+
+def _comparison(site: Site, eyes: Eyes, reading: Reading) -> ComparisonSaid | None:
+    comparison = reading.comparison
+    if comparison is None:
+        return None
+    prior = site.store.studies.find(comparison.study_instance_uid)
+    may_see = prior is not None and eyes.principal.may_see(prior)
+    return ComparisonSaid(
+        study_key=prior.key if prior is not None and may_see else "",
+        interval_days=comparison.interval_days,
+        summary=sum_up(reading),
+        gone=tuple(
+            GoneSaid(
+                label=one.label,
+                status=one.status,
+                center_lps_mm=one.center_lps_mm,
+                volume_mm3=one.volume_mm3,
+                mean_diameter_mm=one.mean_diameter_mm,
+            )
+            for one in comparison.gone
+        ),
     )
 
 
