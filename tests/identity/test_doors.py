@@ -41,6 +41,8 @@ WITHOUT_STUDY = {
     "/fetch", "/fragments/fetch", "/fetch/retry", "/department", "/department.csv",
     # Searched within what is theirs, or with UIDs as parameters: tests/web/test_dicomweb.py.
     "/dicom-web/studies", "/dicom-web/series", "/dicom-web/instances", "/wado",
+    # A program's files, no images: tests/web/test_ohif_files.py.
+    "/ohif/{path:path}",
 }  # fmt: skip
 #: What a form must hold before it is asked whose study it is.
 FORMS = {
@@ -172,7 +174,7 @@ def test_nobody_reaches_a_study_that_is_not_theirs(house: House) -> None:
 
 def test_what_is_about_no_study_names_none() -> None:
     assert {route.path for route in CLOSED} >= WITHOUT_STUDY
-    assert all("/models/{name}" in path for path in WITHOUT_STUDY if "{" in path)
+    assert all("/models/{name}" in path for path in WITHOUT_STUDY if "{" in path and "/ohif/" not in path)
 
 
 @pytest.mark.parametrize(
@@ -307,6 +309,7 @@ def fill(path: str, key: str, documents: Documents, delivery: int) -> str:
         place="7FE00010",
         stack=study_key(f"{study}.1/{study}.1.{1 if study == OURS else 2}/1"),
         number=1,
+        path="index.html",
         uid="1.2.3",
         aet="WATCH",
     )

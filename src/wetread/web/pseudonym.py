@@ -67,7 +67,7 @@ def hide_in_view(view: StudyView, row: StudyRow) -> StudyView:
 def _hide_in_reading(reading: ReadingView, stacks: dict[str, Stack]) -> ReadingView:
     cards = tuple(without_uids(one, stacks) for one in reading.cards)
     # The patient's name is on every page of a PDF.
-    return replace(reading, pdfs=(), cards=cards)
+    return replace(reading, pdfs=(), cards=cards, segmentation_uid="")
 
 
 def hide_in_letter(letter: LetterView, row: StudyRow) -> LetterView:
