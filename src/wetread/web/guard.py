@@ -32,8 +32,8 @@ SECURITY_HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 #: Of OHIF, on the addresses of its own files only: it compiles decoders from text, and styles as it goes.
-#: It may be framed by our own pages, and neither loads nor tells anything elsewhere. The two digests are those
-#: of the scripts within its page, as ``web.ohif.prepare`` leaves it.
+#: It may be framed by our own pages, and neither loads nor tells anything elsewhere. The digests are those of
+#: the scripts within its page, as ``web.ohif.prepare`` leaves it.
 VIEWER_PREFIX = "/ohif/"
 VIEWER_HEADERS = SECURITY_HEADERS | {
     "Content-Security-Policy": (
