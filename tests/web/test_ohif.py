@@ -25,6 +25,7 @@ from tests.web.browser import CHROMIUM, Browser
 from tests.web.ohif import NPM, have_package
 from tests.web.scene import Scene, stage_scene
 from wetread.domain.document import DocumentKind
+from wetread.receive.stow import StowOptions, start_stow
 from wetread.store import Store
 from wetread.web import create_web
 from wetread.web.ohif.prepare import install
@@ -49,8 +50,6 @@ class Beside:
     url: str
     scene: Scene
     store: Store
-    #: Addresses that were asked for.
-    asked: list[str]
 
     def go(self, index: int) -> None:
         card = f"document.querySelectorAll('[data-go]')[{index}]"
@@ -74,7 +73,7 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beside]:
     kinds = (DocumentKind.SEG, DocumentKind.SR)
     scene = stage_scene(store, folder / "ct", kinds=kinds)
     install(have_package(), folder / "data" / "viewer")
-    app = create_web(store, ())
+    app = create_web(store, (), stow=start_stow(StowOptions(), store))
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", server_header=False))
     thread = threading.Thread(target=server.run, daemon=True)
@@ -85,7 +84,7 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beside]:
     browser.open(f"{url}/studies/{scene.key}")
     browser.ask("document.getElementById('ohif-switch').click()")
     browser.wait(AT, 120)
-    yield Beside(browser, url, scene, store, [])
+    yield Beside(browser, url, scene, store)
     browser.close()
     app.state.pulse.stop()
     server.should_exit = True
@@ -189,3 +188,35 @@ def test_a_reload_keeps_the_viewer_and_the_way_back_works(beside: Beside) -> Non
     beside.browser.wait(f"{AT}.endsWith('-2')", 60)
     kept = pydicom.uid.UID(beside.browser.ask("document.querySelectorAll('[data-go]')[2].dataset.image"))
     assert kept in beside.browser.ask(f"{PORT}.getCurrentImageId()")
+
+
+def test_a_segmentation_that_is_stored_comes_in_as_ordinary_bits(beside: Beside) -> None:
+    """What a reader stores from the viewer is an object of the study, which every PACS would take."""
+    beside.go(1)
+    ask = f"""(async () => {{
+        const w = {FRAME}, c = w.commandsManager;
+        const set = w.services.displaySetService.getActiveDisplaySets().find((one) => one.Modality === 'SEG');
+        const options = {{ dataSource: 'dicomweb', SeriesDescription: 'Edited', SeriesNumber: 9100 }};
+        const segmentationId = set.displaySetInstanceUID;
+        const made = await c.runCommand('generateSegmentation', {{ segmentationId, options }});
+        const where = {{ dataSource: 'dicomweb', defaultFileName: 'x.dcm' }};
+        const store = c.runCommand('createStoreFunction', where);
+        await store(made.dataset, {{}});
+        return made.dataset.SOPInstanceUID;
+    }})()"""
+    uid = beside.browser.ask(ask)
+    held = beside.store.catalogue.find_held(uid)
+    assert held is not None
+    assert held.study_instance_uid == beside.scene.study_instance_uid
+    with beside.store.catalogue.open(held) as file:
+        ds = pydicom.dcmread(file)
+    assert (ds.SOPClassUID, ds.SegmentationType) == ("1.2.840.10008.5.1.4.1.1.66.4", "BINARY")
+    assert ds.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
+    reading, frames = beside.scene.reading, ds.pixel_array
+    planes = np.zeros(reading.grid.shape, dtype=bool)
+    for pixels, groups in zip(frames, ds.PerFrameFunctionalGroupsSequence, strict=True):
+        if groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber == 3:
+            source = groups.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
+            planes[reading.grid.sop_instance_uids.index(source)] = pixels > 0
+    assert np.array_equal(planes, reading.get_segment(3).mask.to_array())
+    assert beside.browser.complaints == []
