@@ -1,8 +1,8 @@
-"""OHIF as it comes from npm, served beside our DICOMweb: its own data source asks us."""
+"""The package of OHIF as it comes from npm, and a small one that is laid out alike."""
 
 from __future__ import annotations
 
-import hashlib
+import io
 import os
 import shutil
 import subprocess
@@ -10,74 +10,56 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from fastapi import FastAPI
-from starlette.responses import FileResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from wetread.web.ohif.prepare import VERSION
 
-VERSION = "3.13.2"
-SHA256 = "b189d3963bfc58e9394a9db8c7be75d07beb029ec211dbb126d47b62969dd3f1"
 NPM = shutil.which("npm")
-CONFIG = """
-window.config = {
-  routerBasename: '/', extensions: [], modes: [], showStudyList: true,
-  showWarningMessageForCrossOrigin: false,
-  showCPUFallbackMessage: false, investigationalUseDialog: { option: 'never' }, maxNumberOfWebWorkers: 1,
-  defaultDataSourceName: 'dicomweb',
-  dataSources: [{
-    namespace: '@ohif/extension-default.dataSourcesModule.dicomweb', sourceName: 'dicomweb',
-    configuration: {
-      friendlyName: 'Wetread', name: 'wetread', qidoRoot: '/dicom-web', wadoRoot: '/dicom-web',
-      wadoUriRoot: '/wado', qidoSupportsIncludeField: true,
-      imageRendering: 'wadors', thumbnailRendering: 'wadors',
-      enableStudyLazyLoad: true, supportsFuzzyMatching: true, supportsWildcard: true,
-      bulkDataURI: { enabled: true }, omitQuotationForMultipartRequest: true,
-    },
-  }],
-};
-"""
 
 
-def have_ohif() -> Path:
-    """Return the folder of the built viewer; it is got from npm once for each machine, and checked."""
+def have_package() -> Path:
+    """Return the package; it is got from npm once for each machine."""
     folder = Path(tempfile.gettempdir()) / f"wetread-ohif-{VERSION}-{os.getuid()}"
-    if (folder / "index.html").is_file():
-        return folder
-    with tempfile.TemporaryDirectory(dir=folder.parent) as name:
-        work = Path(name)
+    package = folder / f"ohif-app-{VERSION}.tgz"
+    if not package.is_file():
         assert NPM
-        pack = [NPM, "pack", f"@ohif/app@{VERSION}", "--silent", "--pack-destination", str(work)]
-        subprocess.run(pack, check=True, capture_output=True, timeout=300)
-        [archive] = work.glob("*.tgz")
-        assert hashlib.sha256(archive.read_bytes()).hexdigest() == SHA256
-        with tarfile.open(archive) as tar:
-            tar.extractall(work, filter="data")
-        dist = work / "package" / "dist"
-        shutil.rmtree(dist / "ort", ignore_errors=True)
-        for path in dist.rglob("*.map"):
-            path.unlink()
-        (dist / "app-config.js").write_text(CONFIG)
-        shutil.move(dist, folder)
-    return folder
+        folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as name:
+            pack = [NPM, "pack", f"@ohif/app@{VERSION}", "--silent", "--pack-destination", name]
+            subprocess.run(pack, check=True, capture_output=True, timeout=300)
+            [archive] = Path(name).glob("*.tgz")
+            archive.rename(package)
+    return package
 
 
-class WithViewer:
-    """ASGI: the viewer, and our application for what the viewer asks."""
+#: What is replaced, as often as in the real one.
+SMALL = {
+    "app.bundle.0f6159c501addfe9.js": "__webpack_require__.p = \"/\"; x = '/dicom-microscopy-viewer/'; //"
+    + "a" * 2000,
+    **{f"{number}.bundle.{number:016x}.js": '__webpack_require__.p = "/"' for number in range(7)},
+    "app.bundle.css": "@font-face { src: " + "url(/a.woff2) " * 5 + "}",
+    "index.html": 'window.PUBLIC_URL="/" ' * 2 + 'href="/x" ' * 28 + 'src="/x" ' * 3 + 'content="/x" ' * 2,
+    "manifest.json": '"/assets/x" ' * 9,
+    "0ddf166f7a343eda.wasm": "\0asm",
+    "assets/favicon.ico": "icon",
+    "sw.js": "https://storage.googleapis.com",
+    "google.js": "https://accounts.google.com",
+    "app-config.js": "window.config = {}",
+    "ort/ort.wasm": "x",
+    "a.js.map": "x",
+    "_headers": "x",
+}
 
-    def __init__(self, ours: FastAPI, folder: Path) -> None:
-        self._ours: ASGIApp = ours
-        self._folder = folder.resolve()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = str(scope.get("path", ""))
-        if scope["type"] != "http" or path.startswith(("/dicom-web", "/wado")):
-            await self._ours(scope, receive, send)
-            return
-        file = (self._folder / path.lstrip("/")).resolve()
-        if not file.is_relative_to(self._folder) or not file.is_file():
-            # Its own addresses have no ending: they are the application's.
-            file = self._folder / "index.html"
-            if Path(path).suffix:
-                await Response(status_code=404)(scope, receive, send)
-                return
-        media_type = "text/javascript" if file.suffix == ".js" else None
-        await FileResponse(file, media_type=media_type)(scope, receive, send)
+def write_small(path: Path, **changes: str) -> Path:
+    """Write a package; ``changes`` replace files by their names with ``_`` for dots."""
+    with tarfile.open(path, "w:gz") as tar:
+        for name, text in {
+            **SMALL,
+            **{name.replace("__", "."): text for name, text in changes.items()},
+        }.items():
+            data = text.encode()
+            member = tarfile.TarInfo(f"package/dist/{name}")
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+        outside = tarfile.TarInfo("package/package.json")
+        tar.addfile(outside, io.BytesIO())
+    return path

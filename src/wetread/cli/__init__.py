@@ -34,6 +34,7 @@ from wetread.cli.shadow import compare_shadow as compare_shadow
 from wetread.cli.studies import studies_app
 from wetread.cli.tokens import tokens_app
 from wetread.cli.users import users_app
+from wetread.cli.viewer import viewer_app
 from wetread.cli.worker import worker
 from wetread.errors import WetreadError
 from wetread.logs import set_up_logging
@@ -75,6 +76,7 @@ app.add_typer(users_app, name="users")
 app.add_typer(tokens_app, name="tokens")
 app.add_typer(audit_app, name="audit")
 app.add_typer(keys_app, name="keys")
+app.add_typer(viewer_app, name="viewer")
 
 
 def main() -> None:

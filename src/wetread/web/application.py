@@ -38,6 +38,7 @@ from wetread.web.images import make_images
 from wetread.web.live import Pulse
 from wetread.web.login import make_login
 from wetread.web.models import make_models
+from wetread.web.ohif.serve import make_ohif
 from wetread.web.pages import make_pages
 from wetread.web.pictures import Pictures
 from wetread.web.reading_list import make_reading_list
@@ -159,7 +160,7 @@ def create_web(
         *(make_reading_list, make_pages, make_deliveries, make_fetch, make_documents),
         *(make_api, make_health, make_stow, make_wado_uri),
         *(make_login, make_account, make_workitems, make_subscribers, make_models, make_review, make_edit),
-        *(make_report, make_department, make_shadow, make_beside),
+        *(make_report, make_department, make_shadow, make_beside, make_ohif),
     )
     for router in (make(site) for make in makers):
         app.include_router(router)

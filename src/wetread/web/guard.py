@@ -21,7 +21,7 @@ LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -30,6 +30,21 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+#: Of OHIF, on the addresses of its own files only: it compiles decoders from text, and styles as it goes.
+#: It may be framed by our own pages, and neither loads nor tells anything elsewhere. The digests are those of
+#: the scripts within its page, as ``web.ohif.prepare`` leaves it.
+VIEWER_PREFIX = "/ohif/"
+VIEWER_HEADERS = SECURITY_HEADERS | {
+    "Content-Security-Policy": (
+        "default-src 'self'; "
+        "script-src 'self' 'sha256-Ds0n/vlPiOQAFeYNdfCCxOVKFxAZcTNw01Pl0dDOhOE=' "
+        "'sha256-8LJodUBvwevfWNpsr9nK1KHVLbkk8x9qkNuwcNyPXf0=' 'unsafe-eval'; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+        "connect-src 'self' blob: data:; worker-src 'self' blob:; frame-src 'self' blob:; "
+        "object-src 'self' blob:; form-action 'self'; frame-ancestors 'self'; base-uri 'self'"
+    ),
+    "X-Frame-Options": "SAMEORIGIN",
 }
 #: Patient data stays out of the browser's cache.
 NO_STORE = "no-store"
@@ -47,6 +62,7 @@ def _raw(name: str, value: str) -> RawHeader:
 
 # Put together once: they go with every answer.
 _OURS = {_raw(name, value)[0]: _raw(name, value) for name, value in SECURITY_HEADERS.items()}
+_OF_THE_VIEWER = {_raw(name, value)[0]: _raw(name, value) for name, value in VIEWER_HEADERS.items()}
 _STRICT = _raw("Strict-Transport-Security", STRICT_TRANSPORT)
 _CACHE_CONTROL = _raw("Cache-Control", NO_STORE)
 
@@ -76,7 +92,10 @@ class Guard:
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = _guarded(message["headers"], is_encrypted=scope["scheme"] == "https")
+                ours = _OF_THE_VIEWER if scope["path"].startswith(VIEWER_PREFIX) else _OURS
+                message["headers"] = _guarded(
+                    message["headers"], ours.values(), is_encrypted=scope["scheme"] == "https"
+                )
             await send(message)
 
         headers = Headers(scope=scope)
@@ -162,10 +181,12 @@ def host_name(host: str) -> str:
         return ""
 
 
-def _guarded(headers: Iterable[RawHeader], *, is_encrypted: bool) -> list[RawHeader]:
+def _guarded(
+    headers: Iterable[RawHeader], ours: Iterable[RawHeader], *, is_encrypted: bool
+) -> list[RawHeader]:
     """Return an answer's headers with ours, which stand whatever a route has said."""
     said = [(name, value) for name, value in headers if name not in _OURS]
-    said += _OURS.values()
+    said += ours
     if is_encrypted:
         said.append(_STRICT)
     if not any(name == _CACHE_CONTROL[0] for name, _ in said):

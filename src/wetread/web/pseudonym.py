@@ -68,7 +68,7 @@ def _hide_in_reading(reading: ReadingView, stacks: dict[str, Stack]) -> ReadingV
     cards = tuple(without_uids(one, stacks) for one in reading.cards)
     # The patient's name is on every page of a PDF.
     changes = reading.changes.without_days() if reading.changes else None
-    return replace(reading, pdfs=(), cards=cards, changes=changes)
+    return replace(reading, pdfs=(), cards=cards, changes=changes, segmentation_uid="")
 
 
 def hide_in_letter(letter: LetterView, row: StudyRow) -> LetterView:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 import jinja2
 
@@ -23,6 +24,7 @@ from wetread.steps.signing import Signing
 from wetread.store import Store
 from wetread.web.asked import NOTHING_ASKED
 from wetread.web.live import Pulse
+from wetread.web.ohif.prepare import find_viewer
 from wetread.web.pictures import Pictures
 from wetread.web.stacks import WINDOW_TITLES
 from wetread.web.study import StudyViews
@@ -62,6 +64,11 @@ class Site:
     #: Where frames lie in objects that were asked for lately.
     layouts: Layouts = field(default_factory=Layouts)
 
+    @property
+    def ohif(self) -> Path | None:
+        """Where the viewer lies that is set up; None: there is none."""
+        return find_viewer(self.store.data / "viewer")
+
     def render(self, template: str, who: Principal | None = None, **values: object) -> str:
         """Return a page for somebody; everything in it is escaped."""
         may = who.may if who else (lambda _: False)
@@ -73,6 +80,7 @@ class Site:
             "can_retry": self.on_retry is not None and may(Permission.RETRY),
             "can_decide": may(Permission.MODELS),
             "knows_names": may(Permission.IDENTITY),
+            "has_ohif": self.ohif is not None,
             # Which slice an address asks for; "" where it names none.
             "asked": NOTHING_ASKED,
             **values,

@@ -95,6 +95,8 @@ class ReadingView:
     images: tuple[DocumentView, ...]
     texts: tuple[DocumentView, ...]
     pdfs: tuple[DocumentView, ...]
+    #: Series of the Segmentation, for the viewer that reads DICOMweb; ``""``: none.
+    segmentation_uid: str
     #: Kinds of everything composed, e.g. ``("sr", "seg")``.
     document_kinds: tuple[str, ...]
 
@@ -317,6 +319,9 @@ class StudyViews:
             edits=edits,
             report_texts=revise_texts([one.text for one in texts], reading, edits),
             pdfs=_views(documents, DocumentKind.PDF),
+            segmentation_uid=next(
+                (one.series_instance_uid for one in documents if one.kind is DocumentKind.SEG), ""
+            ),
             document_kinds=tuple(
                 dict.fromkeys(one.kind.value for one in documents if one.kind not in SIGNED_KINDS)
             ),

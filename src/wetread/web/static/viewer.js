@@ -172,6 +172,7 @@
     if (!seat || seat.stack !== wanted.stack) setZoom(1);
     const keeps = seat && seat.stack === wanted.stack; // the reader's own window, then
     show(keeps ? { ...wanted, window: seat.window } : wanted);
+    if (viewer.dataset.shows === "ohif") return true;
     stage.focus({ preventScroll: true });
     if (getComputedStyle(viewer).position !== "sticky") viewer.scrollIntoView({ block: "nearest" });
     return true;
@@ -265,7 +266,7 @@
     if (event.target.matches("input:not([type=checkbox], [type=range]), textarea, select")) return;
     const isOnStage = stage.contains(document.activeElement) || stage.matches(":hover");
     const action = ANYWHERE[event.key] || (isOnStage && ON_STAGE[event.key]);
-    if (!action || viewer.hidden) return;
+    if (!action || viewer.hidden || (viewer.dataset.shows === "ohif" && event.key !== "o")) return;
     event.preventDefault();
     action();
   });
@@ -273,7 +274,9 @@
   document.addEventListener("click", (event) => {
     const card = event.target.closest("[data-go]");
     const isPlain = !(event.ctrlKey || event.metaKey || event.shiftKey || event.button);
-    if (card && isPlain && goTo(card)) event.preventDefault();
+    if (!card || !isPlain || viewer.hidden) return;
+    // OHIF hears of it too, and is what is seen then (ohif.js).
+    if (goTo(card) || viewer.dataset.shows === "ohif") event.preventDefault();
   });
 
   at("viewer-tools").addEventListener("submit", (event) => {
