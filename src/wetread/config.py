@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from wetread.deliver.alarm import AlertSettings
 from wetread.deliver.destination import Destination, Verify, parse_destination, read_destination
 from wetread.deliver.retry import RetryPlan
 from wetread.deliver.syslog import AuditSettings, read_collector
@@ -150,6 +151,7 @@ class Config:
     audit: AuditSettings = field(default_factory=AuditSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     encryption: EncryptionSettings = field(default_factory=EncryptionSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     reading_list: ReadingListSettings = field(default_factory=ReadingListSettings)
     destinations: tuple[Destination, ...] = ()
     #: Systems that are asked and fetched from.
@@ -173,6 +175,7 @@ TABLES: dict[str, type[Any]] = {
     "retention": RetentionSettings,
     "encryption": EncryptionSettings,
     "reading_list": ReadingListSettings,
+    "alerts": AlertSettings,
 }
 
 

@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from fastapi.testclient import TestClient
 from starlette.routing import BaseRoute, Mount
 
+from tests.alerted import raise_alert
 from tests.identity.conftest import House
 from tests.stores import open_store
 from tests.web.conftest import ORIGIN
@@ -279,6 +280,7 @@ def stage(house: House) -> dict[str, tuple[str, Documents, int]]:
         row = house.ward.read(uid)
         documents = {one.kind: one.id for one in house.store.readings.list_documents(row.id)}
         [delivery, *_] = house.ward.plan(uid, row)
+        raise_alert(house.ward, uid)
         for one in house.store.deliveries.list_for_study(uid):
             house.store.deliveries.record(one.id, DeliveryState.REFUSED, house.clock())
         staged[uid] = (key, documents, delivery)
@@ -311,6 +313,7 @@ def fill(path: str, key: str, documents: Documents, delivery: int) -> str:
         uid="1.2.3",
         aet="WATCH",
         view=1,
+        alert_id=1 if study == OURS else 2,
     )
     assert not re.search(r"[{}]", filled)
     return filled

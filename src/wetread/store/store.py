@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from wetread.errors import ConfigError, IndexUnavailable, StorageError
 from wetread.store.accounts import Accounts
+from wetread.store.alerts import Alerts
 from wetread.store.asked import AskedReadings
 from wetread.store.audit import Audit
 from wetread.store.backfills import Backfills
@@ -86,6 +87,7 @@ class Store:
     room: Room
     reports: Reports
     turnarounds: Turnarounds
+    alerts: Alerts
     reading_list: ReadingList
     saved_views: SavedViews
     shadows: Shadows
@@ -213,6 +215,7 @@ def open_store(
         room=Room(engine, audit),
         reports=Reports(engine, audit, readings),
         turnarounds=Turnarounds(engine),
+        alerts=Alerts(engine, audit),
         reading_list=ReadingList(engine),
         saved_views=SavedViews(engine),
         shadows=Shadows(engine, Blobs(data / "shadows", vault, ".zip")),
