@@ -81,7 +81,7 @@ def test_every_route_says_what_it_needs() -> None:
     assert all(read_needs(route.endpoint).permissions for route in sockets)
     assert [route.path for route in API_ROUTES if read_needs(route.endpoint) is None] == []
     public = {route.path for route in API_ROUTES if read_needs(route.endpoint).is_public}
-    assert public == {"/health", "/login", "/login/provider", "/login/callback"}
+    assert public == {"/health", "/login", "/login/provider", "/login/callback", "/first-run"}
 
 
 @pytest.mark.parametrize("route_class", [APIRoute, QuickRoute])

@@ -14,6 +14,7 @@ from fastapi.staticfiles import StaticFiles
 
 from wetread.domain.model import Model
 from wetread.identity import Identity, make_identity
+from wetread.identity.first_run import FirstRun
 from wetread.match import Rule
 from wetread.receive.stow import Stow
 from wetread.registry.lineup import Lineup
@@ -29,6 +30,7 @@ from wetread.web.dicomweb import make_dicomweb
 from wetread.web.documents import make_documents
 from wetread.web.error_pages import add_error_pages
 from wetread.web.fetch import make_fetch
+from wetread.web.first_run import make_first_run
 from wetread.web.guard import LOOPBACK_HOSTS, Guard
 from wetread.web.health import make_health
 from wetread.web.live import Pulse
@@ -66,6 +68,7 @@ def create_web(
     *,
     rules: tuple[Rule, ...] = (),
     identity: Identity | None = None,
+    first_run: FirstRun | None = None,
     on_retry: Callable[[], None] | None = None,
     on_workitem: Callable[[], None] = lambda: None,
     audit_backlog: Callable[[], tuple[int, str]] | None = None,
@@ -87,6 +90,8 @@ def create_web(
         In force: shown, and what changed ones are compared with.
     identity
         Who is asking; None: by the accounts of the store, with the usual limits.
+    first_run
+        Makes the first administrator; None: there is no such page.
     on_retry
         Called when refused or failed deliveries wait again because somebody wants it;
         None: no such button.
@@ -128,6 +133,7 @@ def create_web(
         audit_backlog=audit_backlog,
         stow=stow,
         signing=signing,
+        first_run=first_run,
         reading_list=reading_list or ReadingListSettings(),
     )
     # FastAPI's own documentation pages load scripts from elsewhere.
@@ -147,7 +153,7 @@ def create_web(
         *(make_reading_list, make_pages, make_deliveries, make_fetch, make_documents),
         *(make_api, make_health, make_stow, make_wado_uri),
         *(make_login, make_account, make_workitems, make_subscribers, make_models, make_review),
-        *(make_report, make_department, make_shadow),
+        *(make_report, make_department, make_shadow, make_first_run),
     )
     for router in (make(site) for make in makers):
         app.include_router(router)
