@@ -26,6 +26,7 @@ from wetread.domain.progress import Acceptance
 from wetread.errors import ConfigError, StorageError, UnsafeBinding, WetreadError
 from wetread.fetch.web import check_token
 from wetread.identity import Identity, make_identity
+from wetread.identity.first_run import FirstRun
 from wetread.inventory import Inventory
 from wetread.network import client_context, renewing_context, server_context
 from wetread.receive.cstore import Receiver, ReceiverOptions, start_receiver
@@ -70,6 +71,8 @@ class RunningApp:
     server: uvicorn.Server
     server_thread: threading.Thread
     url: str
+    #: Makes the first administrator at ``/first-run``; ``""``: there is somebody who may sign in.
+    first_run_code: str
 
     @property
     def dicom_port(self) -> int:
@@ -114,9 +117,8 @@ def start_app(config: Config) -> RunningApp:
     store.audit.record(application_event(START, now()))
     finish_deletions(store)
     forwarder = _start_forwarder(config, store)
-    identity = make_identity(
-        store, now, sign_in=config.web.sign_in, oidc=config.web.oidc, record=store.audit.record
-    )
+    identity = _make_identity(config, store)
+    first_run = FirstRun(identity)
     check_users(config, identity)
     packages = read_packages(config.models, config.registry)
     events = make_event_sender(config, store)
@@ -130,7 +132,7 @@ def start_app(config: Config) -> RunningApp:
     reporter.start()
     stow = _start_stow(config, store, on_stored)
     trail = ReceiveTrail(store.audit.record, config.dicom.aet)
-    web = _make_web(config, store, packages, work.dispatcher, identity, forwarder, stow, worklist.on_changed)
+    web = _make_web(config, store, packages, work.dispatcher, first_run, forwarder, stow, worklist.on_changed)
     server, thread, url = _serve_web(config, web)
     # Last: it takes as long as there are files, and nobody need wait for it.
     inventory = Inventory(store, now)
@@ -153,6 +155,7 @@ def start_app(config: Config) -> RunningApp:
         server=server,
         server_thread=thread,
         url=url,
+        first_run_code=first_run.code if first_run.is_needed() else "",
     )
 
 
@@ -182,15 +185,27 @@ def check_users(config: Config, identity: Identity) -> None:
     Raises
     ------
     UnsafeBinding
-        If there is no administrator and no OpenID Connect provider.
+        If there are accounts, but no administrator among them, and no OpenID Connect provider. Without any
+        account all doors are closed until somebody made the first one at ``/first-run``.
     """
     exposed = exposed_host(config)
-    if exposed and not identity.has_administrator():
+    if exposed and identity.accounts.has_any() and not identity.has_administrator():
         raise UnsafeBinding(
             "A service that other machines reach needs somebody who may sign in: add one with"
             " `wetread users add NAME --role administrator`, or set up web.oidc.",
             host=exposed,
         )
+
+
+def _make_identity(config: Config, store: Store) -> Identity:
+    return make_identity(
+        store,
+        now,
+        sign_in=config.web.sign_in,
+        oidc=config.web.oidc,
+        record=store.audit.record,
+        is_exposed=bool(exposed_host(config)),
+    )
 
 
 def _start_forwarder(config: Config, store: Store) -> Forwarder | None:
@@ -289,7 +304,7 @@ def _make_web(
     store: Store,
     packages: Sequence[Model],
     dispatcher: Dispatcher,
-    identity: Identity,
+    first_run: FirstRun,
     forwarder: Forwarder | None,
     stow: Stow,
     on_workitem: Callable[[], None],
@@ -298,7 +313,8 @@ def _make_web(
         store,
         packages,
         rules=config.rules,
-        identity=identity,
+        identity=first_run.identity,
+        first_run=first_run,
         on_retry=lambda: dispatcher.wake(sweep=True),
         on_workitem=on_workitem,
         audit_backlog=forwarder.backlog if forwarder else None,

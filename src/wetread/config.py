@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from wetread.deliver.alarm import AlertSettings
 from wetread.deliver.destination import Destination, Verify, parse_destination, read_destination
 from wetread.deliver.retry import RetryPlan
 from wetread.deliver.syslog import AuditSettings, read_collector
@@ -158,6 +159,7 @@ class Config:
     audit: AuditSettings = field(default_factory=AuditSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     encryption: EncryptionSettings = field(default_factory=EncryptionSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     reading_list: ReadingListSettings = field(default_factory=ReadingListSettings)
     reports: ReportSettings = ReportSettings()
     destinations: tuple[Destination, ...] = ()
@@ -183,6 +185,7 @@ TABLES: dict[str, type[Any]] = {
     "encryption": EncryptionSettings,
     "reading_list": ReadingListSettings,
     "reports": ReportSettings,
+    "alerts": AlertSettings,
 }
 
 

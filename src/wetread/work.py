@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
+from wetread.alarms import Alarms
 from wetread.config import Config, retention_policy
 from wetread.dispatch import Dispatcher
 from wetread.domain.model import Model
@@ -30,6 +31,7 @@ from wetread.receive.fetched import FetchedIntake, make_fetched_intake
 from wetread.registry.lineup import Lineup
 from wetread.share.workitems import Worklist
 from wetread.steps import DeliverySteps, KeepingSteps, PerformingSteps, ReadingSteps, ShadowSteps
+from wetread.steps.alerting import AlertSteps
 from wetread.steps.awaiting import AwaitingSteps
 from wetread.steps.backfilling import BackfillSteps
 from wetread.steps.fetching import FetchSteps
@@ -58,6 +60,7 @@ class Work:
     #: None where the data folder is ours alone.
     heartbeat: Heartbeat | None
     precedence: Precedence
+    alarms: Alarms
     #: One for each PACS.
     fetchers: tuple[Fetcher, ...] = ()
     #: Takes in what they fetch; None where there are none.
@@ -69,6 +72,7 @@ class Work:
             fetcher.stop()
         if self.fetched is not None:
             self.fetched.close()
+        self.alarms.stop()
         self.dispatcher.stop()
         if self.heartbeat is not None:
             self.heartbeat.stop_watching()
@@ -156,6 +160,8 @@ def start_work(
     if heartbeat is not None:
         heartbeat.start_watching(engine)
     dispatcher.start()
+    alarms = Alarms(AlertSteps(store=store, settings=config.alerts, clock=now))
+    alarms.start()
     for fetcher in fetchers:
         fetcher.start()
     return Work(
@@ -165,6 +171,7 @@ def start_work(
         dispatcher=dispatcher,
         heartbeat=heartbeat,
         precedence=precedence,
+        alarms=alarms,
         fetchers=fetchers,
         fetched=fetched,
     )

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from fastapi.testclient import TestClient
 from starlette.routing import BaseRoute, Mount
 
+from tests.alerted import raise_alert
 from tests.domain.test_reading import make_reading
 from tests.identity.conftest import House
 from tests.stores import open_store
@@ -88,7 +89,7 @@ def test_every_route_says_what_it_needs() -> None:
     assert all(read_needs(route.endpoint).permissions for route in sockets)
     assert [route.path for route in API_ROUTES if read_needs(route.endpoint) is None] == []
     public = {route.path for route in API_ROUTES if read_needs(route.endpoint).is_public}
-    assert public == {"/health", "/login", "/login/provider", "/login/callback"}
+    assert public == {"/health", "/login", "/login/provider", "/login/callback", "/first-run"}
 
 
 @pytest.mark.parametrize("route_class", [APIRoute, QuickRoute])
@@ -289,6 +290,7 @@ def stage(house: House) -> dict[str, tuple[str, Documents, int]]:
         row = house.ward.read(uid, **_compared(uid, f"{uid}.1.{house.ward.count}"))
         documents = {one.kind: one.id for one in house.store.readings.list_documents(row.id)}
         [delivery, *_] = house.ward.plan(uid, row)
+        raise_alert(house.ward, uid)
         for one in house.store.deliveries.list_for_study(uid):
             house.store.deliveries.record(one.id, DeliveryState.REFUSED, house.clock())
         staged[uid] = (key, documents, delivery)
@@ -351,6 +353,7 @@ def fill(path: str, key: str, documents: Documents, delivery: int) -> str:
         aet="WATCH",
         visit="now",
         view=1,
+        alert_id=1 if study == OURS else 2,
     )
     assert not re.search(r"[{}]", filled)
     return filled

@@ -200,6 +200,9 @@ def test_a_provider_is_enough_to_be_exposed(tmp_path: Path, monkeypatch) -> None
         return datetime.now(UTC)
 
     images = Config(dicom=DicomSettings(host="10.0.0.1", allowed_aets=("CT1",)))
+    # Nobody yet: all doors are closed, but for whoever has the code of the first run.
+    check_users(exposed(), make_identity(store, now))
+    store.accounts.add("anna", "radiologist", now())
     for config in (exposed(), images):
         with pytest.raises(UnsafeBinding):
             check_users(config, make_identity(store, now))

@@ -44,6 +44,9 @@ def serve(
     running = start_app(settings)
     console.print(f"DICOM   {settings.dicom.aet}@{settings.dicom.host}:{running.dicom_port}")
     console.print(f"Reading list   {running.url}")
+    if running.first_run_code:
+        # Once, where only who runs the service reads it.
+        console.print(f"First administrator   {running.url}first-run   code {running.first_run_code}")
     stop.wait()
     console.print("Stopping; what is in flight goes on at the next start.")
     running.stop()

@@ -53,11 +53,15 @@ class Identity:
     oidc: OpenIdConnect | None
     record: trail.Record
     now: Callable[[], datetime]
+    #: Others than this machine can reach us: doors are closed, account or not.
+    is_exposed: bool = False
     #: Set once doors are closed: accounts are disabled, never deleted, so that stays.
     _is_closed: threading.Event = field(default_factory=threading.Event)
 
     def is_open(self) -> bool:
-        """Tell whether nobody has to say who they are: no account, no provider."""
+        """Tell whether nobody has to say who they are: this machine alone, no account, no provider."""
+        if self.is_exposed:
+            return False
         if not self._is_closed.is_set() and (self.oidc is not None or self.accounts.has_any()):
             self._is_closed.set()
         return not self._is_closed.is_set()
@@ -147,6 +151,7 @@ def make_identity(
     sign_in: SignInSettings | None = None,
     oidc: OidcSettings | None = None,
     record: trail.Record | None = None,
+    is_exposed: bool = False,
 ) -> Identity:
     """Return who is asking, by the accounts and tokens of a store.
 
@@ -156,6 +161,8 @@ def make_identity(
         ``[web.sign_in]`` and ``[web.oidc]``.
     record
         Takes what the audit trail shall hold; None: nobody does (tests).
+    is_exposed
+        Whether others than this machine can reach us.
 
     Raises
     ------
@@ -175,6 +182,7 @@ def make_identity(
         oidc=make_openid_connect(oidc) if oidc else None,
         record=keep,
         now=now,
+        is_exposed=is_exposed,
     )
 
 

@@ -34,6 +34,7 @@ _TABLES = (
     *(schema.conflict, schema.instance, schema.event, schema.expectation, schema.asked_reading),
     *(schema.remark, schema.claim, schema.given_priority, schema.report),
     *(schema.change, schema.returned),
+    *(schema.alert_call, schema.alert),
 )
 #: Files that go in one transaction: the index is locked so long.
 _BATCH = 200

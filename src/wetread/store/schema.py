@@ -24,6 +24,8 @@ from sqlalchemy import (
 )
 
 from wetread.store.metadata import metadata as metadata
+from wetread.store.schema_alerts import alert as alert
+from wetread.store.schema_alerts import alert_call as alert_call
 from wetread.store.schema_fetch import backfill as backfill
 from wetread.store.schema_fetch import fetch as fetch
 from wetread.store.schema_fetch import pacs_state as pacs_state
@@ -211,6 +213,7 @@ reading = Table(
     # How long its model took; NULL: not measured.
     Column("seconds", Float),
     UniqueConstraint("study_instance_uid", "revision", "model_name"),
+    Index("reading_by_priority", "priority", "superseded"),
 )
 
 #: One row per composed document.

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from wetread.errors import ConfigError, IndexUnavailable, StorageError
 from wetread.store.accounts import Accounts
+from wetread.store.alerts import Alerts
 from wetread.store.asked import AskedReadings
 from wetread.store.audit import Audit
 from wetread.store.backfills import Backfills
@@ -92,6 +93,7 @@ class Store:
     slices: Slices
     reports: Reports
     turnarounds: Turnarounds
+    alerts: Alerts
     reading_list: ReadingList
     saved_views: SavedViews
     shadows: Shadows
@@ -230,6 +232,7 @@ def open_store(
         room=Room(engine, audit),
         changes=Changes(engine, audit, readings),
         reports=Reports(engine, audit, readings),
+        alerts=Alerts(engine, audit),
         shadows=Shadows(engine, Blobs(data / "shadows", vault, ".zip")),
         scratch=Blobs(data / "scratch", vault, ".npy"),
         work=data / "work",

@@ -15,6 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from wetread.compose.report_template import ReportTemplate, read_templates
 from wetread.domain.model import Model
 from wetread.identity import Identity, make_identity
+from wetread.identity.first_run import FirstRun
 from wetread.match import Rule
 from wetread.receive.stow import Stow
 from wetread.registry.lineup import Lineup
@@ -32,6 +33,7 @@ from wetread.web.documents import make_documents
 from wetread.web.edit import make_edit
 from wetread.web.error_pages import add_error_pages
 from wetread.web.fetch import make_fetch
+from wetread.web.first_run import make_first_run
 from wetread.web.guard import LOOPBACK_HOSTS, Guard
 from wetread.web.health import make_health
 from wetread.web.images import make_images
@@ -72,6 +74,7 @@ def create_web(
     *,
     rules: tuple[Rule, ...] = (),
     identity: Identity | None = None,
+    first_run: FirstRun | None = None,
     on_retry: Callable[[], None] | None = None,
     on_workitem: Callable[[], None] = lambda: None,
     audit_backlog: Callable[[], tuple[int, str]] | None = None,
@@ -94,6 +97,8 @@ def create_web(
         In force: shown, and what changed ones are compared with.
     identity
         Who is asking; None: by the accounts of the store, with the usual limits.
+    first_run
+        Makes the first administrator; None: there is no such page.
     on_retry
         Called when refused or failed deliveries wait again because somebody wants it;
         None: no such button.
@@ -141,6 +146,7 @@ def create_web(
         stow=stow,
         signing=signing,
         report_templates=report_templates,
+        first_run=first_run,
         reading_list=reading_list or ReadingListSettings(),
     )
     # FastAPI's own documentation pages load scripts from elsewhere.
@@ -160,7 +166,7 @@ def create_web(
         *(make_reading_list, make_pages, make_deliveries, make_fetch, make_documents),
         *(make_api, make_health, make_stow, make_wado_uri),
         *(make_login, make_account, make_workitems, make_subscribers, make_models, make_review, make_edit),
-        *(make_report, make_department, make_shadow, make_beside, make_ohif),
+        *(make_report, make_department, make_shadow, make_beside, make_ohif, make_first_run),
     )
     for router in (make(site) for make in makers):
         app.include_router(router)

@@ -37,6 +37,8 @@ def _add_form(router: APIRouter, site: Site) -> None:
         wanted = safe_path(request.query_params.get("next", ""))
         if site.identity.is_open():
             return RedirectResponse(wanted, 303)
+        if site.first_run is not None and site.first_run.is_needed():
+            return RedirectResponse("/first-run", 303)
         return HTMLResponse(_page(site, wanted))
 
     @router.post("/login")

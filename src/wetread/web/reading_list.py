@@ -1,4 +1,4 @@
-"""The reading list for people: searched, filtered and turned over on the server; views that somebody keeps.
+"""The reading list for people: searched and turned over on the server; saved views; alerts on top.
 
 In: forms.  Out: HTML, and the pieces of it that change.
 Never: what is searched for in an address or a saved view; a study past ``Eyes``; a change by GET.
@@ -15,11 +15,13 @@ from pydantic import BaseModel, Field
 
 from wetread.domain.lifecycle import ModelState
 from wetread.errors import NotNow
+from wetread.identity import Permission
 from wetread.store.reading_list import Kind, Wanted
 from wetread.store.saved_views import SavedView
 from wetread.web.access import needs
+from wetread.web.alerts import view_alerts
 from wetread.web.eyes import Eyes, Look
-from wetread.web.pages import PAGE, answer_fragment
+from wetread.web.pages import PAGE, Number, answer_fragment
 from wetread.web.site import Site
 
 #: What the list offers to filter by; others are found by the search.
@@ -79,6 +81,7 @@ def make_reading_list(site: Site) -> APIRouter:
     _add_list(router, site)
     _add_fragments(router, site)
     _add_views(router, site)
+    _add_alerts(router, site)
     return router
 
 
@@ -128,6 +131,22 @@ def _add_views(router: APIRouter, site: Site) -> None:
         return RedirectResponse("/", status_code=303)
 
 
+def _add_alerts(router: APIRouter, site: Site) -> None:
+    @router.post("/alerts/{alert_id}/acknowledge")
+    @needs(*PAGE, Permission.REPORT)
+    def acknowledge(eyes: Look, alert_id: Number) -> Response:
+        alert = site.store.alerts.find(alert_id)
+        if alert is None:
+            raise HTTPException(404)
+        row = eyes.find_study_by_uid(alert.study_instance_uid)
+        event = site.trail.change(eyes.visitor, row, "Acknowledged an alert.")
+        try:
+            site.store.alerts.acknowledge(alert, eyes.principal.name, site.now(), event)
+        except NotNow as error:
+            return HTMLResponse(_render(site, eyes, "list.html", Asked(), refused=error.message), 409)
+        return RedirectResponse("/", status_code=303)
+
+
 def _of_view(site: Site, eyes: Eyes, number: int, show: Show) -> Asked:
     if not number:
         return Asked(show=show)
@@ -152,6 +171,8 @@ def _render(site: Site, eyes: Eyes, template: str, asked: Asked, view: int = 0, 
         "lines": listed.lines,
         "counts": {kind.value: count for kind, count in listed.counts.items()},
         "wanted": wanted,
+        # On top of every page of it, whatever is searched for.
+        "alerts": view_alerts(eyes) if asked.show == "waiting" else None,
         **_troubles(eyes),
     }
     if template == "list.html":

@@ -15,6 +15,7 @@ import jinja2
 from wetread.compose.report_template import ReportTemplate
 from wetread.domain.review import RejectReason
 from wetread.identity import Identity, Permission, Principal, PrincipalKind
+from wetread.identity.first_run import FirstRun
 from wetread.imaging.layout import Layouts
 from wetread.match import Rule
 from wetread.receive.stow import Stow
@@ -55,6 +56,8 @@ class Site:
     audit_backlog: Callable[[], tuple[int, str]] | None = None
     #: Signs reports; None: nobody does here.
     signing: Signing | None = None
+    #: Makes the first administrator; None: nobody does here.
+    first_run: FirstRun | None = None
     #: By when studies are due, and how much of the list one page shows.
     reading_list: ReadingListSettings = field(default_factory=ReadingListSettings)
     #: What reports begin with.
@@ -79,6 +82,8 @@ class Site:
             "can_sign": self.signing is not None and who is not None and who.kind is PrincipalKind.LOCAL,
             "can_retry": self.on_retry is not None and may(Permission.RETRY),
             "can_decide": may(Permission.MODELS),
+            # Asked by the one page that wants to know.
+            "is_first_run": self.first_run.is_needed if self.first_run else (lambda: False),
             "knows_names": may(Permission.IDENTITY),
             "has_ohif": self.ohif is not None,
             # Which slice an address asks for; "" where it names none.

@@ -87,7 +87,9 @@ function askWith() {
 
 async function refresh() {
   isWanted = true;
-  if (isFetching || document.hidden) return;
+  // Who wants to be notified is not looking.
+  const isWatching = page.page === "list" && window.Notification?.permission === "granted";
+  if (isFetching || (document.hidden && !isWatching)) return;
   isFetching = true;
   while (isWanted) {
     isWanted = false;
