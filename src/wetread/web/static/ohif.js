@@ -87,17 +87,29 @@
   let isSettled = false;
 
   // Once: room for the images, and the window that the findings are seen in. Then both are the reader's.
-  function settle(window, card) {
+  async function settle(window, card) {
     if (isSettled) return;
     isSettled = true;
-    const { services, id } = partsOf(window);
+    const { services, id, port } = partsOf(window);
     const { panelService } = services;
     const change = { position: "left", options: { leftPanelClosed: true } };
     panelService._broadcastEvent(panelService.EVENTS.PANELS_CHANGED, change);
     const [width, center] = WINDOWS[card.dataset.window] || [];
-    if (!width) return;
     const asked = { viewportId: id, windowWidth: width, windowCenter: center };
-    window.commandsManager.runCommand("setViewportWindowLevel", asked);
+    if (width) window.commandsManager.runCommand("setViewportWindowLevel", asked);
+    await isWide(port.element);
+    port.resetCamera();
+    port.render();
+  }
+
+  // The panel goes in steps: the image is fitted into what it leaves when it has gone.
+  async function isWide(element) {
+    let before = -1;
+    for (let look = 0; look < 20 && element.clientWidth !== before; look += 1) {
+      before = element.clientWidth;
+      await pause();
+      await pause();
+    }
   }
 
   // ---- the frame --------------------------------------------------------------------------------
@@ -146,7 +158,7 @@
         await until(() => isReady(frame.contentWindow));
         await jump(frame.contentWindow, card);
         await drawSegmentation(frame.contentWindow, card);
-        settle(frame.contentWindow, card);
+        await settle(frame.contentWindow, card);
         // What was loaded may have moved it.
         await jump(frame.contentWindow, card);
         tell("");
