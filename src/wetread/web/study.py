@@ -26,6 +26,7 @@ from wetread.store.readings import DocumentRow, ReadingRow
 from wetread.store.studies import RevisionRow, StudyRow
 from wetread.web import words
 from wetread.web.listing import DeliveryMark, Line, describe_deliveries, list_lines, make_lines
+from wetread.web.marks import name_marks
 from wetread.web.match_view import ModelMatch, match_views
 from wetread.web.pictures import Pictures
 from wetread.web.report_view import RemarkView, ReportView, view_remark, view_report
@@ -192,6 +193,11 @@ class StudyView:
     revisions: tuple[RevisionView, ...]
     events: tuple[EventView, ...]
     report: ReportView
+
+    @property
+    def marks(self) -> str:
+        """What stands in the address of the findings' outlines (``marks.name_marks``)."""
+        return name_marks(one.digest for one in self.readings if one.outcome == Outcome.READ.value)
 
     @property
     def cards(self) -> tuple[FindingCard, ...]:

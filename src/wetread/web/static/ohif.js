@@ -122,13 +122,39 @@
     }
   }
 
-  function tell(words) {
+  function tell(words, again = false) {
     const told = home.querySelector("p");
     told.textContent = words;
     told.hidden = !words;
+    if (!again) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.id = "ohif-again";
+    button.textContent = "Open it again";
+    button.addEventListener("click", () => {
+      wanted = cards()[0] || null;
+      open();
+      if (wanted) follow();
+    });
+    told.append(" ", button);
+  }
+
+  // Which Segmentations the findings of the page are in.
+  const marksOf = () => [...new Set(cards().map((one) => one.dataset.marks))].sort().join();
+  let opened = "";
+
+  // It may hold what a reader has drawn and not stored: nothing is taken from under their hands.
+  function isOutdated() {
+    if (!frame || marksOf() === opened) return false;
+    tell("The study was read again: these outlines are of before. What is not stored will be lost.", true);
+    return true;
   }
 
   function open() {
+    home.replaceChildren();
+    drawn.clear();
+    isSettled = false;
+    opened = marksOf();
     // OHIF's tour would lie over the images; this is the note that it makes when somebody has seen it.
     localStorage.setItem("shownTours", JSON.stringify(["basicViewerTour"]));
     const first = wanted || cards()[0];
@@ -161,7 +187,7 @@
         await settle(frame.contentWindow, card);
         // What was loaded may have moved it.
         await jump(frame.contentWindow, card);
-        tell("");
+        if (!isOutdated()) tell("");
       } catch (error) {
         tell("OHIF did not follow. The slice stands in the plain viewer.");
         console.warn(error);
@@ -193,5 +219,6 @@
     wanted = card;
     follow();
   });
+  document.addEventListener("wetread:update", isOutdated);
   if (localStorage.getItem(CHOSEN) === "ohif" && !viewer.hidden) choose(true);
 })();
