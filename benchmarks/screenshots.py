@@ -62,7 +62,7 @@ def main() -> None:
         take(f"{url}/", IMAGES / "reading-list.png", 420)
         with urllib.request.urlopen(f"{url}/api/v1/reading-list") as answer:  # noqa: S310 - our own demo
             key = json.loads(answer.read())["items"][0]["key"]
-        take(f"{url}/studies/{key}", IMAGES / "study.png", 1700)
+        take(f"{url}/studies/{key}", IMAGES / "study.png", 900)
     finally:
         stop.set()
         thread.join()

@@ -6,6 +6,7 @@ Everything that ``static/ohif.js`` calls by OHIF's own names is called here: ano
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import threading
 from collections.abc import Iterator
@@ -20,13 +21,16 @@ from PIL import Image
 
 from tests.path.service import await_true
 from tests.ports import free_port
+from tests.store.test_catalogue import NOW
 from tests.stores import open_store
 from tests.web.browser import CHROMIUM, Browser
 from tests.web.ohif import NPM, have_package
 from tests.web.scene import Scene, stage_scene
+from wetread.compose import compose, read_source
 from wetread.domain.document import DocumentKind
 from wetread.receive.stow import StowOptions, start_stow
 from wetread.store import Store
+from wetread.store.history import Event
 from wetread.web import create_web
 from wetread.web.ohif.prepare import install
 
@@ -220,3 +224,24 @@ def test_a_segmentation_that_is_stored_comes_in_as_ordinary_bits(beside: Beside)
             planes[reading.grid.sop_instance_uids.index(source)] = pixels > 0
     assert np.array_equal(planes, reading.get_segment(3).mask.to_array())
     assert beside.browser.complaints == []
+
+
+def test_outlines_of_before_are_named_so_and_nothing_is_reloaded_unasked(beside: Beside) -> None:
+    beside.go(1)
+    frame = "document.querySelector('#ohif iframe')"
+    beside.browser.ask(f"window.before = {frame}")
+    scene, store = beside.scene, beside.store
+    reading = dataclasses.replace(scene.reading, revision=2, findings=scene.reading.findings[1:])
+    row = store.readings.save(reading)
+    source = read_source(scene.series, scene.volume)
+    store.readings.save_documents(row.id, compose(reading, source, (DocumentKind.SEG,)))
+    note = Event(study_instance_uid=scene.study_instance_uid, at=NOW, stage="infer", message="Again.")
+    store.history.add(note)
+    beside.browser.wait("document.getElementById('ohif-again')", 20)
+    assert beside.browser.ask(f"{frame} === window.before")
+    beside.browser.ask("document.getElementById('ohif-again').click()")
+    beside.browser.wait(f"{AT} === document.querySelector('[data-go]').dataset.go", 120)
+    assert not beside.browser.ask(f"{frame} === window.before")
+    assert beside.browser.ask("document.getElementById('ohif-again')") is None
+    assert beside.browser.ask("document.querySelectorAll('[data-go]').length") == 2
+    assert np.ptp(beside.look(), axis=2).max() > 60, "the new outlines are drawn"

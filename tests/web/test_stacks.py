@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 from collections.abc import Iterator
@@ -245,7 +246,7 @@ def test_a_picture_is_kept_by_one_browser_only(staged: tuple[Store, Scene]) -> N
     (stack,) = stacks_of(store, scene.study_instance_uid)
     at = f"/studies/{scene.key}/stacks/{stack.key}"
     client = client_of(store)
-    for path in (f"{at}/1/image?window=lung", f"{at}/1/marks"):
+    for path in (f"{at}/1/image?window=lung", f"{at}/1/marks?v=1"):
         headers = client.get(path).headers
         assert headers["cache-control"].startswith("private")
         assert "Cookie" in headers["vary"]
@@ -298,3 +299,21 @@ def test_the_volume_of_the_scene_is_what_is_shown(staged: tuple[Store, Scene]) -
     for window, low, high in (("lung", 70, 100), ("soft", 0, 0), ("bone", 0, 0)):
         picture = np.asarray(Image.open(io.BytesIO(client.get(f"{at}/image?window={window}").content)))
         assert low <= picture[row - 2 : row + 3, column - 2 : column + 3].mean() <= high, window
+
+
+def test_outlines_of_a_reading_that_was_replaced_are_not_kept(store: Store, tmp_path: Path) -> None:
+    scene = stage_scene(store, tmp_path / "ct", kinds=())
+    client = client_of(store)
+    (stack,) = stacks_of(store, scene.study_instance_uid)
+    before = client.get(f"/studies/{scene.key}/stacks").json()["marks"]
+    assert f"/marks?v={before}" in client.get(f"/studies/{scene.key}").text
+    at = f"/studies/{scene.key}/stacks/{stack.key}/20/marks"
+    assert client.get(f"{at}?v={before}").headers["cache-control"].startswith("private")
+    assert client.get(at).headers["cache-control"] == "no-store"
+    assert "<path" in client.get(at).text
+    again = dataclasses.replace(scene.reading, revision=2, findings=())
+    store.readings.save(again)
+    after = client.get(f"/studies/{scene.key}/stacks").json()["marks"]
+    assert after != before
+    assert f"/marks?v={after}" in client.get(f"/studies/{scene.key}").text
+    assert "<path" not in client.get(f"{at}?v={after}").text

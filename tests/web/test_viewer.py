@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import threading
 from collections.abc import Iterator
@@ -14,9 +15,12 @@ from PIL import Image
 
 from tests.path.service import await_true
 from tests.ports import free_port
+from tests.store.test_catalogue import NOW
 from tests.stores import open_store
 from tests.web.browser import CHROMIUM, Browser
 from tests.web.scene import Scene, stage_scene
+from wetread.store import Store
+from wetread.store.history import Event
 from wetread.web import create_web
 
 pytestmark = [
@@ -29,7 +33,7 @@ YELLOW = (255, 196, 61)
 
 
 @pytest.fixture(scope="module")
-def staged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Scene]]:
+def staged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Scene, Store]]:
     folder = tmp_path_factory.mktemp("viewer")
     store = open_store(folder / "data")
     # One pixel of the screen for each of the image, and more: 512 of them.
@@ -40,7 +44,7 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Scen
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     await_true(lambda: server.started, 20, "the server")
-    yield f"http://127.0.0.1:{port}/studies/{scene.key}", scene
+    yield f"http://127.0.0.1:{port}/studies/{scene.key}", scene, store
     app.state.pulse.stop()
     server.should_exit = True
     thread.join()
@@ -48,7 +52,7 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Scen
 
 
 @pytest.fixture
-def browser(staged: tuple[str, Scene]) -> Iterator[Browser]:
+def browser(staged: tuple[str, Scene, Store]) -> Iterator[Browser]:
     one = Browser()
     one.open(staged[0])
     one.wait(SHOWN, 20)
@@ -116,7 +120,7 @@ def test_after_a_click_the_slice_is_there_within_300_ms(browser: Browser) -> Non
     assert max(times) < 300, times
 
 
-def test_keys_wheel_and_windows(browser: Browser, staged: tuple[str, Scene]) -> None:
+def test_keys_wheel_and_windows(browser: Browser, staged: tuple[str, Scene, Store]) -> None:
     browser.ask("document.getElementById('stage').focus()")
     browser.press("Home")
     browser.wait(f"{WHERE}.startsWith('Slice 1 of 24')")
@@ -163,3 +167,22 @@ def test_what_is_enlarged_keeps_its_place_and_the_bar_its_length(browser: Browse
     larger = browser.ask(bar), browser.ask(words)
     scale = {"10 cm": 100, "5 cm": 50, "2 cm": 20, "1 cm": 10}
     assert larger[0] / scale[larger[1]] == pytest.approx(2.5 * plain[0] / millimetres, rel=0.03)
+
+
+def test_a_new_reading_redraws_what_is_shown_where_it_is_shown(
+    browser: Browser, staged: tuple[str, Scene, Store]
+) -> None:
+    """The reader keeps slice and window; the outline of what is no finding any more goes."""
+    _, scene, store = staged
+    go(browser, 1)
+    browser.press("2")
+    browser.wait(f"{SHOWN}.endsWith('/soft')")
+    before = browser.ask(SHOWN)
+    assert len(marked(look(browser))) > 40
+    store.readings.save(dataclasses.replace(scene.reading, revision=2, findings=()))
+    store.history.add(
+        Event(study_instance_uid=scene.study_instance_uid, at=NOW, stage="infer", message="Again.")
+    )
+    browser.wait("document.querySelectorAll('[data-go]').length === 0", 20)
+    await_true(lambda: len(marked(look(browser))) == 0, 10, "the outline to go")
+    assert browser.ask(SHOWN) == before

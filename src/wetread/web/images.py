@@ -18,7 +18,7 @@ from wetread.identity import Permission
 from wetread.store.studies import StudyRow
 from wetread.web.access import needs
 from wetread.web.eyes import Eyes, Look
-from wetread.web.marks import Part, picture_scale, turned_spacing_mm
+from wetread.web.marks import Part, name_marks, picture_scale, turned_spacing_mm
 from wetread.web.quick import QuickRoute
 from wetread.web.site import Site
 from wetread.web.stacks import WINDOWS, Stack
@@ -36,18 +36,19 @@ _ASKED = needs(Permission.STUDIES, is_background=True)
 def make_images(site: Site) -> APIRouter:
     """Return the routes."""
     router = APIRouter(include_in_schema=False, route_class=QuickRoute)
-    router.get("/studies/{key}/stacks")(_ASKED(_listing()))
+    router.get("/studies/{key}/stacks")(_ASKED(_listing(site)))
     router.get(f"{_SLICE}/image")(_ASKED(_showing(site)))
     router.get(f"{_SLICE}/marks")(_ASKED(_marking(site)))
     return router
 
 
-def _listing() -> Callable[..., Response]:
+def _listing(site: Site) -> Callable[..., Response]:
     def stacks(request: Request, eyes: Look) -> Response:
         row = _study(request, eyes)
         described = [_describe(one) for one in eyes.list_stacks(row)]
         eyes.note_opened(row, "pictures of the study")
-        return JSONResponse({"stacks": described})
+        marks = name_marks(one.digest for one in site.pictures.list_standing(row))
+        return JSONResponse({"stacks": described, "marks": marks})
 
     return stacks
 
@@ -77,7 +78,9 @@ def _marking(site: Site) -> Callable[..., Response]:
         part = _read_part(request)
         drawn = site.pictures.draw_marks(row, stack, number, of, part)
         eyes.note_opened(row, "pictures of the study")
-        return Response(drawn, media_type="image/svg+xml", headers=_KEPT)
+        # Of a study's marks only those of Readings that are named may be kept: it may be read again.
+        is_named = of or request.query_params.get("v")
+        return Response(drawn, media_type="image/svg+xml", headers=_KEPT if is_named else None)
 
     return marks
 

@@ -6,6 +6,8 @@ Never: the third slice taken for the third plane: both are placed in the patient
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
@@ -109,6 +111,11 @@ def shares_space(grid: Grid, reading_series: str, stack: Stack) -> bool:
         bool(grid.frame_of_reference_uid) and grid.frame_of_reference_uid == stack.frame_of_reference_uid
     )
     return is_same or reading_series == stack.series_instance_uid
+
+
+def name_marks(digests: Iterable[str]) -> str:
+    """Return what stands in the address of marks: those of a Reading that was replaced are not kept."""
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()[:12]
 
 
 def draw_svg(marks: tuple[Mark, ...], stack: Stack, part: Part | None, only: str = "") -> str:

@@ -12,13 +12,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wetread.domain.finding import Finding
+from wetread.domain.measurement import MEASUREMENTS
 from wetread.domain.reading import Reading
 from wetread.web.marks import Part, turned_size, turned_spacing_mm
 from wetread.web.stacks import Layout, Stack
-from wetread.web.tables import Table
+from wetread.web.tables import Table, capitalize
 
 #: Side of the square that a card shows: at least this, and so many times the finding.
 _LEAST_MM, _TIMES = 56.0, 1.7
+#: Stand in the table below the cards, where there is room for everything.
+_IN_TABLES = (
+    "greatest_long_axis_mm",
+    "greatest_short_axis_mm",
+    "greatest_mean_diameter_mm",
+    "area_mm2",
+)
+_TITLES_IN_TABLES = frozenset(capitalize(MEASUREMENTS[name].title) for name in _IN_TABLES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +84,7 @@ def make_cards(
             facts = [
                 (column.title, f"{cell} {column.unit}".strip())
                 for column, cell in zip(table.columns[1:], row[1:], strict=True)
-                if cell
+                if cell and column.title not in _TITLES_IN_TABLES
             ]
             cards.append(
                 FindingCard(

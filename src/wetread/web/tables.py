@@ -105,7 +105,7 @@ def _finding_table(label: str, members: Sequence[_Member]) -> Table:
         row += ["" if finding.probability is None else f"{finding.probability:.0%}"[:-1]] * has_probability
         rows.append(tuple(row))
     return Table(
-        caption=_capitalize(label),
+        caption=capitalize(label),
         is_list=True,
         columns=tuple(columns),
         rows=tuple(rows),
@@ -120,7 +120,7 @@ def _used_names(measurements: Sequence[Mapping[str, float]]) -> list[str]:
 def _columns(names: Sequence[str]) -> list[Column]:
     return [
         Column(
-            title=_capitalize(MEASUREMENTS[name].title),
+            title=capitalize(MEASUREMENTS[name].title),
             unit=words.format_unit(MEASUREMENTS[name].unit.value),
             is_number=True,
         )
@@ -128,7 +128,8 @@ def _columns(names: Sequence[str]) -> list[Column]:
     ]
 
 
-def _capitalize(title: str) -> str:
+def capitalize(title: str) -> str:
+    """Return a title with its first letter large."""
     # Not str.capitalize: "LAA-950" stays as it is.
     return title[:1].upper() + title[1:]
 

@@ -5,6 +5,8 @@ window.config = {
   extensions: [],
   modes: [],
   showStudyList: false,
+  // The frame is narrow: what it is stands on the button above it.
+  whiteLabeling: { createLogoComponentFn: (React) => React.createElement("span") },
   showWarningMessageForCrossOrigin: false,
   showCPUFallbackMessage: false,
   // Our own page says it, always.

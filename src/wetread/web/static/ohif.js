@@ -87,17 +87,29 @@
   let isSettled = false;
 
   // Once: room for the images, and the window that the findings are seen in. Then both are the reader's.
-  function settle(window, card) {
+  async function settle(window, card) {
     if (isSettled) return;
     isSettled = true;
-    const { services, id } = partsOf(window);
+    const { services, id, port } = partsOf(window);
     const { panelService } = services;
     const change = { position: "left", options: { leftPanelClosed: true } };
     panelService._broadcastEvent(panelService.EVENTS.PANELS_CHANGED, change);
     const [width, center] = WINDOWS[card.dataset.window] || [];
-    if (!width) return;
     const asked = { viewportId: id, windowWidth: width, windowCenter: center };
-    window.commandsManager.runCommand("setViewportWindowLevel", asked);
+    if (width) window.commandsManager.runCommand("setViewportWindowLevel", asked);
+    await isWide(port.element);
+    port.resetCamera();
+    port.render();
+  }
+
+  // The panel goes in steps: the image is fitted into what it leaves when it has gone.
+  async function isWide(element) {
+    let before = -1;
+    for (let look = 0; look < 20 && element.clientWidth !== before; look += 1) {
+      before = element.clientWidth;
+      await pause();
+      await pause();
+    }
   }
 
   // ---- the frame --------------------------------------------------------------------------------
@@ -110,13 +122,39 @@
     }
   }
 
-  function tell(words) {
+  function tell(words, again = false) {
     const told = home.querySelector("p");
     told.textContent = words;
     told.hidden = !words;
+    if (!again) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.id = "ohif-again";
+    button.textContent = "Open it again";
+    button.addEventListener("click", () => {
+      wanted = cards()[0] || null;
+      open();
+      if (wanted) follow();
+    });
+    told.append(" ", button);
+  }
+
+  // Which Segmentations the findings of the page are in.
+  const marksOf = () => [...new Set(cards().map((one) => one.dataset.marks))].sort().join();
+  let opened = "";
+
+  // It may hold what a reader has drawn and not stored: nothing is taken from under their hands.
+  function isOutdated() {
+    if (!frame || marksOf() === opened) return false;
+    tell("The study was read again: these outlines are of before. What is not stored will be lost.", true);
+    return true;
   }
 
   function open() {
+    home.replaceChildren();
+    drawn.clear();
+    isSettled = false;
+    opened = marksOf();
     // OHIF's tour would lie over the images; this is the note that it makes when somebody has seen it.
     localStorage.setItem("shownTours", JSON.stringify(["basicViewerTour"]));
     const first = wanted || cards()[0];
@@ -146,10 +184,10 @@
         await until(() => isReady(frame.contentWindow));
         await jump(frame.contentWindow, card);
         await drawSegmentation(frame.contentWindow, card);
-        settle(frame.contentWindow, card);
+        await settle(frame.contentWindow, card);
         // What was loaded may have moved it.
         await jump(frame.contentWindow, card);
-        tell("");
+        if (!isOutdated()) tell("");
       } catch (error) {
         tell("OHIF did not follow. The slice stands in the plain viewer.");
         console.warn(error);
@@ -181,5 +219,6 @@
     wanted = card;
     follow();
   });
+  document.addEventListener("wetread:update", isOutdated);
   if (localStorage.getItem(CHOSEN) === "ohif" && !viewer.hidden) choose(true);
 })();

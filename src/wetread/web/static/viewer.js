@@ -17,6 +17,8 @@
   const ZOOM = 2.5;
 
   let stacks = [];
+  let listed = ""; // as it came
+  let marked = ""; // whose findings are drawn
   let seat = null; // { stack, number, window }
   let onward = 1; // where the reader scrolls to
 
@@ -46,7 +48,7 @@
   }
 
   const imageOf = (one) => `${base}/${one.stack.key}/${one.number}/image?window=${one.window}`;
-  const marksOf = (one) => `${base}/${one.stack.key}/${one.number}/marks`;
+  const marksOf = (one) => `${base}/${one.stack.key}/${one.number}/marks?v=${marked}`;
   const nameOf = (one) => `${one.stack.key}/${one.number}/${one.window}`;
 
   async function show(wanted) {
@@ -297,9 +299,10 @@
   async function list() {
     const answer = await fetch(base).catch(() => null);
     if (!answer?.ok) return;
-    const fresh = (await answer.json()).stacks;
-    if (JSON.stringify(fresh) === JSON.stringify(stacks)) return;
-    stacks = fresh;
+    const fresh = await answer.text();
+    if (fresh === listed) return;
+    listed = fresh;
+    ({ stacks, marks: marked } = JSON.parse(fresh));
     viewer.hidden = stacks.length === 0;
     const options = stacks.map((one) => new Option(one.title, one.key));
     const wanted = seat ? seat.stack.key : at("stack").value;
@@ -316,7 +319,6 @@
 
   list();
   document.addEventListener("wetread:update", () => {
-    pictures.clear(); // what is marked may be another reading's
-    list().then(() => seat && show({ ...seat }));
+    list().then(() => seat && tell()); // new cards: which of them is shown
   });
 })();
