@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from tests.receive.stow_bodies import encode, files, related
 from tests.web.conftest import ORIGIN, make_model
 from wetread.domain.change import ChangeKind, revise, standing
 from wetread.domain.document import DocumentKind
+from wetread.domain.model import Runtime
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import StudyState
 from wetread.domain.reading import digest
@@ -37,6 +39,7 @@ from wetread.domain.study import study_key
 from wetread.imaging.segmentation import LABEL_MAP_STORAGE
 from wetread.path import StudyPath
 from wetread.receive.stow import StowOptions, start_stow
+from wetread.steps.returning import list_peers
 from wetread.web import create_web
 
 LARGER = ball((8, 16, 14), 6.5)
@@ -287,6 +290,14 @@ def test_another_programs_outline_is_no_readers(scene: Scene) -> None:
     (one,) = scene.returned
     assert one.outcome is Return.FOREIGN
     assert not scene.changes
+
+
+def test_what_another_vendors_ai_sends_is_no_readers(scene: Scene) -> None:
+    runtime = Runtime(kind="dicom-peer", peer="VENDOR@10.0.0.9:104", answers_from="VENDOR_OUT")
+    scene.peers = list_peers([make_model(), replace(make_model(), runtime=runtime)])
+    scene.send(scene.segmentation([LARGER], ["Nodule 1"]), source="VENDOR_OUT")
+    scene.send(scene.segmentation([LARGER], ["Nodule 1"]), source="VENDOR")
+    assert [one.outcome for one in scene.returned] == [Return.FOREIGN, Return.REVISED]
 
 
 def test_what_kept_our_tracking_uid_is_known_by_it(scene: Scene) -> None:

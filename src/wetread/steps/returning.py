@@ -18,6 +18,7 @@ from wetread.compose.revised import compose_revised
 from wetread.domain.change import Change, ChangeKind, Outline, Said, standing
 from wetread.domain.document import Document, DocumentKind
 from wetread.domain.finding import Finding
+from wetread.domain.model import Model
 from wetread.domain.problem import ProblemCode
 from wetread.domain.reading import Outcome, Reading
 from wetread.domain.returned import Return, Returned
@@ -105,6 +106,8 @@ class ReturningSteps:
 
     store: Store
     clock: Callable[[], datetime]
+    #: AE titles of other vendors' AI: what they send is no reader's.
+    peers: frozenset[str] = frozenset()
 
     def take(self, study: str, revision: int) -> None:
         """Look at the segmentations of a revision that nobody looked at yet, in the order of arrival.
@@ -160,6 +163,8 @@ class ReturningSteps:
 
     def _judge(self, study: Study, came: _Came) -> _Verdict:
         uid, named = study.study_instance_uid, find_referenced_series(came.instance)
+        if came.arrival.source in self.peers:
+            return _foreign("another vendor's AI sent it.")
         if named and self.store.slices.is_elsewhere(uid, named):
             return _refused(
                 ProblemCode.SEGMENTATION_OTHER_STUDY,
@@ -302,6 +307,12 @@ class ReturningSteps:
         """Tell whether it came after the images of a Reading: no clock is asked."""
         begun = self.store.studies.get_revision(read.row.study_instance_uid, read.row.revision)
         return came.arrival.number > begun.instance_count
+
+
+def list_peers(models: Iterable[Model]) -> frozenset[str]:
+    """Return the AE titles that answers of other vendors' AI come from."""
+    said = (one.runtime for one in models if one.runtime.kind == "dicom-peer")
+    return frozenset(one.answers_from or one.peer.partition("@")[0] for one in said)
 
 
 def _is_of(read: _Read, instance: Instance, named: str) -> bool:
