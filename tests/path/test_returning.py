@@ -292,6 +292,25 @@ def test_another_programs_outline_is_no_readers(scene: Scene) -> None:
     assert not scene.changes
 
 
+def test_of_many_others_one_sentence_tells(scene: Scene) -> None:
+    cyst = ball((12, 8, 30), 3)
+    scene.send(scene.segmentation([LARGER, *[cyst] * 12], ["Nodule 1", *(f"part {n}" for n in range(12))]))
+    (one,) = scene.returned
+    assert one.outcome is Return.REVISED
+    assert "Segments 4, 5, 6, 7, 8 and 5 more: no finding of ours" in one.message
+
+
+def test_the_pixels_of_what_cannot_be_ours_are_not_read(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("wetread.steps.returning.iter_segments", fail)
+    scene.send(scene.segmentation([LARGER, OTHER], ["liver", "spleen"], algorithm="AUTOMATIC"))
+    assert [one.outcome for one in scene.returned] == [Return.FOREIGN]
+
+
 def test_what_another_vendors_ai_sends_is_no_readers(scene: Scene) -> None:
     runtime = Runtime(kind="dicom-peer", peer="VENDOR@10.0.0.9:104", answers_from="VENDOR_OUT")
     scene.peers = list_peers([make_model(), replace(make_model(), runtime=runtime)])
@@ -410,7 +429,7 @@ def test_what_is_handed_in_by_stow_shows_on_the_page(scene: Scene) -> None:
     volume = f"{reader_has(scene).measurements['volume_mm3']:.0f}"
     measured = f"{change.said.measurements['volume_mm3']:.0f}"
     assert "Segmentations that came back" in page
-    assert "Segment 3: it is no finding of ours" in page
+    assert "Segment 3: no finding of ours" in page
     assert "<code>segment-not-taken</code>" in page
     assert f"<td>volume</td><td>{volume} mm³</td><td>{measured} mm³</td>" in page
     assert f"volume {measured} mm³" in page[page.index('id="section-findings"') :]
