@@ -6,7 +6,7 @@ ARGS ?=
 # What touches the database; tests/workers is on PostgreSQL always.
 ON_DATABASE := tests/api/test_lists.py tests/store tests/receive tests/web tests/audit/test_record.py \
 	tests/identity/test_sign_in.py tests/identity/test_sessions.py \
-	tests/path/test_steps.py tests/path/test_model_states.py tests/path/test_operating_points.py tests/path/test_shadow.py tests/registry/test_comparing.py tests/registry/test_promotion.py tests/path/test_dispatch.py tests/path/test_engine.py tests/share/test_workitems.py \
+	tests/path/test_steps.py tests/path/test_model_states.py tests/path/test_operating_points.py tests/path/test_shadow.py tests/path/test_returning.py tests/registry/test_comparing.py tests/registry/test_promotion.py tests/path/test_dispatch.py tests/path/test_engine.py tests/share/test_workitems.py \
 	tests/fetch/test_page.py tests/fetch/test_backfill.py \
 	tests/keeping/test_backup.py tests/keeping/test_encrypted.py tests/keeping/test_postgres.py \
 	tests/keeping/test_retention.py tests/identity/test_service.py

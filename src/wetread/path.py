@@ -21,6 +21,7 @@ from wetread.domain.reading import Priority
 from wetread.engine import Job, Queue, Step, Workflow
 from wetread.errors import IndexUnavailable, ModelInterrupted, StorageError, WetreadError
 from wetread.steps import DeliverySteps, ReadingSteps, ReturningSteps, ShadowSteps
+from wetread.steps.returning import list_peers
 
 #: Models one after another (``[work]`` may say otherwise), destinations side by side.
 READ_QUEUE = Queue(name="read", concurrency=1)
@@ -114,7 +115,8 @@ class StudyPath:
         StorageError
             If disk or index refuse: the step is done again.
         """
-        returning = ReturningSteps(store=self.reading.store, clock=self.reading.clock)
+        peers = list_peers(self.reading.lineup.packages)
+        returning = ReturningSteps(store=self.reading.store, clock=self.reading.clock, peers=peers)
         taken = _guard(returning.take, (study, revision))
         if not taken["ok"] and taken["code"] in PASSING:
             raise StorageError

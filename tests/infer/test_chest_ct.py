@@ -15,6 +15,7 @@ from wetread.domain.reading import Outcome, Priority, digest
 from wetread.domain.volume import Grid, Volume
 from wetread.infer.chest_ct import read_chest_ct
 from wetread.infer.request import ReadRequest
+from wetread.measure.marked import measure_marked
 from wetread.phantom import (
     NoduleOptions,
     PhantomOptions,
@@ -64,6 +65,15 @@ def reading(visit):
 
 def _apart(finding, nodule):
     return np.linalg.norm(np.subtract(finding.center_lps_mm, nodule.center_lps_mm))
+
+
+def test_its_outlines_measure_alike_when_a_reader_sends_them_back(visit, reading):
+    for finding in (one for one in reading.findings if one.code == code.NODULE):
+        mask = reading.get_segment(finding.segment_number).mask
+        again = measure_marked(visit.volume, mask, finding.measurements).measurements
+        # Voxels against the signal of a blurred edge.
+        assert again["volume_mm3"] == pytest.approx(finding.measurements["volume_mm3"], rel=0.05)
+        assert again["mean_diameter_mm"] == pytest.approx(finding.measurements["mean_diameter_mm"], abs=0.4)
 
 
 def test_finds_the_nodules_and_measures_them(visit, reading):

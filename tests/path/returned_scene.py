@@ -72,10 +72,11 @@ class Scene:
     count: int = 0
     reading: Reading = field(init=False)
     row_id: int = 0
+    peers: frozenset[str] = frozenset()
 
     @property
     def steps(self) -> ReturningSteps:
-        return ReturningSteps(store=self.store, clock=lambda: NOW)
+        return ReturningSteps(store=self.store, clock=lambda: NOW, peers=self.peers)
 
     def accept(self, path: Path, source: str = "OHIF1") -> None:
         self.count += 1

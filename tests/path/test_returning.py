@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,16 +28,24 @@ from tests.path.returned_scene import (
 from tests.path.test_steps import make_steps
 from tests.receive.stow_bodies import encode, files, related
 from tests.web.conftest import ORIGIN, make_model
+from wetread.deliver.destination import Destination, DestinationKind
 from wetread.domain.change import ChangeKind, revise, standing
 from wetread.domain.document import DocumentKind
+from wetread.domain.model import Runtime
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import StudyState
-from wetread.domain.reading import digest
+from wetread.domain.reading import Reading, digest
 from wetread.domain.returned import Return
 from wetread.domain.study import study_key
+from wetread.engine import Job
 from wetread.imaging.segmentation import LABEL_MAP_STORAGE
+from wetread.infer.job import ReadJob
+from wetread.match import default_rules
 from wetread.path import StudyPath
 from wetread.receive.stow import StowOptions, start_stow
+from wetread.registry.lineup import Lineup
+from wetread.steps import DeliverySteps, ReadingSteps
+from wetread.steps.returning import list_peers
 from wetread.web import create_web
 
 LARGER = ball((8, 16, 14), 6.5)
@@ -289,6 +298,33 @@ def test_another_programs_outline_is_no_readers(scene: Scene) -> None:
     assert not scene.changes
 
 
+def test_of_many_others_one_sentence_tells(scene: Scene) -> None:
+    cyst = ball((12, 8, 30), 3)
+    scene.send(scene.segmentation([LARGER, *[cyst] * 12], ["Nodule 1", *(f"part {n}" for n in range(12))]))
+    (one,) = scene.returned
+    assert one.outcome is Return.REVISED
+    assert "Segments 4, 5, 6, 7, 8 and 5 more: no finding of ours" in one.message
+
+
+def test_the_pixels_of_what_cannot_be_ours_are_not_read(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("wetread.steps.returning.iter_segments", fail)
+    scene.send(scene.segmentation([LARGER, OTHER], ["liver", "spleen"], algorithm="AUTOMATIC"))
+    assert [one.outcome for one in scene.returned] == [Return.FOREIGN]
+
+
+def test_what_another_vendors_ai_sends_is_no_readers(scene: Scene) -> None:
+    runtime = Runtime(kind="dicom-peer", peer="VENDOR@10.0.0.9:104", answers_from="VENDOR_OUT")
+    scene.peers = list_peers([make_model(), replace(make_model(), runtime=runtime)])
+    scene.send(scene.segmentation([LARGER], ["Nodule 1"]), source="VENDOR_OUT")
+    scene.send(scene.segmentation([LARGER], ["Nodule 1"]), source="VENDOR")
+    assert [one.outcome for one in scene.returned] == [Return.FOREIGN, Return.REVISED]
+
+
 def test_what_kept_our_tracking_uid_is_known_by_it(scene: Scene) -> None:
     def edit(ds) -> None:
         ds.SegmentSequence[0].TrackingUID, ds.SegmentSequence[0].TrackingID = FIRST, "x"
@@ -399,7 +435,7 @@ def test_what_is_handed_in_by_stow_shows_on_the_page(scene: Scene) -> None:
     volume = f"{reader_has(scene).measurements['volume_mm3']:.0f}"
     measured = f"{change.said.measurements['volume_mm3']:.0f}"
     assert "Segmentations that came back" in page
-    assert "Segment 3: it is no finding of ours" in page
+    assert "Segment 3: no finding of ours" in page
     assert "<code>segment-not-taken</code>" in page
     assert f"<td>volume</td><td>{volume} mm³</td><td>{measured} mm³</td>" in page
     assert f"volume {measured} mm³" in page[page.index('id="section-findings"') :]
@@ -408,3 +444,39 @@ def test_what_is_handed_in_by_stow_shows_on_the_page(scene: Scene) -> None:
     assert second.get("reader") is None
     assert undone.status_code == 303
     assert 'id="changed-' not in after
+
+
+def test_a_segmentation_goes_the_path_of_a_study(scene: Scene) -> None:
+    """No model reads again: the Reading stands, the new report is on its way beside the first."""
+
+    def read(_: ReadJob) -> Reading:
+        raise AssertionError("the images are those that were read")
+
+    def step(_name: str, function: Callable[..., object], *arguments: object) -> object:
+        return function(*arguments)
+
+    pacs = Destination(name="pacs", kind=DestinationKind.CSTORE, host="127.0.0.1", port=104, aet="PACS")
+    jobs: list[Job] = []
+    reading = ReadingSteps(
+        store=scene.store,
+        lineup=Lineup((make_model(),), scene.store.model_states),
+        rules=default_rules(),
+        destinations={"pacs": pacs},
+        run_job=read,
+        clock=lambda: NOW,
+        default_quiet_s=10.0,
+    )
+    delivery = DeliverySteps(store=scene.store, destinations={"pacs": pacs}, clock=lambda: NOW)
+    study_path = StudyPath(reading, None, delivery, jobs.append)  # type: ignore[arg-type]
+    path = scene.folder / "seg.dcm"
+    scene.segmentation([LARGER], ["Nodule 1"]).save_as(path)
+    scene.accept(path)
+    revision = scene.begin()
+    study_path.read_study(step, STUDY, revision, 1)
+    (row,) = scene.store.readings.list_current([STUDY])[STUDY]
+    assert (row.id, row.digest) == (scene.row_id, digest(scene.reading))
+    assert [one.outcome for one in scene.returned] == [Return.REVISED]
+    waiting = {one.document_id for one in scene.store.deliveries.list_for(STUDY, revision, "pacs")}
+    assert {one.id for one in scene.documents(DocumentKind.SR)} <= waiting
+    assert len(scene.documents(DocumentKind.SR)) == 2
+    assert [job.workflow for job in jobs] == ["deliver"]

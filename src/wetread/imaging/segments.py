@@ -8,7 +8,7 @@ A label map holds all segments in one array: a pixel is the number of its segmen
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
@@ -95,10 +95,17 @@ def read_names(segmentation: Instance) -> tuple[NamedSegment, ...]:
     return tuple(item.name for item in names.in_order)
 
 
-def iter_segments(segmentation: Instance, grid: Grid) -> Iterator[MarkedSegment]:
+def iter_segments(
+    segmentation: Instance, grid: Grid, numbers: Collection[int] | None = None
+) -> Iterator[MarkedSegment]:
     """Yield the segments in the order of their numbers.
 
     Fractional Segmentations count from half of their largest value on. A segment without a frame is empty.
+
+    Parameters
+    ----------
+    numbers
+        Those that are wanted; None: all.
 
     Raises
     ------
@@ -121,14 +128,15 @@ def iter_segments(segmentation: Instance, grid: Grid) -> Iterator[MarkedSegment]
             raise LabelsDoNotFit("A Segmentation does not say where its frames lie: write it again")
         # A frame that lies elsewhere is refused before anything is measured.
         places = [find_place(plane, grid) for plane in planes]
+        chosen = [one for one in names.in_order if numbers is None or one.number in numbers]
         if names.kind == _LABEL_MAP:
             labels = _read_labels(file, layout, places, grid)
             names.require_known(labels)
-            for item in names.in_order:
+            for item in chosen:
                 yield item.with_mask(labels == item.number)
             return
         shown = names.find_shown(layout.frames)
-        for item in names.in_order:
+        for item in chosen:
             mask = np.zeros(grid.shape, dtype=bool)
             wanted = [frame for frame, segment in enumerate(shown) if segment == item.number]
             frames = iter_frames(file, [one + 1 for one in wanted], is_decoded=True, layout=layout)

@@ -22,6 +22,9 @@ _LEAST_SHARED = 0.25
 #: Dice of two outlines that only bear one number.
 _LEAST_ALIKE = 0.5
 _AUTOMATIC = "AUTOMATIC"
+_NO_FINDING = "no finding of ours; add what was missed by hand."
+#: In one sentence.
+_MOST_TOLD = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,25 @@ def is_named(one: NamedSegment, held: Iterable[Held]) -> bool:
     return any(_is_name_of(one, other) for other in held)
 
 
+def may_be_ours(one: NamedSegment, held: Iterable[Held]) -> bool:
+    """Tell whether it is worth to look at the pixels of a segment."""
+    others = list(held)
+    by_hand = one.algorithm_type != _AUTOMATIC
+    return is_named(one, others) or (by_hand and any(one.number == other.number for other in others))
+
+
+def tell_others(names: Iterable[NamedSegment], held: Sequence[Held]) -> tuple[str, ...]:
+    """Return one sentence on the segments that somebody drew and that are none of ours."""
+    found = [
+        str(one.number) for one in names if one.algorithm_type != _AUTOMATIC and not may_be_ours(one, held)
+    ]
+    if not found:
+        return ()
+    more = len(found) - _MOST_TOLD
+    which = ", ".join(found[:_MOST_TOLD]) + (f" and {more} more" if more > 0 else "")
+    return (f"{'Segments' if len(found) > 1 else 'Segment'} {which}: {_NO_FINDING}",)
+
+
 def match_outlines(segments: Iterable[MarkedSegment], held: Sequence[Held]) -> Outlined:
     """Find what each segment is about.
 
@@ -73,8 +95,6 @@ def match_outlines(segments: Iterable[MarkedSegment], held: Sequence[Held]) -> O
     pairs: list[Pair] = []
     unchanged, not_taken = 0, []
     for one in segments:
-        if one.algorithm_type == _AUTOMATIC and not any(_is_same_uid(one, other) for other in held):
-            continue
         found = _find(one, held)
         reason = _refuse(one, held, found)
         if reason:
@@ -95,7 +115,7 @@ def _refuse(one: MarkedSegment, held: Sequence[Held], found: Sequence[Held]) -> 
                 if not one.mask.voxel_count
                 else "it lies apart from the finding whose name it bears."
             )
-        return "it is no finding of ours; add what was missed by hand."
+        return _NO_FINDING
     if len(found) > 1:
         return "it could be several findings."
     if not found[0].tracking_uid and one.mask.digest != found[0].masks[-1].digest:

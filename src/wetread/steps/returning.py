@@ -9,7 +9,7 @@ images were read as they are now is none of a reading: it is an object like any 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -18,6 +18,7 @@ from wetread.compose.revised import compose_revised
 from wetread.domain.change import Change, ChangeKind, Outline, Said, standing
 from wetread.domain.document import Document, DocumentKind
 from wetread.domain.finding import Finding
+from wetread.domain.model import Model
 from wetread.domain.problem import ProblemCode
 from wetread.domain.reading import Outcome, Reading
 from wetread.domain.returned import Return, Returned
@@ -28,7 +29,15 @@ from wetread.imaging.segmentation import LABEL_MAP_STORAGE, SEGMENTATION_STORAGE
 from wetread.imaging.segments import iter_segments, read_names
 from wetread.imaging.volume import read_volume
 from wetread.infer.chest_findings import box_lps_mm
-from wetread.match.outlines import Held, Outlined, Pair, is_named, match_outlines
+from wetread.match.outlines import (
+    Held,
+    Outlined,
+    Pair,
+    is_named,
+    match_outlines,
+    may_be_ours,
+    tell_others,
+)
 from wetread.measure.marked import measure_marked
 from wetread.steps.journal import Journal
 from wetread.steps.loading import load_revision
@@ -37,6 +46,8 @@ from wetread.store import Store
 from wetread.store.changes import Arrival
 from wetread.store.readings import ReadingRow
 
+#: Sentences in one line of the history.
+_MOST_TOLD = 10
 _CLASSES = (SEGMENTATION_STORAGE, LABEL_MAP_STORAGE)
 
 
@@ -105,6 +116,8 @@ class ReturningSteps:
 
     store: Store
     clock: Callable[[], datetime]
+    #: AE titles of other vendors' AI: what they send is no reader's.
+    peers: frozenset[str] = frozenset()
 
     def take(self, study: str, revision: int) -> None:
         """Look at the segmentations of a revision that nobody looked at yet, in the order of arrival.
@@ -160,6 +173,8 @@ class ReturningSteps:
 
     def _judge(self, study: Study, came: _Came) -> _Verdict:
         uid, named = study.study_instance_uid, find_referenced_series(came.instance)
+        if came.arrival.source in self.peers:
+            return _foreign("another vendor's AI sent it.")
         if named and self.store.slices.is_elsewhere(uid, named):
             return _refused(
                 ProblemCode.SEGMENTATION_OTHER_STUDY,
@@ -173,9 +188,6 @@ class ReturningSteps:
             return _foreign("it does not say which series it is of.")
         held = [other for one in reads for other in one.held()]
         try:
-            if not any(is_named(one, held) for one in read_names(came.instance)):
-                # A number alone is believed only where geometry and outline agree.
-                return self._of_numbers(study, came, reads, held)
             return self._outlined(study, came, reads, held)
         except LabelsDoNotFit as error:
             return _refused(ProblemCode.SEGMENTATION_GEOMETRY, f"{error.message}: nothing of it was taken.")
@@ -184,18 +196,24 @@ class ReturningSteps:
                 ProblemCode.SEGMENTATION_UNREADABLE, f"it cannot be read ({error.code}): send it again."
             )
 
-    def _of_numbers(self, study: Study, came: _Came, reads: list[_Read], held: list[Held]) -> _Verdict:
-        try:
-            return self._outlined(study, came, reads, held)
-        except InputError:
-            return _foreign("none of its segments is named as a finding of ours.")
-
     def _outlined(self, study: Study, came: _Came, reads: list[_Read], held: list[Held]) -> _Verdict:
-        found = match_outlines(iter_segments(came.instance, reads[0].grid), held)
+        names = read_names(came.instance)
+        numbers = {one.number for one in names if may_be_ours(one, held)}
+        is_ours = any(is_named(one, held) for one in names)
+        if not numbers:
+            return _foreign("none of its segments is a finding of ours.")
+        try:
+            found = match_outlines(iter_segments(came.instance, reads[0].grid, numbers), held)
+        except InputError:
+            if is_ours:
+                raise
+            # A number alone is believed only where geometry and outline agree.
+            return _foreign("none of its segments is named as a finding of ours.")
         if not found.pairs and not found.unchanged:
-            if not any(is_named(one, held) for one in read_names(came.instance)):
+            if not is_ours:
                 return _foreign("none of its segments is a finding of ours.")
-            return _refused(ProblemCode.SEGMENT_NOT_TAKEN, " ".join(found.not_taken) or "it is empty.")
+            return _refused(ProblemCode.SEGMENT_NOT_TAKEN, _list(found.not_taken))
+        found = replace(found, not_taken=(*found.not_taken, *tell_others(names, held)))
         if not found.pairs:
             return _with_rest(_Verdict(outcome=Return.UNCHANGED, message="all of ours is as it was."), found)
         return self._measured(study, came, reads, found)
@@ -215,7 +233,7 @@ class ReturningSteps:
             except InputError as error:
                 not_taken.append(f"Segment {pair.segment.number}: {error.message}.")
         if not changes:
-            return _refused(ProblemCode.SEGMENT_NOT_TAKEN, " ".join(not_taken))
+            return _refused(ProblemCode.SEGMENT_NOT_TAKEN, _list(not_taken))
         documents = {
             read.row.id: self._compose(study, came, read, mine, volume)
             for read in reads
@@ -304,6 +322,12 @@ class ReturningSteps:
         return came.arrival.number > begun.instance_count
 
 
+def list_peers(models: Iterable[Model]) -> frozenset[str]:
+    """Return the AE titles that answers of other vendors' AI come from."""
+    said = (one.runtime for one in models if one.runtime.kind == "dicom-peer")
+    return frozenset(one.answers_from or one.peer.partition("@")[0] for one in said)
+
+
 def _is_of(read: _Read, instance: Instance, named: str) -> bool:
     """Tell whether a segmentation is about what was read: by its series, else by its frame of reference."""
     if named:
@@ -334,10 +358,14 @@ def _low(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
+def _list(sentences: Sequence[str]) -> str:
+    more = len(sentences) - _MOST_TOLD
+    return " ".join([*sentences[:_MOST_TOLD], *([f"And {more} more."] if more > 0 else [])])
+
+
 def _with_rest(verdict: _Verdict, found: Outlined) -> _Verdict:
     """Return a verdict with what was not taken."""
     message = f"A segmentation that came: {verdict.message}"
     if not found.not_taken:
         return replace(verdict, message=message)
-    told = " ".join(found.not_taken)
-    return replace(verdict, message=f"{message} {told}", code=ProblemCode.SEGMENT_NOT_TAKEN)
+    return replace(verdict, message=f"{message} {_list(found.not_taken)}", code=ProblemCode.SEGMENT_NOT_TAKEN)

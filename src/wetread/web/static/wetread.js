@@ -35,7 +35,11 @@ function patch(parent, fresh) {
 // Somebody writes in it: what they wrote is worth more than what is new. Saving says what changed.
 function isWrittenIn(node) {
   const fields = [...node.querySelectorAll("input:not([type=hidden]), textarea")];
-  return fields.some((field) => field.value !== field.defaultValue);
+  const options = [...node.querySelectorAll("option")];
+  return (
+    fields.some((field) => field.value !== field.defaultValue) ||
+    options.some((one) => one.selected !== one.defaultSelected)
+  );
 }
 
 function replace(parent, old, child) {
