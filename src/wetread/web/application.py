@@ -23,6 +23,8 @@ from wetread.steps.signing import Signing
 from wetread.store import Store
 from wetread.web.access import Doorkeeper
 from wetread.web.account import make_account
+from wetread.web.admin import make_admin
+from wetread.web.admin_accounts import make_admin_accounts
 from wetread.web.api import make_api
 from wetread.web.deliveries import make_deliveries
 from wetread.web.department import make_department
@@ -41,7 +43,7 @@ from wetread.web.reading_list import make_reading_list
 from wetread.web.report import make_report
 from wetread.web.review import make_review
 from wetread.web.shadow import make_shadow
-from wetread.web.site import Site, load_templates
+from wetread.web.site import Installation, Site, load_templates
 from wetread.web.stow import make_stow
 from wetread.web.study import StudyViews
 from wetread.web.subscribers import make_subscribers
@@ -75,6 +77,7 @@ def create_web(
     stow: Stow | None = None,
     signing: Signing | None = None,
     reading_list: ReadingListSettings | None = None,
+    installation: Installation | None = None,
     allowed_hosts: Iterable[str] = (),
     needs_https: bool = False,
     poll_s: float = POLL_S,
@@ -105,6 +108,8 @@ def create_web(
         Signs reports; None: nobody does here.
     reading_list
         By when studies are due, and how much of the list one page shows; None: as without configuration.
+    installation
+        What is configured, for the pages of administration; None: nothing.
     allowed_hosts
         Host names beside loopback under which the pages may be asked for.
     needs_https
@@ -133,6 +138,7 @@ def create_web(
         audit_backlog=audit_backlog,
         stow=stow,
         signing=signing,
+        installation=installation or Installation(),
         first_run=first_run,
         reading_list=reading_list or ReadingListSettings(),
     )
@@ -153,7 +159,7 @@ def create_web(
         *(make_reading_list, make_pages, make_deliveries, make_fetch, make_documents),
         *(make_api, make_health, make_stow, make_wado_uri),
         *(make_login, make_account, make_workitems, make_subscribers, make_models, make_review),
-        *(make_report, make_department, make_shadow, make_first_run),
+        *(make_report, make_department, make_shadow, make_first_run, make_admin, make_admin_accounts),
     )
     for router in (make(site) for make in makers):
         app.include_router(router)
