@@ -46,6 +46,7 @@ from wetread.store.audit_rows import AuditRows
 from wetread.store.erasure import finish_deletions
 from wetread.store.history import Event
 from wetread.web import create_web
+from wetread.web.site import Installation
 from wetread.work import Work, make_worklist, now, open_place, start_work
 
 #: How long the page server may take to come up.
@@ -326,6 +327,12 @@ def _make_web(
         ),
         reading_list=config.reading_list,
         report_templates=read_templates(config.reports.templates),
+        installation=Installation(
+            destinations=config.destinations,
+            pacs=config.pacs,
+            retention=config.retention,
+            alerts=config.alerts,
+        ),
         allowed_hosts=config.web.allowed_hosts,
         needs_https=config.web.is_exposed or config.web.tls is not None,
         now=now,

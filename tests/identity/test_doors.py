@@ -45,6 +45,8 @@ WITHOUT_STUDY = {
     "/fetch", "/fragments/fetch", "/fetch/retry", "/department", "/department.csv",
     # Somebody's own filters: tests/web/test_reading_list.py.
     "/views", "/views/{view}/forget",
+    # tests/web/test_admin.py.
+    "/admin", "/admin/connections", "/admin/connections/test", "/admin/accounts", "/admin/audit",
     # Searched within what is theirs, or with UIDs as parameters: tests/web/test_dicomweb.py.
     "/dicom-web/studies", "/dicom-web/series", "/dicom-web/instances", "/wado",
     # A program's files, no images: tests/web/test_ohif_files.py.

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, _config, build_context, evt
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from wetread.dicom.checkpoint import Checkpoint
 from wetread.dicom.timers import steady_timers
@@ -222,3 +223,20 @@ def telling_socket(errors: list[Exception]) -> type[ssl.SSLSocket]:
                 raise
 
     return TellingSocket
+
+
+def echo(callee: Callee) -> None:
+    """Ask whether anybody is there who takes our calls (C-ECHO, PS3.4 A).
+
+    Raises
+    ------
+    PeerError
+        If there is not.
+    """
+    with open_association(callee, [build_context(Verification)]) as association:
+        status = association.send_c_echo()
+        code = status.get("Status") if status else None
+    if code is None:
+        raise callee.unreachable("did not answer C-ECHO in time.")
+    if code != 0:
+        raise PeerError(f"The {callee.kind} refused C-ECHO.", status=f"0x{int(code):04X}")

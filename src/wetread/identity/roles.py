@@ -31,6 +31,7 @@ class Permission(StrEnum):
     MODELS = "promote, retire, roll back and restore models"
     SEND = "hand in images"
     ORDER = "order readings, and take and finish workitems"
+    ADMINISTER = "manage accounts, test connections, search the audit trail"
 
 
 _P = Permission
@@ -45,7 +46,9 @@ PERMISSIONS = MappingProxyType(
                 _P.MODELS,
             }
         ),
-        Role.ADMINISTRATOR: frozenset({_P.PAGES, _P.STUDIES, _P.RETRY, _P.READ_AGAIN, _P.MODELS}),
+        Role.ADMINISTRATOR: frozenset(
+            {_P.PAGES, _P.STUDIES, _P.RETRY, _P.READ_AGAIN, _P.MODELS, _P.ADMINISTER}
+        ),
         Role.DATA_SCIENTIST: frozenset({_P.PAGES, _P.STUDIES}),
         Role.SERVICE: frozenset({_P.STUDIES, _P.IDENTITY, _P.SEND, _P.ORDER}),
     }

@@ -38,8 +38,8 @@ class AuditRows:
 
     engine: Engine
 
-    def list_last(self, count: int, *, study: str = "", actor: str = "") -> list[Entry]:
-        """Return the last entries, oldest first; of a study and an actor where they are given."""
+    def list_last(self, count: int, *, study: str = "", actor: str = "", event: str = "") -> list[Entry]:
+        """Return the last entries, oldest first; of a study, an actor and a kind where they are given."""
         table = schema.audit
         query = select(table).order_by(table.c.sequence.desc()).limit(count)
         if study:
@@ -48,6 +48,8 @@ class AuditRows:
             query = query.where((table.c.study_instance_uid == study) | about)
         if actor:
             query = query.where(table.c.actor == actor)
+        if event:
+            query = query.where(table.c.event == event)
         with self._reading() as connection:
             return [Entry(**row) for row in connection.execute(query).mappings()][::-1]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from wetread.compose.report_template import ReportTemplate, read_templates
@@ -24,6 +24,8 @@ from wetread.steps.signing import Signing
 from wetread.store import Store
 from wetread.web.access import Doorkeeper
 from wetread.web.account import make_account
+from wetread.web.admin import make_admin
+from wetread.web.admin_accounts import make_admin_accounts
 from wetread.web.api import make_api
 from wetread.web.beside import make_beside
 from wetread.web.deliveries import make_deliveries
@@ -47,7 +49,7 @@ from wetread.web.reading_list import make_reading_list
 from wetread.web.report import make_report
 from wetread.web.review import make_review
 from wetread.web.shadow import make_shadow
-from wetread.web.site import Site, load_templates
+from wetread.web.site import Installation, Site, load_templates
 from wetread.web.stow import make_stow
 from wetread.web.study import StudyViews
 from wetread.web.subscribers import make_subscribers
@@ -62,6 +64,17 @@ POLL_S = 0.5
 
 #: Our forms have a handful of fields; whatever brings more says so itself.
 LARGEST_BODY = 64 * 1024
+
+
+#: Routes are tried in their order: first whose answers are asked for by the hundred.
+_MAKERS: tuple[Callable[[Site], APIRouter], ...] = (
+    *(make_dicomweb, make_images),
+    *(make_reading_list, make_pages, make_deliveries, make_fetch, make_documents),
+    *(make_api, make_health, make_stow, make_wado_uri),
+    *(make_login, make_account, make_workitems, make_subscribers, make_models, make_review, make_edit),
+    *(make_report, make_department, make_shadow, make_beside, make_ohif, make_first_run),
+    *(make_admin, make_admin_accounts),
+)
 
 
 def _utc_now() -> datetime:
@@ -82,6 +95,7 @@ def create_web(
     signing: Signing | None = None,
     reading_list: ReadingListSettings | None = None,
     report_templates: tuple[ReportTemplate, ...] | None = None,
+    installation: Installation | None = None,
     allowed_hosts: Iterable[str] = (),
     needs_https: bool = False,
     poll_s: float = POLL_S,
@@ -114,6 +128,8 @@ def create_web(
         By when studies are due, and how much of the list one page shows; None: as without configuration.
     report_templates
         What reports begin with; None: the built-in ones.
+    installation
+        What is configured, for the pages of administration; None: nothing.
     allowed_hosts
         Host names beside loopback under which the pages may be asked for.
     needs_https
@@ -146,6 +162,7 @@ def create_web(
         stow=stow,
         signing=signing,
         report_templates=report_templates,
+        installation=installation or Installation(),
         first_run=first_run,
         reading_list=reading_list or ReadingListSettings(),
     )
@@ -160,15 +177,7 @@ def create_web(
     )
     app.state.pulse = site.pulse
     app.state.site = site
-    makers = (
-        # Routes are tried in their order: first whose answers are asked for by the hundred.
-        *(make_dicomweb, make_images),
-        *(make_reading_list, make_pages, make_deliveries, make_fetch, make_documents),
-        *(make_api, make_health, make_stow, make_wado_uri),
-        *(make_login, make_account, make_workitems, make_subscribers, make_models, make_review, make_edit),
-        *(make_report, make_department, make_shadow, make_beside, make_ohif, make_first_run),
-    )
-    for router in (make(site) for make in makers):
+    for router in (make(site) for make in _MAKERS):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     add_error_pages(app, site)

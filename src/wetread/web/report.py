@@ -17,16 +17,17 @@ from pydantic import BaseModel, Field
 from wetread.compose.report_template import drop_empty_headings
 from wetread.domain.report import MAIN_SECTIONS, Report, ReportState, Section
 from wetread.errors import AccessError, NotNow
-from wetread.identity import Permission, PrincipalKind
-from wetread.identity.sign_in import Attempt
+from wetread.identity import Permission
 from wetread.store.reports import LONGEST_SECTION
 from wetread.store.studies import StudyRow
 from wetread.web.access import needs
 from wetread.web.eyes import Eyes, Look
 from wetread.web.pages import PAGE, Key
+from wetread.web.proof import prove
 from wetread.web.site import Site
 
 Text = Annotated[str, Field(max_length=LONGEST_SECTION)]
+_NO_PROOF = "A signature needs an account with a password: `wetread users add`."
 #: Five sections in the longest encoding.
 LARGEST_BODY = 1 << 20
 
@@ -88,7 +89,7 @@ def _add_signature(router: APIRouter, site: Site) -> None:
     def sign(eyes: Look, key: Key, written: Annotated[Written, Form()]) -> Response:
         row = eyes.find_study(key)
         try:
-            _prove(site, eyes, written)
+            prove(eyes, written.password, written.code, _NO_PROOF)
             _sign(site, eyes, row, written)
         except AccessError as error:
             return _again(site, eyes, key, error.message, _draft(site, eyes, row, written))
@@ -128,23 +129,6 @@ def _sign(site: Site, eyes: Eyes, row: StudyRow, written: Written) -> None:
     )
     what = "Signed an addendum." if is_signed else "Signed the report."
     site.signing.sign(report, seen=written.seen, event=site.trail.change(eyes.visitor, row, what))
-
-
-def _prove(site: Site, eyes: Eyes, written: Written) -> None:
-    """Have whoever signs prove that it is them, now.
-
-    Raises
-    ------
-    AccessError
-        If they do not, or cannot: without an account with a password there is no signature.
-    """
-    who = eyes.principal
-    if who.kind is not PrincipalKind.LOCAL:
-        raise NotNow("A signature needs an account with a password: `wetread users add`.")
-    attempt = Attempt(
-        name=who.name, password=written.password, code=written.code, address=eyes.visitor.address
-    )
-    site.identity.sign_in.judge(attempt, site.identity.now())
 
 
 def _plain(text: str) -> str:

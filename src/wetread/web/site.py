@@ -13,7 +13,10 @@ from pathlib import Path
 import jinja2
 
 from wetread.compose.report_template import ReportTemplate
+from wetread.deliver.alarm import AlertSettings
+from wetread.deliver.destination import Destination
 from wetread.domain.review import RejectReason
+from wetread.fetch.pacs import Pacs
 from wetread.identity import Identity, Permission, Principal, PrincipalKind
 from wetread.identity.first_run import FirstRun
 from wetread.imaging.layout import Layouts
@@ -23,6 +26,7 @@ from wetread.registry.lineup import Lineup
 from wetread.share.workitems import Worklist
 from wetread.steps.signing import Signing
 from wetread.store import Store
+from wetread.store.retention import RetentionSettings
 from wetread.web.asked import NOTHING_ASKED
 from wetread.web.live import Pulse
 from wetread.web.ohif.prepare import find_viewer
@@ -31,6 +35,16 @@ from wetread.web.stacks import WINDOW_TITLES
 from wetread.web.study import StudyViews
 from wetread.web.trail import WebTrail
 from wetread.worklist import ReadingListSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """What is configured, as far as the pages of administration show it."""
+
+    destinations: tuple[Destination, ...] = ()
+    pacs: tuple[Pacs, ...] = ()
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +70,7 @@ class Site:
     audit_backlog: Callable[[], tuple[int, str]] | None = None
     #: Signs reports; None: nobody does here.
     signing: Signing | None = None
+    installation: Installation = field(default_factory=Installation)
     #: Makes the first administrator; None: nobody does here.
     first_run: FirstRun | None = None
     #: By when studies are due, and how much of the list one page shows.
@@ -82,6 +97,7 @@ class Site:
             "can_sign": self.signing is not None and who is not None and who.kind is PrincipalKind.LOCAL,
             "can_retry": self.on_retry is not None and may(Permission.RETRY),
             "can_decide": may(Permission.MODELS),
+            "can_administer": may(Permission.ADMINISTER),
             # Asked by the one page that wants to know.
             "is_first_run": self.first_run.is_needed if self.first_run else (lambda: False),
             "knows_names": may(Permission.IDENTITY),
