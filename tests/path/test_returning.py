@@ -19,6 +19,7 @@ from tests.path.returned_scene import (
     NOW,
     OTHER,
     SECOND,
+    SHAPE,
     STUDY,
     WAYS,
     Scene,
@@ -404,6 +405,16 @@ def test_a_bug_stops_no_reading(scene: Scene, monkeypatch: pytest.MonkeyPatch) -
     assert [one.outcome for one in scene.returned] == [Return.REVISED]
 
 
+def outlines(client: TestClient, key: str) -> tuple[str, list[str]]:
+    """Return what names the outlines that the viewer shows, and those of each slice."""
+    listed = client.get(f"/studies/{key}/stacks").json()
+    (stack,) = listed["stacks"]
+    at = f"/studies/{key}/stacks/{stack['key']}"
+    return listed["marks"], [
+        client.get(f"{at}/{number}/marks?v={listed['marks']}").text for number in range(1, SHAPE[0] + 1)
+    ]
+
+
 def test_what_is_handed_in_by_stow_shows_on_the_page(scene: Scene) -> None:
     stow = start_stow(StowOptions(), scene.store)
     app = create_web(scene.store, [make_model()], stow=stow, poll_s=0, now=lambda: NOW)
@@ -415,6 +426,7 @@ def test_what_is_handed_in_by_stow_shows_on_the_page(scene: Scene) -> None:
             kind="LABELMAP",
             syntax=RLELossless,
         )
+        of_the_model = outlines(client, key)
         answer = client.post(
             f"/dicom-web/studies/{STUDY}",
             content=files(encode(segmentation)),
@@ -426,11 +438,13 @@ def test_what_is_handed_in_by_stow_shows_on_the_page(scene: Scene) -> None:
         scene.store.studies.finish_revision(STUDY, revision, StudyState.READ, NOW)
         page = client.get(f"/studies/{key}").text
         told = client.get(f"/api/v1/readings/{scene.row_id}").json()
+        of_the_reader = outlines(client, key)
         # Taken back like any other change; the segmentation itself stays.
         (change,) = scene.changes
         form = {"reading": change.reading_digest, "finding": FIRST, "seen": change.id}
         undone = client.post(f"/studies/{key}/undo", data=form, headers={"Origin": ORIGIN})
         after = client.get(f"/studies/{key}").text
+        taken_back = outlines(client, key)
     stow.close()
     volume = f"{reader_has(scene).measurements['volume_mm3']:.0f}"
     measured = f"{change.said.measurements['volume_mm3']:.0f}"
@@ -444,6 +458,11 @@ def test_what_is_handed_in_by_stow_shows_on_the_page(scene: Scene) -> None:
     assert second.get("reader") is None
     assert undone.status_code == 303
     assert 'id="changed-' not in after
+    # The viewer shows the outline that counts, and no browser keeps one that does not.
+    assert any("<path" in one for one in of_the_model[1])
+    assert of_the_reader[1] != of_the_model[1]
+    assert taken_back[1] == of_the_model[1]
+    assert len({of_the_model[0], of_the_reader[0], taken_back[0]}) == 3
 
 
 def test_a_segmentation_goes_the_path_of_a_study(scene: Scene) -> None:

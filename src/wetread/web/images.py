@@ -18,7 +18,7 @@ from wetread.identity import Permission
 from wetread.store.studies import StudyRow
 from wetread.web.access import needs
 from wetread.web.eyes import Eyes, Look
-from wetread.web.marks import Part, name_marks, picture_scale, turned_spacing_mm
+from wetread.web.marks import Part, picture_scale, turned_spacing_mm
 from wetread.web.quick import QuickRoute
 from wetread.web.site import Site
 from wetread.web.stacks import WINDOWS, Stack
@@ -47,8 +47,7 @@ def _listing(site: Site) -> Callable[..., Response]:
         row = _study(request, eyes)
         described = [_describe(one) for one in eyes.list_stacks(row)]
         eyes.note_opened(row, "pictures of the study")
-        marks = name_marks(one.digest for one in site.pictures.list_standing(row))
-        return JSONResponse({"stacks": described, "marks": marks})
+        return JSONResponse({"stacks": described, "marks": site.pictures.name_marks(row)})
 
     return stacks
 
@@ -79,7 +78,7 @@ def _marking(site: Site) -> Callable[..., Response]:
         drawn = site.pictures.draw_marks(row, stack, number, of, part)
         eyes.note_opened(row, "pictures of the study")
         # Of a study's marks only those of Readings that are named may be kept: it may be read again.
-        is_named = of or request.query_params.get("v")
+        is_named = request.query_params.get("v")
         return Response(drawn, media_type="image/svg+xml", headers=_KEPT if is_named else None)
 
     return marks

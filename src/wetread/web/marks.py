@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from wetread.compose.outline import outline_image
 from wetread.domain import code
+from wetread.domain.change import Change
 from wetread.domain.finding import Finding
 from wetread.domain.mask import BoolArray, Mask
 from wetread.domain.reading import Reading
@@ -113,9 +114,18 @@ def shares_space(grid: Grid, reading_series: str, stack: Stack) -> bool:
     return is_same or reading_series == stack.series_instance_uid
 
 
-def name_marks(digests: Iterable[str]) -> str:
-    """Return what stands in the address of marks: those of a Reading that was replaced are not kept."""
-    return hashlib.sha256(" ".join(digests).encode()).hexdigest()[:12]
+def name_marks(digests: Iterable[str], changes: Iterable[Change] = ()) -> str:
+    """Return what stands in the address of marks: those that were replaced are not kept.
+
+    Parameters
+    ----------
+    digests
+        Of the Readings whose findings are shown.
+    changes
+        What readers changed: some of it is outlines.
+    """
+    last = max((one.id for one in changes), default=0)
+    return hashlib.sha256(" ".join([*digests, str(last)]).encode()).hexdigest()[:12]
 
 
 def draw_svg(marks: tuple[Mark, ...], stack: Stack, part: Part | None, only: str = "") -> str:

@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
+from wetread.domain.change import revise, standing
 from wetread.domain.mask import Mask
 from wetread.domain.reading import Outcome, Reading
 from wetread.errors import InvalidQuery
@@ -21,7 +22,7 @@ from wetread.imaging.render import Array, show
 from wetread.store import Store
 from wetread.store.readings import ReadingRow
 from wetread.store.studies import StudyRow
-from wetread.web.marks import Mark, Part, draw_svg, marks_on, picture_scale
+from wetread.web.marks import Mark, Part, draw_svg, marks_on, name_marks, picture_scale
 from wetread.web.stacks import WINDOWS, Stack, StudyStacks
 
 #: Readings with the masks of their findings that are kept in memory.
@@ -74,14 +75,21 @@ class Pictures:
             Draw one finding only (``FindingCard.of``); ``""``: all.
         """
         digest, _, index = of.partition("-")
+        changes = self._store.changes.list_for_study(row.study_instance_uid)
         marks: list[Mark] = []
         for one in self.list_standing(row):
             if one.digest.startswith(digest):
-                reading = self._load(one.digest)
+                # Where a reader outlined it anew, that outline is the one.
+                reading = revise(self._load(one.digest), standing(changes, one.digest))
                 wanted = reading.findings[int(index) :][:1] if index else reading.findings
                 uids = {finding.tracking_uid for finding in wanted}
                 marks += [mark for mark in marks_on(reading, stack, number) if mark.tracking_uid in uids]
         return draw_svg(tuple(marks), stack, part)
+
+    def name_marks(self, row: StudyRow) -> str:
+        """Return what names the outlines as they are now (``marks.name_marks``)."""
+        changes = self._store.changes.list_for_study(row.study_instance_uid)
+        return name_marks((one.digest for one in self.list_standing(row)), changes)
 
     def list_standing(self, row: StudyRow) -> list[ReadingRow]:
         """Return the Readings whose findings are shown."""

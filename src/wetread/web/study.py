@@ -31,7 +31,6 @@ from wetread.web.change_view import Changed, SaidOfStudy, load_said, revise_text
 from wetread.web.changes import ChangesView
 from wetread.web.changes import view_changes as view_since_prior
 from wetread.web.listing import Line, make_lines, weigh
-from wetread.web.marks import name_marks
 from wetread.web.match_view import ModelMatch, match_views
 from wetread.web.pictures import Pictures
 from wetread.web.report_view import RemarkView, ReportView, view_remark, view_report
@@ -163,15 +162,12 @@ class StudyView:
     revisions: tuple[RevisionView, ...]
     events: tuple[EventView, ...]
     report: ReportView
+    #: What stands in the address of the findings' outlines (``marks.name_marks``).
+    marks: str
     #: Where a finding can be added.
     series: tuple[ImageSeries, ...]
     #: Segmentations that were sent for it: code, what became of them, sender, time.
     returned: tuple[tuple[str, str, str, str], ...]
-
-    @property
-    def marks(self) -> str:
-        """What stands in the address of the findings' outlines (``marks.name_marks``)."""
-        return name_marks(one.digest for one in self.readings if one.outcome == Outcome.READ.value)
 
     @property
     def cards(self) -> tuple[FindingCard, ...]:
@@ -230,6 +226,7 @@ class StudyViews:
         pdfs = store.readings.find_report_pdfs(uid)
         return StudyView(
             report=view_report(row, versions, self._propose(row, views), rejected, written, pdfs),
+            marks=self._pictures.name_marks(row),
             series=said_of.series,
             returned=view_returned(store.changes.list_returned(uid)),
             line=replace(make_lines(store, [row], now)[0], position=place.position or 1),
