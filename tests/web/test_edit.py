@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
@@ -12,6 +13,7 @@ from tests.web.conftest import EVIL, NOW, ORIGIN, Ward, make_model
 from tests.web.test_review import FINDING, UID, Reader, _visitor
 from wetread.domain.change import ChangeKind
 from wetread.domain.document import Document, DocumentKind
+from wetread.domain.report import Report, ReportState, Section
 from wetread.store.erasure import delete_study
 from wetread.web import create_web
 
@@ -259,3 +261,24 @@ def test_names_stay_though_a_finding_is_called_otherwise(reader: Editor) -> None
     reader.edit(label="granuloma")
     assert make_reading().finding_names == ("Nodule 1",)
     assert "Nodule 1: solid granuloma" in reader.prefilled("findings")
+
+
+def test_a_draft_that_is_older_than_a_change_is_named(reader: Editor) -> None:
+    store, told = reader.ward.store, "Changed by a reader since this draft was saved: "
+    assert told not in reader.page
+    draft = Report(
+        study_instance_uid=UID,
+        revision=1,
+        state=ReportState.DRAFT,
+        sections={Section.FINDINGS: "Nodule 1: solid."},
+        who="anybody",
+        at=NOW.timestamp() - 60,
+    )
+    store.reports.save(draft, seen=0)
+    assert told not in reader.page
+    reader.edit(label="granuloma")
+    reader.add()
+    assert f"{told}Added 1, Nodule 1." in reader.page
+    newest = store.reports.list_for_study(UID)[-1]
+    store.reports.save(replace(draft, at=NOW.timestamp() + 1), seen=newest.id)
+    assert told not in reader.page

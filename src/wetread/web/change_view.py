@@ -54,6 +54,8 @@ class ChangeView:
     name: str = ""
     #: Number of the newest change, one that was taken back as well; 0: none.
     seen: int = 0
+    #: When that was, seconds since 1970.
+    changed_at: float = 0.0
     #: Oldest first.
     steps: tuple[StepView, ...] = ()
     #: What, as the model has it, as readers have it.
@@ -74,6 +76,7 @@ class AddedView:
     uid: str
     name: str
     seen: int
+    changed_at: float
     label: str
     side: str
     place: str
@@ -149,7 +152,7 @@ def view_changes(
         Of this Reading, all of them, oldest first.
     """
     stands = standing(changes, changes[0].reading_digest) if changes else {}
-    newest = {one.tracking_uid: one.id for one in changes}
+    newest = {one.tracking_uid: one for one in changes}
     theirs = revise(reading, stands).findings
     described = {one.series_instance_uid: one.description for one in series}
     return Changed(
@@ -160,6 +163,15 @@ def view_changes(
         added=tuple(_added(name, one, described, newest) for name, one in added(stands)),
         vocabulary=tuple(sorted(vocabulary_of(model, reading))),
     )
+
+
+def changed_names(several: Iterable[Changed]) -> dict[str, float]:
+    """Return when each finding was changed last, by its name; those that nobody changed are left out."""
+    found: dict[str, float] = {}
+    for changed in several:
+        found |= {one.name: one.changed_at for one in changed.findings if one.seen}
+        found |= {one.name: one.changed_at for one in changed.added}
+    return found
 
 
 def revise_texts(texts: Iterable[str], reading: Reading, changed: Changed) -> tuple[str, ...]:
@@ -190,12 +202,14 @@ def _report_lines(one: AddedView) -> tuple[str, str]:
 
 
 def _finding(
-    name: str, before: Finding, after: Finding, stands: Sequence[Change], newest: Mapping[str, int]
+    name: str, before: Finding, after: Finding, stands: Sequence[Change], newest: Mapping[str, Change]
 ) -> ChangeView:
+    last = newest.get(before.tracking_uid)
     return ChangeView(
         uid=before.tracking_uid,
         name=name,
-        seen=newest.get(before.tracking_uid, 0),
+        seen=last.id if last else 0,
+        changed_at=last.at if last else 0.0,
         steps=tuple(map(view_step, stands)),
         differences=tuple(_differences(before, after)),
         label=after.label,
@@ -245,12 +259,13 @@ def view_step(one: Change) -> StepView:
     )
 
 
-def _added(name: str, one: Change, described: Mapping[str, str], newest: Mapping[str, int]) -> AddedView:
+def _added(name: str, one: Change, described: Mapping[str, str], newest: Mapping[str, Change]) -> AddedView:
     place, said = one.said.place, one.said
     return AddedView(
         uid=one.tracking_uid,
         name=name,
-        seen=newest[one.tracking_uid],
+        seen=newest[one.tracking_uid].id,
+        changed_at=one.at,
         label=said.label or "",
         side=said.laterality.meaning.lower() if said.laterality else "",
         place=(

@@ -5,7 +5,7 @@ In: remarks, versions of a report.  Out: views.  Never: a draft shown as signed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wetread.compose.prefill import find_named, prefill
@@ -65,6 +65,8 @@ class ReportView:
     draft_at: str
     #: Findings that were rejected and still stand in the text.
     rejected: tuple[str, ...]
+    #: Those that were changed or added after the draft was saved.
+    changed: tuple[str, ...]
 
 
 def view_remark(one: Remark) -> RemarkView:
@@ -84,6 +86,7 @@ def view_report(
     versions: Sequence[Report],
     texts: Iterable[str],
     rejected: Collection[str],
+    changed: Mapping[str, float],
     written: Report | None = None,
 ) -> ReportView:
     """Return the report as it is, or what a reader begins with.
@@ -94,6 +97,8 @@ def view_report(
         What models said.
     rejected
         Names of findings that a reader rejected.
+    changed
+        When readers changed or added findings last, by their names; seconds since 1970.
     written
         What somebody wrote and could not save.
     """
@@ -113,7 +118,15 @@ def view_report(
         draft_by=newest.who if newest and not newest.is_signed else "",
         draft_at=words.format_time(newest.at) if newest and not newest.is_signed else "",
         rejected=tuple(find_named(lines, rejected)),
+        changed=_changed_since(newest, changed),
     )
+
+
+def _changed_since(draft: Report | None, changed: Mapping[str, float]) -> tuple[str, ...]:
+    if draft is None or draft.is_signed:
+        # What a reader begins with has it all; what was signed stands.
+        return ()
+    return tuple(sorted(name for name, at in changed.items() if at > draft.at))
 
 
 def _signed(one: Report) -> SignedView:

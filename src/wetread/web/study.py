@@ -26,8 +26,7 @@ from wetread.store.deliveries import DeliveryRow
 from wetread.store.readings import DocumentRow, ReadingRow
 from wetread.store.slices import ImageSeries
 from wetread.store.studies import RevisionRow, StudyRow
-from wetread.web import words
-from wetread.web.change_view import Changed, SaidOfStudy, load_said, revise_texts, view_changes, view_returned
+from wetread.web import change_view, words
 from wetread.web.listing import DeliveryMark, Line, describe_deliveries, list_lines, make_lines
 from wetread.web.match_view import ModelMatch, match_views
 from wetread.web.report_view import RemarkView, ReportView, view_remark, view_report
@@ -93,7 +92,7 @@ class ReadingView:
     #: What readers reported of the whole Reading.
     reported: tuple[RemarkView, ...]
     #: What readers changed and added; the tables hold their values.
-    edits: Changed
+    edits: change_view.Changed
     #: What models said, as readers have it: a report begins with it.
     report_texts: tuple[str, ...]
     region_table: Table | None
@@ -231,15 +230,16 @@ class StudyViews:
         documents = {one.id: store.readings.list_documents(one.id) for one in rows}
         revisions = store.studies.list_revisions(uid)
         matched = max((one for one in revisions if one.match), key=lambda one: one.revision, default=None)
-        said_of = load_said(store, uid)
+        said_of = change_view.load_said(store, uid)
         views = tuple(self._reading(one, documents[one.id], models, said_of) for one in standing)
         versions = store.reports.list_for_study(uid)
         said = [text for one in views for text in one.report_texts]
         rejected = {name for one in views for name in one.rejected_names}
+        changed = change_view.changed_names(one.edits for one in views)
         return StudyView(
-            report=view_report(row, versions, said, rejected, written),
+            report=view_report(row, versions, said, rejected, changed, written),
             series=said_of.series,
-            returned=view_returned(store.changes.list_returned(uid)),
+            returned=change_view.view_returned(store.changes.list_returned(uid)),
             line=make_lines(store, [row], now)[0] if place is None else lines[place],
             listed_count=len(lines),
             previous_key=lines[place - 1].key if place else "",
@@ -272,14 +272,14 @@ class StudyViews:
         row: ReadingRow,
         documents: list[DocumentRow],
         models: Mapping[str, Model],
-        said: SaidOfStudy,
+        said: change_view.SaidOfStudy,
     ) -> ReadingView:
         reading, names = self._load(row.digest)
         model = models.get(row.model_name)
         counted = newest_of(said.remarks, row.digest)
         mine = [one for one in said.remarks if one.reading_digest == row.digest]
         changes = said.changes_of(row.digest)
-        edits = view_changes(reading, names, changes, said.series, model)
+        edits = change_view.view_changes(reading, names, changes, said.series, model)
         reading = revise(reading, standing(changes, row.digest))
         texts = self._texts(documents)
         return ReadingView(
@@ -308,7 +308,7 @@ class StudyViews:
             images=_views(documents, DocumentKind.PNG),
             texts=texts,
             edits=edits,
-            report_texts=revise_texts([one.text for one in texts], reading, edits),
+            report_texts=change_view.revise_texts([one.text for one in texts], reading, edits),
             pdfs=_views(documents, DocumentKind.PDF),
             document_kinds=tuple(
                 dict.fromkeys(one.kind.value for one in documents if one.kind not in SIGNED_KINDS)
