@@ -41,6 +41,14 @@ def test_a_series_and_its_segmentation(dicom: tuple[Path, Path]) -> None:
     assert dot.features.values["glcm_contrast"] is None
 
 
+def test_a_label_map_gives_the_same(tmp_path: Path, dicom: tuple[Path, Path]) -> None:
+    made = make_segmentation(sorted((tmp_path / "ct").iterdir()), [LEVELS > 0], "LABELMAP")
+    made.save_as(tmp_path / "map.dcm")
+    (whole,) = quantify_path(dicom[0], tmp_path / "map.dcm", SETTINGS).segments
+    assert whole.features is not None
+    assert dict(whole.features.values) == pytest.approx(dict(measure_texture(*phantom(), SETTINGS).values))
+
+
 def test_nifti_gives_the_same(tmp_path: Path) -> None:
     affine = np.diag([-2.0, -2.0, 2.0, 1.0])
     image = write_nifti(tmp_path / "image.nii", LEVELS.astype(np.int16), affine)

@@ -18,13 +18,15 @@ from wetread.domain.volume import Volume
 from wetread.errors import InputError, LabelsDoNotFit, UnreadableInstance
 from wetread.imaging.label_map import iter_labels
 from wetread.imaging.nifti import is_nifti, read_nifti_volume
-from wetread.imaging.segmentation import SEGMENTATION_STORAGE, find_referenced_series
+from wetread.imaging.segmentation import LABEL_MAP_STORAGE, SEGMENTATION_STORAGE, find_referenced_series
 from wetread.imaging.segments import MarkedSegment, iter_segments
 from wetread.imaging.volume import read_volume
 from wetread.measure.texture import FEATURES, RegionFeatures, TextureSettings, measure_texture
 from wetread.measure.texture.catalogue import IMAGE_UNIT
 from wetread.measure.texture.refused import InvalidTextureSettings
 from wetread.receive.folder import read_folder
+
+_SEGMENTATIONS = (SEGMENTATION_STORAGE, LABEL_MAP_STORAGE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,7 @@ def quantify_path(image: Path, segmentation: Path, settings: TextureSettings) ->
 def _read(path: Path, work: Path, *, of_segmentation: bool, most: int | None = None) -> list[Instance]:
     """Read what is a Segmentation, or what is none."""
     instances, problems = read_folder(path, work)
-    found = [one for one in instances if (one.sop_class_uid == SEGMENTATION_STORAGE) == of_segmentation]
+    found = [one for one in instances if (one.sop_class_uid in _SEGMENTATIONS) == of_segmentation]
     if not found:
         reason = problems[0].message if problems else "nothing of the kind"
         kind = "Segmentation" if of_segmentation else "image"

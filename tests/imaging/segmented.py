@@ -31,12 +31,13 @@ def write_images(folder: Path, hu: np.ndarray, **changes) -> list[Path]:
 def make_segmentation(
     images: Sequence[Path], masks: Sequence[np.ndarray], kind: str = "BINARY", labels: Sequence[str] = ()
 ) -> highdicom.seg.Segmentation:
-    """Return a Segmentation with a segment for each mask, which may overlap."""
+    """Return a Segmentation with a segment for each mask; they may overlap, but not in a label map."""
     names = labels or [f"thing {number}" for number in range(1, len(masks) + 1)]
     stacked = np.stack(masks, axis=-1).astype(np.uint8)
+    pixels = stacked.astype(np.float32) * 0.7 if kind == "FRACTIONAL" else stacked
     return highdicom.seg.Segmentation(
         source_images=[dcmread(path) for path in images],
-        pixel_array=stacked if kind == "BINARY" else stacked.astype(np.float32) * 0.7,
+        pixel_array=pixels,
         segmentation_type=kind,
         segment_descriptions=[
             highdicom.seg.SegmentDescription(

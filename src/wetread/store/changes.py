@@ -102,21 +102,28 @@ class Changes:
 
     def missed(self, model_name: str) -> list[Missed]:
         """Return what readers added to the Readings of a model, and did not take back."""
+        added = select(_CHANGE.c.tracking_uid).where(_CHANGE.c.kind == ChangeKind.ADDED.value)
         query = (
-            select(_CHANGE.c.reading_digest, _READING.c.model_version, _CHANGE.c.study_instance_uid)
+            select(
+                _CHANGE.c.reading_digest,
+                _CHANGE.c.tracking_uid,
+                _CHANGE.c.kind,
+                _READING.c.model_version,
+                _CHANGE.c.study_instance_uid,
+            )
             .join(_READING, _READING.c.digest == _CHANGE.c.reading_digest)
-            .where(_READING.c.model_name == model_name, _CHANGE.c.kind == ChangeKind.ADDED.value)
-            .distinct()
+            .where(_READING.c.model_name == model_name, _CHANGE.c.tracking_uid.in_(added))
+            .order_by(_CHANGE.c.id)
         )
         with self._reading() as connection:
             rows = connection.execute(query).all()
-            return [
-                Missed(version=version, study_instance_uid=study)
-                for reading_digest, version, study in rows
-                for stack in standing(_list(connection, study), reading_digest).values()
-                for one in stack
-                if one.kind is ChangeKind.ADDED
-            ]
+        # It is added, taken back, added again: the last counts.
+        last = {(digest, uid): (kind, version, study) for digest, uid, kind, version, study in rows}
+        return [
+            Missed(version=version, study_instance_uid=study)
+            for kind, version, study in last.values()
+            if kind == ChangeKind.ADDED.value
+        ]
 
     # ---- segmentations that came back
 
