@@ -6,26 +6,23 @@ Never: masks; numbers of a superseded Reading beside those of the newest.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
 
 from wetread.domain.document import SIGNED_KINDS, DocumentKind
 from wetread.domain.model import Model
-from wetread.domain.progress import DeliveryState
 from wetread.domain.reading import Outcome, Reading
 from wetread.domain.report import Report
 from wetread.domain.review import Remark, Verdict, newest_of
 from wetread.registry.lineup import Lineup
 from wetread.store import Store
-from wetread.store.deliveries import DeliveryRow
 from wetread.store.readings import DocumentRow, ReadingRow
 from wetread.store.studies import RevisionRow, StudyRow
 from wetread.web import words
-from wetread.web.listing import DeliveryMark, Line, describe_deliveries, list_lines, make_lines
+from wetread.web.group_deliveries import DeliveryGroup, group_deliveries
+from wetread.web.listing import Line, list_lines, make_lines
 from wetread.web.marks import name_marks
 from wetread.web.match_view import ModelMatch, match_views
 from wetread.web.pictures import Pictures
@@ -36,21 +33,6 @@ from wetread.web.tables import Table, finding_tables, region_table
 
 #: Readings kept in memory without their masks: the same page is asked for again and again.
 _KEPT_READINGS = 256
-
-_DELIVERY_WORDS = {
-    DeliveryState.WAITING: "waiting",
-    DeliveryState.SENT: "delivered",
-    DeliveryState.VERIFIED: "delivered, checked",
-    DeliveryState.REFUSED: "refused",
-    DeliveryState.FAILED: "failed, tries used up",
-    DeliveryState.SUPERSEDED: "superseded by a newer revision",
-}
-_DELIVERY_LEVELS = {
-    DeliveryState.SENT: "done",
-    DeliveryState.VERIFIED: "done",
-    DeliveryState.REFUSED: "trouble",
-    DeliveryState.FAILED: "trouble",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,34 +98,6 @@ class ReadingView:
     def remark_of(self, finding_uid: str) -> RemarkView:
         """Return what counts of a finding."""
         return dict(self.judged).get(finding_uid, RemarkView())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryView:
-    """One document at one destination."""
-
-    id: int
-    title: str
-    kind: str
-    state: str
-    state_words: str
-    level: str
-    attempts: int
-    problem_code: str
-    message: str
-    updated_at: str
-    is_retryable: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryGroup:
-    """What one destination gets of one revision."""
-
-    revision: int
-    #: False: a newer revision has taken its place.
-    is_newest: bool
-    mark: DeliveryMark
-    documents: tuple[DeliveryView, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +212,7 @@ class StudyViews:
             readings=views,
             models=match_views(matched.match if matched else None, models),
             match_revision=matched.revision if matched else 0,
-            deliveries=_delivery_groups(store.deliveries.list_for_study(uid), documents),
+            deliveries=group_deliveries(store.deliveries.list_for_study(uid), documents),
             revisions=tuple(_revision(one, rows) for one in revisions),
             events=tuple(
                 EventView(
@@ -346,41 +300,6 @@ def _outcome_words(row: ReadingRow) -> str:
 def _views(documents: list[DocumentRow], kind: DocumentKind) -> tuple[DocumentView, ...]:
     chosen = sorted((one for one in documents if one.kind is kind), key=lambda one: one.ordinal)
     return tuple(DocumentView(id=one.id, title=one.title) for one in chosen)
-
-
-def _delivery_groups(
-    rows: list[DeliveryRow], documents: Mapping[int, list[DocumentRow]]
-) -> tuple[DeliveryGroup, ...]:
-    by_id = {one.id: one for listed in documents.values() for one in listed}
-    grouped: dict[tuple[int, str], list[DeliveryRow]] = {}
-    for row in sorted(rows, key=lambda one: (-one.revision, one.destination, one.id)):
-        grouped.setdefault((row.revision, row.destination), []).append(row)
-    newest = max((row.revision for row in rows), default=0)
-    return tuple(
-        DeliveryGroup(
-            revision=revision,
-            is_newest=revision == newest,
-            mark=describe_deliveries(destination, Counter(one.state for one in members)),
-            documents=tuple(_delivery(one, by_id.get(one.document_id)) for one in members),
-        )
-        for (revision, destination), members in grouped.items()
-    )
-
-
-def _delivery(row: DeliveryRow, document: DocumentRow | None) -> DeliveryView:
-    shared: dict[str, Any] = {
-        name: getattr(row, name) for name in ("id", "attempts", "problem_code", "message")
-    }
-    return DeliveryView(
-        **shared,
-        title=document.title if document else "",
-        kind=document.kind.value if document else "",
-        state=row.state.value,
-        state_words=_DELIVERY_WORDS[row.state],
-        level=_DELIVERY_LEVELS.get(row.state, "waiting"),
-        updated_at=words.format_time(row.updated_at),
-        is_retryable=row.state in (DeliveryState.REFUSED, DeliveryState.FAILED),
-    )
 
 
 def _revision(row: RevisionRow, readings: list[ReadingRow]) -> RevisionView:
