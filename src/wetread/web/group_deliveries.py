@@ -1,7 +1,7 @@
 """What became of a study's documents at each destination.
 
 In: rows of deliveries and documents.  Out: ``DeliveryGroup`` values.
-Never: what an older revision got beside what counts.
+Never: what two revisions got, as one.
 """
 
 from __future__ import annotations
