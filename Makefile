@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# The package of OHIF, where it was fetched.
+VIEWER := build/ohif-app-3.13.2.tgz
 # What touches the database; tests/workers is on PostgreSQL always.
 ON_DATABASE := tests/api/test_lists.py tests/store tests/receive tests/web tests/audit/test_record.py \
 	tests/identity/test_sign_in.py tests/identity/test_sessions.py \
@@ -12,7 +14,7 @@ ON_DATABASE := tests/api/test_lists.py tests/store tests/receive tests/web tests
 	tests/keeping/test_retention.py tests/identity/test_service.py
 SERVICE_ON_DATABASE := tests/trust/test_kill.py tests/trust/test_twice.py tests/trust/test_dead_pacs.py tests/trust/test_disk_refuses.py
 
-.PHONY: setup models demo test test-postgresql check lock sbom licences vulnerabilities conformance features clean
+.PHONY: setup models demo viewer test test-postgresql check lock sbom licences vulnerabilities conformance features clean
 
 setup: $(VENV)/.done
 
@@ -38,7 +40,14 @@ models: setup
 		$(BIN)/wetread lab publish $$run --out $(PACKAGES)/$$name; done
 
 demo: setup
-	$(BIN)/wetread demo $(ARGS)
+	$(BIN)/wetread demo $(if $(wildcard $(VIEWER)),--viewer $(VIEWER)) $(ARGS)
+
+# OHIF beside the findings, from npm, which must be there: make demo shows it from then on.
+viewer: $(VIEWER)
+
+$(VIEWER):
+	mkdir -p build
+	npm pack @ohif/app@3.13.2 --silent --pack-destination build
 
 # What measures time or memory runs by itself; the rest two files at a time.
 ALONE := tests/hostile tests/network tests/privacy tests/receive tests/trust tests/web/test_live.py tests/workers

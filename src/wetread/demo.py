@@ -23,6 +23,7 @@ from wetread.domain.progress import DeliveryState
 from wetread.errors import WetreadError
 from wetread.phantom import demo_options, write_phantom
 from wetread.receive.mllp import MllpOptions, start_mllp_listener
+from wetread.web.ohif.prepare import install
 from wetread.work import now
 
 #: Shorter than in a hospital: nobody wants to watch silence.
@@ -42,6 +43,8 @@ class DemoOptions:
     http_port: int = 8080
     #: Coarser images, for a first look and for tests.
     small: bool = False
+    #: Package of OHIF; None: the pages have slices only.
+    viewer: Path | None = None
 
 
 def run_demo(options: DemoOptions, console: Console, stop: threading.Event) -> None:
@@ -59,6 +62,8 @@ def run_demo(options: DemoOptions, console: Console, stop: threading.Event) -> N
     listener = start_mllp_listener(MllpOptions(port=0), messages.append)
     app = start_app(_config(folder, options, listener.port))
     try:
+        if options.viewer is not None:
+            install(options.viewer, folder / "data" / "viewer")
         console.print(f"Reading list: [bold]{app.url}[/]")
         shown = 0
         for number, visit in enumerate(visits, start=1):

@@ -183,7 +183,14 @@ def test_the_report_is_listed_beside_the_images(beside: Beside) -> None:
     assert kinds == "CT,SEG,SR"
 
 
-def test_a_reload_keeps_the_viewer_and_the_way_back_works(beside: Beside) -> None:
+def test_who_works_in_the_frame_counts_as_being_there(beside: Beside) -> None:
+    beside.browser.ask("addEventListener('pointerdown', () => (window.isThere = true))")
+    assert not beside.browser.ask("window.isThere")
+    beside.browser.ask(f"{PORT}.element.dispatchEvent(new WheelEvent('wheel', {{ bubbles: true }}))")
+    assert beside.browser.ask("window.isThere")
+
+
+def test_the_way_back_to_slices_and_here_again_works(beside: Beside) -> None:
     beside.browser.ask("document.getElementById('plain-switch').click()")
     assert beside.browser.ask("document.getElementById('ohif').hidden")
     beside.browser.ask("document.querySelectorAll('[data-go]')[2].click()")

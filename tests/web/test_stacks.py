@@ -27,7 +27,7 @@ from wetread.domain.mask import BoolArray
 from wetread.domain.study import study_key
 from wetread.store import Store
 from wetread.web import create_web
-from wetread.web.marks import mask_on
+from wetread.web.marks import mask_on, shares_space
 from wetread.web.pictures import Pictures
 from wetread.web.stacks import Stack
 
@@ -193,6 +193,22 @@ def test_a_series_of_another_space_shows_none(store: Store, tmp_path: Path) -> N
     )
     text = client_of(store).get(f"/studies/{scene.key}/stacks/{other.key}/1/marks").text
     assert "<path" not in text
+
+
+@pytest.mark.parametrize(
+    ("frame", "series", "shared"),
+    [("1.2.3.99", "1.2.3.1", True), ("1.2.3.99", "9", True), ("7", "1.2.3.1", False), ("", "1.2.3.1", True),
+     ("", "9", False)],
+)  # fmt: skip
+def test_a_frame_of_reference_decides_and_where_it_is_not_named_the_series(
+    store: Store, staged: tuple[Store, Scene], frame: str, series: str, shared: bool
+) -> None:
+    ct = SmallCt(shape=(2, 8, 10))
+    for number in range(2):
+        Archive(store, count=number).add_data_set(make_slice(ct, number))
+    (stack,) = stacks_of(store, ct.study_uid)
+    grid = dataclasses.replace(staged[1].reading.grid, frame_of_reference_uid=frame)
+    assert shares_space(grid, series, stack) is shared
 
 
 def test_pixels_that_are_not_square_are_shown_as_they_are_in_the_patient(store: Store) -> None:

@@ -57,9 +57,10 @@ def demo(
     data: Annotated[Path | None, typer.Option(help="Folder to use [default: a new one].")] = None,
     http_port: Annotated[int, typer.Option(help="Port of the pages, 0 for any free one.")] = 8080,
     small: Annotated[bool, typer.Option(help="Coarser images: faster, for a first look.")] = False,
+    viewer: Annotated[Path | None, typer.Option(help="OHIF too, from its npm package.", exists=True)] = None,
 ) -> None:
     """Show the whole loop on this machine with one synthetic patient and two visits."""
     from wetread.demo import DemoOptions, run_demo
 
-    options = DemoOptions(once=once, data=data, http_port=http_port, small=small)
+    options = DemoOptions(once=once, data=data, http_port=http_port, small=small, viewer=viewer)
     run_demo(options, console, stop_signal())

@@ -108,10 +108,9 @@ def mask_on(mask: Mask, grid: Grid, layout: Layout, position_lps_mm: Triple) -> 
 
 def shares_space(grid: Grid, reading_series: str, stack: Stack) -> bool:
     """Tell whether a place in one is the same place in the other."""
-    is_same = (
-        bool(grid.frame_of_reference_uid) and grid.frame_of_reference_uid == stack.frame_of_reference_uid
-    )
-    return is_same or reading_series == stack.series_instance_uid
+    named = grid.frame_of_reference_uid, stack.frame_of_reference_uid
+    # What says where it lies is believed; of the rest, a series is one with itself.
+    return named[0] == named[1] if all(named) else reading_series == stack.series_instance_uid
 
 
 def name_marks(digests: Iterable[str], changes: Iterable[Change] = ()) -> str:

@@ -78,7 +78,9 @@ def install(package: Path, folder: Path) -> Path:
         If it is not that package, or cannot be set up.
     """
     _check(package)
-    folder.mkdir(parents=True, exist_ok=True)
+    # The data folder is nobody else's, whoever makes it.
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.mkdir(exist_ok=True)
     target = folder / VERSION
     with tempfile.TemporaryDirectory(dir=folder, prefix="new-") as name:
         fresh = Path(name) / VERSION
