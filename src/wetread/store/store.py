@@ -27,6 +27,7 @@ from wetread.store.commitments import Commitments
 from wetread.store.database import open_database
 from wetread.store.deliveries import Deliveries
 from wetread.store.fetches import Fetches
+from wetread.store.flow import Flows
 from wetread.store.history import History
 from wetread.store.holds import Holds
 from wetread.store.intake import PATIENCE_S, Intake
@@ -87,6 +88,7 @@ class Store:
     room: Room
     reports: Reports
     turnarounds: Turnarounds
+    flows: Flows
     alerts: Alerts
     reading_list: ReadingList
     saved_views: SavedViews
@@ -215,6 +217,7 @@ def open_store(
         room=Room(engine, audit),
         reports=Reports(engine, audit, readings),
         turnarounds=Turnarounds(engine),
+        flows=Flows(engine),
         alerts=Alerts(engine, audit),
         reading_list=ReadingList(engine),
         saved_views=SavedViews(engine),
