@@ -176,7 +176,7 @@ def describe_due(priority: Priority, waiting: timedelta, settings: ReadingListSe
     rest = settings.due(priority) - waiting
     if rest >= timedelta(0):
         return f"due in {describe_duration(rest)}", False
-    return f"overdue by {describe_duration(-rest)}", True
+    return f"overdue {describe_duration(-rest)}", True
 
 
 def _virtual_arrival(entry: Entry, head_starts: HeadStarts) -> datetime:

@@ -42,7 +42,7 @@ WITHOUT_STUDY = {
     "/models", "/models/{name}", "/models/{name}/state", "/models/{name}/roll-back", "/models/{name}/restore",
     "/api/v1/rules/replay", "/account", "/account/password",
     "/account/totp", "/logout", "/deliveries", "/fragments/deliveries", "/deliveries/retry",
-    "/fetch", "/fragments/fetch", "/fetch/retry", "/department", "/department.csv",
+    "/fetch", "/fragments/fetch", "/fetch/retry", "/department", "/department.csv", "/department/flow.csv",
     # Somebody's own filters: tests/web/test_reading_list.py.
     "/views", "/views/{view}/forget",
     # tests/web/test_admin.py.

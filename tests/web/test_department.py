@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from fastapi.testclient import TestClient
 
+from tests.alerted import make_event, raise_alert
 from tests.identity.conftest import House
 from tests.web.conftest import NOW, ORIGIN, Ward
 from wetread.domain.reading import Triage
@@ -71,10 +72,51 @@ def test_studies_of_other_senders_are_not_counted(ward: Ward) -> None:
     assert rows(house.signed_in("bo"))["arrived to read", "routine", "0.5"]["n"] == "1"
 
 
+def test_the_flow_counts_each_stretch_and_what_waits_at_its_end(ward: Ward, client: TestClient) -> None:
+    for number, hours in enumerate((1, 2, 25, 60, 24 * 40), start=1):
+        ward.send(f"1.2.{number}", waiting=timedelta(hours=hours))
+    ward.read("1.2.1")
+    # Reported yesterday, and from before the window.
+    ward.store.studies.mark_reported("1.2.3", NOW - timedelta(hours=24, minutes=30))
+    ward.store.studies.mark_reported("1.2.5", NOW - timedelta(hours=1))
+    rows = list(csv.DictReader(io.StringIO(client.get("/department/flow.csv?days=3").text)))
+    told = [
+        [int(one[name]) for name in ("arrived", "read", "reported", "waiting at its end")] for one in rows
+    ]
+    assert told == [[1, 0, 0, 2], [1, 0, 1, 2], [2, 1, 1, 3]]
+    assert len(list(csv.DictReader(io.StringIO(client.get("/department/flow.csv?days=90").text)))) == 13
+    page = client.get("/department?days=3").text
+    assert "now 3, at most 3" in page
+    assert "4 in all" in page
+    assert "style=" not in page
+
+
+def test_alerts_are_counted_with_their_answers(ward: Ward, client: TestClient, stat: Triage) -> None:
+    for number in range(1, 13):
+        ward.send(f"1.2.{number}", waiting=timedelta(hours=2))
+        ward.read(f"1.2.{number}", stat)
+        alert = raise_alert(ward, f"1.2.{number}")
+        at = NOW + timedelta(minutes=number)
+        if number <= 8:
+            ward.store.alerts.acknowledge(alert, "ana", at, make_event())
+        elif number <= 10:
+            ward.store.alerts.expire(alert, "the study has been read", at, make_event())
+    ward.store.studies.mark_reported("1.2.1", NOW)
+    ward.send("1.2.30", waiting=timedelta(hours=5))
+    ward.store.studies.mark_reported("1.2.30", NOW)
+    page = client.get("/department").text
+    assert "Acknowledged: 67% (" in page
+    assert "of 12. Half of them within 4 min (1 min to 8 min), n = 8." in page
+    assert "with an alert: 2 h (too few to say), n = 1; without: 5 h (too few to say), n = 1" in page
+    text = client.get("/department.csv").text
+    assert "arrived to reported,with an alert,1,0.5,7200,," in text
+    assert "arrived to reported,without,1,0.5,18000,," in text
+
+
 def test_no_name_is_in_it(ward: Ward, client: TestClient) -> None:
     ward.send("1.2.1", name="Doe^Jane")
     ward.read("1.2.1")
-    for path in ("/department", "/department.csv"):
+    for path in ("/department", "/department.csv", "/department/flow.csv"):
         text = client.get(path).text
         assert "Doe" not in text
         assert "PID1" not in text

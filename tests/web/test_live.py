@@ -10,6 +10,7 @@ import httpx
 import pytest
 import uvicorn
 
+from tests.alerted import raise_alert
 from tests.web.browser import CHROMIUM, Browser
 from tests.web.conftest import NOW, Ward, make_model
 from wetread.domain.progress import DeliveryState
@@ -214,4 +215,28 @@ def test_a_reader_judges_with_keys_and_keeps_what_they_write(
     assert "Missed one" in browser.ask("document.body.textContent")
     style = "getComputedStyle(document.querySelector('.card:has(.v-rejected) h4')).textDecorationLine"
     assert browser.ask(style) == "line-through"
+    assert browser.complaints == []
+
+
+@needs_chromium
+def test_an_alert_appears_notifies_without_a_name_and_is_answered(
+    served: tuple[Ward, str], browser: Browser, stat: Triage
+) -> None:
+    ward, url = served
+    ward.send("1.2.1", name="Okonkwo^Adaeze")
+    open_list(browser, url)
+    browser.ask(
+        "window.told = []; window.Notification = class {"
+        " constructor(...words) { told.push(JSON.stringify(words)) }"
+        " addEventListener() {} static permission = 'granted' }; true"
+    )
+    ward.read("1.2.1", stat)
+    alert = raise_alert(ward, "1.2.1")
+    browser.wait(f"document.getElementById('acknowledge-{alert.id}') && window.told.length === 1")
+    assert "Okonkwo" not in browser.ask("window.told[0]")
+    browser.ask(f"document.getElementById('acknowledge-{alert.id}').click()")
+    browser.wait("document.readyState === 'complete' && !document.querySelector('[data-alert]')")
+    held = ward.store.alerts.find(alert.id)
+    assert held is not None
+    assert held.ended_by == "anybody"
     assert browser.complaints == []

@@ -193,7 +193,7 @@ def test_due_follows_the_priority(ward: Ward, stat: Triage) -> None:
         line.study_instance_uid: line.due_words
         for line in list_lines(ward.store, Wanted(), NOW, settings).lines
     }
-    assert told == {"1.2.1": "due in 10 min", "1.2.2": "overdue by 10 min", "1.2.3": "due in 9 h 20 min"}
+    assert told == {"1.2.1": "due in 10 min", "1.2.2": "overdue 10 min", "1.2.3": "due in 9 h 20 min"}
     for wrong in ({"due_stat_min": 0}, {"due_stat_min": 500}, {"page_size": 5}):
         with pytest.raises(ConfigError):
             ReadingListSettings(**wrong)

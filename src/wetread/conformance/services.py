@@ -31,6 +31,13 @@ SERVICES: tuple[Service, ...] = (
         tests=(f"{_CSTORE}::test_echo_and_store_by_dcmtk",),
     ),
     Service(
+        sop_classes=("1.2.840.10008.1.1",),
+        role=Role.SCU,
+        name="Verification (C-ECHO)",
+        about="When an administrator tests a connection.",
+        tests=("tests/web/test_admin.py::test_a_destination_is_tried_from_the_page",),
+    ),
+    Service(
         sop_classes=(),
         role=Role.SCP,
         name="Storage (C-STORE)",

@@ -30,6 +30,7 @@ from wetread.store.commitments import Commitments
 from wetread.store.database import open_database
 from wetread.store.deliveries import Deliveries
 from wetread.store.fetches import Fetches
+from wetread.store.flow import Flows
 from wetread.store.history import History
 from wetread.store.holds import Holds
 from wetread.store.intake import PATIENCE_S, Intake
@@ -93,6 +94,7 @@ class Store:
     slices: Slices
     reports: Reports
     turnarounds: Turnarounds
+    flows: Flows
     alerts: Alerts
     reading_list: ReadingList
     saved_views: SavedViews
@@ -168,6 +170,7 @@ _OF_THE_INDEX: Mapping[str, Callable[[Engine], Any]] = MappingProxyType(
         "asked": AskedReadings,
         "slices": Slices,
         "turnarounds": Turnarounds,
+        "flows": Flows,
         "reading_list": ReadingList,
         "saved_views": SavedViews,
     }

@@ -34,6 +34,8 @@ class Turnaround:
     read_at: float | None
     #: When a reader ended it; None: it waits.
     reported_at: float | None
+    #: A model's result alerted.
+    alerted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class Turnarounds:
             with self.engine.connect().execution_options(read_only=True) as connection:
                 rows = connection.execute(query).all()
                 by_model = list(connection.execute(said))
+                alerted = set(connection.execute(select(schema.alert.c.study_instance_uid)).scalars())
                 by_reader = {uid: Priority(priority) for uid, priority in connection.execute(changed)}
         except SQLAlchemyError as error:
             raise StorageError("The index cannot be read.", reason=type(error).__name__) from error
@@ -100,6 +103,7 @@ class Turnarounds:
                 received_at=received_at,
                 read_at=finished_at if state == StudyState.READ.value else None,
                 reported_at=reported_at,
+                alerted=uid in alerted,
             )
             for uid, urgency, state, received_at, finished_at, reported_at in rows
         ]

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Form, HTTPException
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 
-from wetread.deliver.destination import Destination
+from wetread.deliver.destination import Destination, Verify
 from wetread.deliver.probe import probe as probe_destination
 from wetread.dicom.audit_message import describe
 from wetread.domain.alert import CallState
@@ -165,11 +165,13 @@ def _connections(
 
 def _destination_view(one: Destination) -> PeerView:
     who = f"{one.aet}@" if one.aet else ""
+    is_asked = one.verify is not Verify.NONE
+    asked = f"asked afterwards by {one.verify.value}" if is_asked else "not asked afterwards"
     return PeerView(
         name=one.name,
         role="destination",
         address=f"{who}{one.host}:{one.port}",
-        told=f"gets {', '.join(kind.value for kind in one.kinds)}; asked by {one.verify.value}",
+        told=f"gets {', '.join(kind.value for kind in one.kinds)}; {asked}",
         is_encrypted=one.tls,
     )
 

@@ -9,7 +9,7 @@ import csv
 import io
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated
 
@@ -19,12 +19,15 @@ from fastapi.responses import HTMLResponse
 from wetread.domain.reading import Priority
 from wetread.registry.lineup import stand
 from wetread.stats.quantile import quantile
+from wetread.store.flow import Stretch
 from wetread.store.turnaround import MOST, Turnaround
 from wetread.web.access import needs
 from wetread.web.eyes import Eyes, Look
+from wetread.web.flow_view import draw, stretch_of, sum_up
 from wetread.web.models import AgreementView, view_agreement
 from wetread.web.pages import PAGE
 from wetread.web.site import Site
+from wetread.web.words import format_time
 from wetread.worklist import describe_duration
 
 Days = Annotated[int, Query(ge=1, le=366)]
@@ -77,6 +80,9 @@ def make_department(site: Site) -> APIRouter:
             "spans": _scale(list_spans(rows)),
             "agreement": _agreement(site),
             "is_cut": len(rows) == MOST,
+            "pictures": draw(_stretches(site, eyes, days)),
+            "answers": sum_up(site.store.alerts.list_since(_since(site, days), eyes.principal.sources)),
+            "by_alert": list_by_alert(rows),
         }
         return HTMLResponse(site.render("department.html", eyes.principal, **values))
 
@@ -86,20 +92,45 @@ def make_department(site: Site) -> APIRouter:
         text = io.StringIO()
         writer = csv.writer(text)
         writer.writerow(_HEAD)
-        for one in list_spans(_rows(site, eyes, days)):
+        rows = _rows(site, eyes, days)
+        by_alert = [replace(span, priority=told) for told, span in list_by_alert(rows)]
+        for one in (*list_spans(rows), *by_alert):
             numbers = [f"{n:.0f}" if math.isfinite(n) else "" for n in (one.seconds, one.low, one.high)]
             writer.writerow((one.what, one.priority, one.count, one.share, *numbers))
         name = f"turnaround-{days}-days.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
+    @router.get("/department/flow.csv")
+    @needs(*PAGE)
+    def flow_csv(eyes: Look, days: Days = 30) -> Response:
+        eyes.note_query("the department's numbers")
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(("begins", "arrived", "read", "reported", "waiting at its end"))
+        for one in _stretches(site, eyes, days):
+            begins = format_time(one.begins_at)
+            writer.writerow((begins, one.arrived, one.read, one.reported, one.waiting))
+        headers = {"Content-Disposition": f'attachment; filename="flow-{days}-days.csv"'}
+        return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+
     return router
+
+
+def _since(site: Site, days: int) -> float:
+    return (site.now() - timedelta(days=days)).timestamp()
+
+
+def _stretches(site: Site, eyes: Eyes, days: int) -> list[Stretch]:
+    width_s, count = stretch_of(days)
+    # The last stretch ends now.
+    since = site.now().timestamp() - width_s * count
+    return site.store.flows.list_stretches(since, width_s, count, eyes.principal.sources)
 
 
 def _rows(site: Site, eyes: Eyes, days: int) -> list[Turnaround]:
     eyes.note_query("the department's numbers")
-    since = (site.now() - timedelta(days=days)).timestamp()
-    return site.store.turnarounds.list_since(since, eyes.principal.sources)
+    return site.store.turnarounds.list_since(_since(site, days), eyes.principal.sources)
 
 
 def _counts(rows: Sequence[Turnaround]) -> tuple[tuple[str, int], ...]:
@@ -122,6 +153,17 @@ def list_spans(rows: Sequence[Turnaround]) -> tuple[Span, ...]:
         for what, part in parts
         for priority in Priority
         for share in (0.5, 0.9)
+    )
+
+
+def list_by_alert(rows: Sequence[Turnaround]) -> tuple[tuple[str, Span], ...]:
+    """Return the median time to the report of studies that alerted, and of those that did not."""
+    return tuple(
+        (told, _span("arrived to reported", Priority.ROUTINE, 0.5, durations))
+        for told, is_alerted in (("with an alert", True), ("without", False))
+        for durations in [
+            [_between(one.received_at, one.reported_at) for one in rows if one.alerted is is_alerted]
+        ]
     )
 
 
