@@ -132,9 +132,11 @@ def _analyze_study(study: Study, place: _Place, analysis: Analysis, past: _Past)
         job = _job(study, series, analysis.models[chosen.model], place.work / "voxels.npy")
         seen = past.setdefault(chosen.model, [])
         visit = Visit(study=study, series=series)
-        reading = run_job(_with_prior(job, visit, seen))
+        job = _with_prior(job, visit, seen)
+        reading = run_job(job)
         seen.append((visit, reading))
-        entries.append(_write(reading, series, place) | _exam(reading, study))
+        prior = job.prior.series if job.prior is not None else None
+        entries.append(_write(reading, series, place, prior) | _exam(reading, study))
     for model in analysis.models.values():
         problems = _why_not(match, model)
         if problems:
@@ -178,10 +180,10 @@ def _with_prior(job: ReadJob, visit: Visit, seen: list[tuple[Visit, Reading]]) -
     return replace(job, prior=study, prior_problems=problems)
 
 
-def _write(reading: Reading, series: Series, place: _Place) -> dict[str, Any]:
+def _write(reading: Reading, series: Series, place: _Place, prior: Series | None = None) -> dict[str, Any]:
     out, voxels = place.out, place.work / "voxels.npy"
     volume = find_volume(reading, series, voxels) if reading.outcome is Outcome.READ else None
-    documents = compose(reading, read_source(series, volume), READING_KINDS)
+    documents = compose(reading, read_source(series, volume, prior=prior), READING_KINDS)
     voxels.unlink(missing_ok=True)
     folder = out / "documents" / reading.study_instance_uid / reading.model.name
     # Of an earlier run into the same folder nothing may stay that this run does not say.

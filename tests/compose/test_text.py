@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
 from tests.compose.conftest import Composed
 from wetread.compose import compose
+from wetread.compose.wording import finding_line
 from wetread.domain.comparison import Comparison, GoneFinding, PriorComparison, Status
 from wetread.domain.document import DocumentKind
 
@@ -102,3 +105,16 @@ def test_what_could_not_be_judged_is_never_called_no_change(composed: Composed) 
     text = _compared(composed, None, Status.STABLE)
     assert "No change" not in text
     assert "Since the prior study of 2026-01-12: 1 not judged, 1 stable.\n" in text
+
+
+@pytest.mark.parametrize(
+    ("height", "third"),
+    [(0.0, "lower"), (33.0, "lower"), (34.0, "middle"), (66.0, "middle"), (67.0, "upper")],
+)
+def test_the_third_of_the_lung_is_named_where_its_height_is_known(
+    height: float, third: str, composed: Composed
+) -> None:
+    nodule = composed.reading.findings[1]
+    assert "third" not in finding_line("Nodule 1", nodule)
+    known = dataclasses.replace(nodule, measurements={**nodule.measurements, "lung_height_percent": height})
+    assert f"right lung, {third} third, 18.0" in finding_line("Nodule 1", known)

@@ -83,3 +83,18 @@ def test_of_two_alike_the_one_that_has_grown_comes_first() -> None:
     assert "grown" in triage.reasons[0]
     assert len(triage.reasons) == 2
     assert triage.score > triage_chest(stable, PARAMETERS).score
+
+
+@pytest.mark.parametrize(("volume_ml", "priority"), [(499.0, Priority.ROUTINE), (500.0, Priority.URGENT)])
+def test_much_pleural_fluid_is_urgent(volume_ml: float, priority: Priority) -> None:
+    reading = make_reading()
+    fluid = dataclasses.replace(
+        reading.findings[0],
+        label="pleural effusion",
+        code=code.PLEURAL_EFFUSION,
+        texture=None,
+        measurements={"volume_ml": volume_ml, "mean_hu": 8.0},
+    )
+    triage = triage_chest(dataclasses.replace(reading, findings=(fluid,)), PARAMETERS)
+    assert triage.priority is priority
+    assert triage.reasons == (f"Pleural effusion, left, {volume_ml:.0f} ml",)

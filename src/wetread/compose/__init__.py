@@ -1,7 +1,7 @@
 """One Reading becomes documents: SR, SEG, presentation state, key images, text, PDF, HL7.
 
 In: a Reading and the source it was read from.  Out: documents, the same bytes every time.
-Never: files beyond the source's header, network, the clock, chance.
+Never: files beyond the source's header and the images of what has changed, network, the clock, chance.
 """
 
 from wetread.compose.documents import KINDS_WHEN_NOT_READ, compose

@@ -19,7 +19,8 @@ from reportlab.platypus import Flowable, Image, Spacer, Table, TableStyle
 
 from wetread.compose import header
 from wetread.compose.draft import Draft, Picture
-from wetread.compose.sheet import FAINT, LINE, WARNING, WIDTH, build_pdf, head, paragraph, style
+from wetread.compose.pairs import draw_pairs
+from wetread.compose.sheet import FAINT, LINE, WARNING, WIDTH, build_pdf, day_text, head, paragraph, style
 from wetread.compose.text import report_sections
 from wetread.compose.wording import NOT_FOR_CLINICAL_USE, measurement_text, place_text
 from wetread.domain.code import Code
@@ -69,6 +70,7 @@ def render_pdf(draft: Draft) -> bytes:
         *head(draft.source, "Wet read", (NOT_FOR_CLINICAL_USE, WARNING)),
         *_impression(draft),
         *_findings_table(draft),
+        *_changes(draft),
         *_pictures(draft),
         *_sections(draft),
     ]
@@ -179,6 +181,35 @@ def _pictures(draft: Draft) -> list[Flowable]:
         ),
     )
     return [table, Spacer(1, 3 * mm)]
+
+
+def _changes(draft: Draft) -> list[Flowable]:
+    """Return what has changed, two pairs in a row: then beside now, each with its day."""
+    pairs, comparison = draw_pairs(draft), draft.reading.comparison
+    if not pairs or comparison is None:
+        return []
+    size, small = (WIDTH - 4 * _GAP) / 4, style(7.5, colour=FAINT)
+    days = (comparison.studied_on or "day unknown", day_text(draft.source.text("StudyDate")))
+    cells: list[Any] = []
+    for pair in pairs:
+        for image, word, day in ((pair.prior, "prior", days[0]), (pair.now, "now", days[1])):
+            words = [paragraph(pair.title, small), paragraph(f"{word} {day}", small)]
+            cells.append([Image(_png(image), width=size, height=size), *words])
+    rows = [
+        cells[start : start + 4] + [""] * (4 - len(cells[start : start + 4]))
+        for start in range(0, len(cells), 4)
+    ]
+    padding = [("LEFTPADDING", (0, 0), (-1, -1), 0), ("RIGHTPADDING", (0, 0), (-1, -1), 4)]
+    table = Table(rows, colWidths=[size + _GAP] * 4, hAlign="LEFT", style=TableStyle(padding))
+    title = paragraph("Change since the prior study", style(10, bold=True, spaceBefore=5, keepWithNext=1))
+    return [title, table, Spacer(1, 3 * mm)]
+
+
+def _png(image: PilImage.Image) -> io.BytesIO:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=6)
+    buffer.seek(0)
+    return buffer
 
 
 def _jpeg(picture: Picture) -> io.BytesIO:

@@ -144,9 +144,9 @@ def head(source: Source, title: str, note: tuple[str, Any]) -> list[Flowable]:
     """
     _prepare()
     name = source.text("PatientName").replace("^", " ").replace("=", "  ").strip()
-    birth, sex = _day(source.text("PatientBirthDate")), source.text("PatientSex") or "unknown"
+    birth, sex = day_text(source.text("PatientBirthDate")), source.text("PatientSex") or "unknown"
     patient = f"ID {source.text('PatientID') or 'unknown'} · born {birth} · sex {sex}"
-    visit = f"{_day(source.text('StudyDate'))} · accession {source.text('AccessionNumber') or 'unknown'}"
+    visit = f"{day_text(source.text('StudyDate'))} · accession {source.text('AccessionNumber') or 'unknown'}"
     identity = [(name or "No name", style(11, bold=True)), (patient, style(8, colour=FAINT))]
     study = [
         (source.text("StudyDescription") or "Study", style(11, bold=True)),
@@ -184,6 +184,6 @@ def head(source: Source, title: str, note: tuple[str, Any]) -> list[Flowable]:
     return [top, Spacer(1, 4 * mm), box, Spacer(1, 4 * mm)]
 
 
-def _day(text: str) -> str:
+def day_text(text: str) -> str:
     """Return a DICOM date as people write it."""
     return f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 else text or "unknown"

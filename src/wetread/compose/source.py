@@ -57,6 +57,9 @@ class Source:
     volume: Volume | None = field(default=None, repr=False)
     #: Documents of the Reading that this one supersedes.
     predecessors: tuple[DocumentReference, ...] = ()
+    #: The series itself, and the one that it was compared with, for pictures of both; None: not at hand.
+    series: Series | None = field(default=None, repr=False)
+    prior: Series | None = field(default=None, repr=False)
 
     def text(self, keyword: str) -> str:
         """Return an attribute of the header as one line of text; ``""`` where absent or empty."""
@@ -65,7 +68,11 @@ class Source:
 
 
 def read_source(
-    series: Series, volume: Volume | None, *, predecessors: tuple[DocumentReference, ...] = ()
+    series: Series,
+    volume: Volume | None,
+    *,
+    predecessors: tuple[DocumentReference, ...] = (),
+    prior: Series | None = None,
 ) -> Source:
     """Read what documents need to know of a series.
 
@@ -77,6 +84,8 @@ def read_source(
         The volume that was read; its grid names the SOP instance of each plane.
     predecessors
         Documents of the Reading that is superseded (``reading.predecessor_digest``), as the store knows them.
+    prior
+        The series that was compared with.
 
     Raises
     ------
@@ -92,6 +101,8 @@ def read_source(
         planes=planes,
         volume=volume,
         predecessors=predecessors,
+        series=series,
+        prior=prior,
     )
 
 

@@ -74,6 +74,15 @@ def place_text(finding: Finding) -> str:
     return " ".join(words)
 
 
+def zone_text(finding: Finding) -> str:
+    """Return in which third of the lung's height it lies, ``""`` where that is not known."""
+    height = finding.measurements.get("lung_height_percent")
+    if height is None:
+        return ""
+    third = "upper" if height > 200 / 3 else "lower" if height < 100 / 3 else "middle"
+    return f"{third} third"
+
+
 def label_text(name: str, finding: Finding) -> str:
     """Return the short label beside a finding, e.g. ``"Nodule 1, 8.2 mm"``."""
     return ", ".join(part for part in (name, size_text(finding)) if part)
@@ -83,7 +92,7 @@ def finding_line(name: str, finding: Finding) -> str:
     """Return one line on a finding: name, kind, place, size, density, probability."""
     texture = finding.texture.meaning.lower() if finding.texture else ""
     kind = " ".join(part for part in (texture, finding.label) if part)
-    parts = [kind, place_text(finding), *_shown_sizes(finding)]
+    parts = [kind, place_text(finding), zone_text(finding), *_shown_sizes(finding)]
     if finding.probability is not None:
         parts.append(f"probability {finding.probability:.2f}")
     return f"{name}: " + ", ".join(part for part in parts if part) + "."
@@ -94,7 +103,10 @@ def _shown_sizes(finding: Finding) -> list[str]:
     parts = []
     if "long_axis_mm" in numbers and "short_axis_mm" in numbers:
         parts.append(f"{numbers['long_axis_mm']:.1f} × {numbers['short_axis_mm']:.1f} mm")
-    shown = ("mean_diameter_mm", "volume_mm3", "volume_ml", "mean_hu", "distance_to_pleura_mm")
+    shown = (
+        *("mean_diameter_mm", "volume_mm3", "solid_mean_diameter_mm"),
+        *("volume_ml", "mean_hu", "distance_to_pleura_mm"),
+    )
     parts.extend(measurement_lines({name: numbers[name] for name in shown if name in numbers}))
     return parts
 

@@ -44,6 +44,7 @@ LEFT = _sct("7771000", "Left")
 # Findings
 NODULE = _sct("27925004", "Nodule")
 PNEUMOTHORAX = _sct("36118008", "Pneumothorax")
+PLEURAL_EFFUSION = _sct("60046008", "Pleural effusion")
 
 # Texture of a nodule (RadLex)
 SOLID = Code(value="RID50151", scheme="RADLEX", meaning="Solid")

@@ -75,6 +75,40 @@ MEASUREMENTS: Mapping[str, Quantity] = MappingProxyType(
             unit=code.MM,
             title="distance to pleura",
         ),
+        "pleural_contact_percent": Quantity(
+            concept=_own("pleural-contact", "Share of the Surface on the Pleura"),
+            unit=code.PERCENT,
+            title="contact with pleura",
+            decimals=0,
+        ),
+        "vessel_contact_percent": Quantity(
+            concept=_own("vessel-contact", "Share of the Surface on Vessels and Other Dense Tissue"),
+            unit=code.PERCENT,
+            title="contact with vessels",
+            decimals=0,
+        ),
+        "spiculated_percent": Quantity(
+            concept=_own("spiculated", "Share of the Free Surface with Thin Strands"),
+            unit=code.PERCENT,
+            title="surface with strands",
+        ),
+        "solid_volume_mm3": Quantity(
+            concept=_own("solid-volume", "Volume of the Solid Component"),
+            unit=code.MM3,
+            title="volume of the solid part",
+            decimals=0,
+        ),
+        "solid_mean_diameter_mm": Quantity(
+            concept=_own("solid-diameter", "Mean Diameter of the Solid Component"),
+            unit=code.MM,
+            title="mean diameter of the solid part",
+        ),
+        "lung_height_percent": Quantity(
+            concept=_own("lung-height", "Height in the Lung from Base to Apex"),
+            unit=code.PERCENT,
+            title="height in the lung",
+            decimals=0,
+        ),
         "finding_probability_percent": Quantity(
             concept=_own("finding-probability", "Probability of the Finding Looked For"),
             unit=code.PERCENT,
@@ -87,6 +121,17 @@ MEASUREMENTS: Mapping[str, Quantity] = MappingProxyType(
             concept=_own("laa-950", "Low Attenuation Area below -950 HU"),
             unit=code.PERCENT,
             title="LAA-950",
+        ),
+        "laa_cluster_slope": Quantity(
+            concept=_own("laa-cluster-slope", "Slope of the Sizes of Low Attenuation Clusters"),
+            unit=code.NO_UNITS,
+            title="slope of LAA clusters",
+            decimals=2,
+        ),
+        "laa_largest_cluster_ml": Quantity(
+            concept=_own("laa-cluster", "Largest Low Attenuation Cluster"),
+            unit=code.ML,
+            title="largest LAA cluster",
         ),
         "perc15_hu": Quantity(
             concept=_own("perc15", "15th Percentile of Lung Density"),

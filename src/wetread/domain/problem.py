@@ -59,6 +59,7 @@ class ProblemCode(StrEnum):
     NO_LUNGS_FOUND = "no-lungs-found"
     LUNGS_CUT_OFF = "lungs-cut-off"
     TOO_MANY_CANDIDATES = "too-many-candidates"
+    GRAVITY_UNKNOWN = "gravity-unknown"
     MODEL_CRASHED = "model-crashed"
     MODEL_TIMEOUT = "model-timeout"
     PEER_UNREACHABLE = "peer-unreachable"

@@ -1,4 +1,4 @@
-"""The built-in reader ``chest-ct``: lungs, free pleural air, nodules.
+"""The built-in reader ``chest-ct``: lungs, free pleural air and fluid, nodules.
 
 In: a ``ReadRequest`` with a chest CT.  Out: a ``Reading``.
 Never: thresholds of its own (they are parameters of the model package).
@@ -19,6 +19,8 @@ from wetread.domain.reading import Reading
 from wetread.infer.chest_findings import (
     LATERALITY,
     Place,
+    effusion_finding,
+    effusion_segment,
     make_tracking_uid,
     nodule_finding,
     nodule_segment,
@@ -29,8 +31,10 @@ from wetread.infer.chest_follow import Followed, follow_nodules
 from wetread.infer.chest_look import Seen, look_at_chest
 from wetread.infer.chest_triage import triage_chest
 from wetread.infer.request import ReadRequest
+from wetread.measure.emphysema import measure_emphysema
 from wetread.measure.lungs import measure_density
 from wetread.measure.thorax import LEFT, RIGHT
+from wetread.measure.zone import find_heights, measure_height
 
 
 def read_chest_ct(request: ReadRequest) -> Reading:
@@ -81,6 +85,9 @@ def _segments(request: ReadRequest, seen: Seen, followed: Followed) -> tuple[Seg
     place = Place(grid=request.volume.grid, upright_grid=seen.volume.grid, upright=seen.upright)
     for air in seen.air:
         segments.append(pneumothorax_segment(request, place, air, len(segments) + 1))
+    for fluid in seen.fluid:
+        coarse = seen.scan.views.coarse
+        segments.append(effusion_segment(request, place, fluid, coarse, len(segments) + 1))
     for ordinal, (nodule, link) in enumerate(zip(followed.nodules, followed.links, strict=True), 1):
         numbers = ordinal, len(segments) + 1
         segments.append(nodule_segment(request, place, nodule, numbers, link.tracking_uid))
@@ -105,11 +112,20 @@ def _findings(
 ) -> tuple[Finding, ...]:
     place = Place(grid=request.volume.grid, upright_grid=seen.volume.grid, upright=seen.upright)
     first = len(_sides(seen))
-    airs = segments[first : first + len(seen.air)]
-    rest = zip(followed.nodules, followed.links, segments[first + len(seen.air) :], strict=True)
+    second = first + len(seen.air)
+    third = second + len(seen.fluid)
+    airs = zip(seen.air, segments[first:second], strict=True)
+    fluids = zip(seen.fluid, segments[second:third], strict=True)
+    rest = zip(followed.nodules, followed.links, segments[third:], strict=True)
+    _, row_mm, column_mm = seen.volume.grid.spacing_mm
+    heights = find_heights(seen.lungs, row_mm * column_mm)
     return (
-        *(pneumothorax_finding(place, air, segment) for air, segment in zip(seen.air, airs, strict=True)),
-        *(nodule_finding(place, one, segment, link.prior) for one, link, segment in rest),
+        *(pneumothorax_finding(place, air, segment) for air, segment in airs),
+        *(effusion_finding(place, fluid, segment) for fluid, segment in fluids),
+        *(
+            nodule_finding(place, one, segment, link.prior, measure_height(heights, one.side, one.center[0]))
+            for one, link, segment in rest
+        ),
     )
 
 
@@ -121,10 +137,26 @@ def _regions(request: ReadRequest, seen: Seen) -> tuple[Region, ...]:
             code=code.LUNG,
             laterality=LATERALITY[side],
             segment_number=number,
-            measurements=_rounded(measure_density(seen.volume, seen.lungs, (side,))),
+            measurements=_rounded(
+                {
+                    **measure_density(seen.volume, seen.lungs, (side,)),
+                    **_emphysema(seen, side),
+                }
+            ),
         )
         for number, side in enumerate(_sides(seen), 1)
     )
+
+
+def _emphysema(seen: Seen, side: int) -> Mapping[str, float]:
+    """How what is destroyed of a lung hangs together; how much it is, its density says."""
+    found = measure_emphysema(seen.volume, seen.lungs, (side,))
+    if found is None or found.cluster_slope is None:
+        return {}
+    return {
+        "laa_cluster_slope": found.cluster_slope,
+        "laa_largest_cluster_ml": found.largest_cluster_ml,
+    }
 
 
 def _study_measurements(seen: Seen) -> Mapping[str, float]:

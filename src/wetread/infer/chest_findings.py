@@ -20,6 +20,8 @@ from wetread.domain.mask import Mask
 from wetread.domain.volume import FloatArray, Grid, Triple
 from wetread.infer.request import ReadRequest
 from wetread.measure.air import PleuralAir
+from wetread.measure.coarse import Coarse
+from wetread.measure.effusion import Effusion, to_fine_mask
 from wetread.measure.nodules import Nodule
 from wetread.measure.orientation import Upright
 from wetread.measure.outline import Texture
@@ -107,9 +109,19 @@ def to_own_grid(place: Place, mask: Mask) -> Mask:
 
 
 def nodule_finding(
-    place: Place, nodule: Nodule, segment: Segment, prior: PriorComparison | None = None
+    place: Place,
+    nodule: Nodule,
+    segment: Segment,
+    prior: PriorComparison | None = None,
+    height_percent: float | None = None,
 ) -> Finding:
-    """Finding of a nodule, measured, and compared with an earlier study."""
+    """Finding of a nodule, measured, and compared with an earlier study.
+
+    Parameters
+    ----------
+    height_percent
+        In its lung, from base to apex; None: not known.
+    """
     center = _triple(place.upright_grid.to_lps_mm(nodule.center))
     return Finding(
         tracking_uid=segment.tracking_uid,
@@ -118,7 +130,7 @@ def nodule_finding(
         probability=round(nodule.probability, 4),
         center_lps_mm=center,
         box_lps_mm=box_lps_mm(place.grid, segment.mask),
-        measurements=_nodule_measurements(nodule),
+        measurements=_nodule_measurements(nodule, height_percent),
         laterality=LATERALITY[nodule.side],
         site=code.LUNG,
         texture=_TEXTURES[nodule.texture],
@@ -129,7 +141,7 @@ def nodule_finding(
     )
 
 
-def _nodule_measurements(nodule: Nodule) -> Mapping[str, float]:
+def _nodule_measurements(nodule: Nodule, height_percent: float | None) -> Mapping[str, float]:
     exact = {
         "volume_mm3": nodule.volume_mm3,
         "long_axis_mm": nodule.axial.long_mm,
@@ -142,6 +154,15 @@ def _nodule_measurements(nodule: Nodule) -> Mapping[str, float]:
         "mean_hu": nodule.mean_hu,
         "distance_to_pleura_mm": nodule.distance_to_pleura_mm,
     }
+    known = {
+        "pleural_contact_percent": 100.0 * nodule.features.pleural,
+        "vessel_contact_percent": 100.0 * nodule.features.attached,
+        "spiculated_percent": nodule.form.spiculated_percent,
+        "solid_volume_mm3": nodule.form.solid_volume_mm3,
+        "solid_mean_diameter_mm": nodule.form.solid_mean_diameter_mm,
+        "lung_height_percent": height_percent,
+    }
+    exact |= {name: value for name, value in known.items() if value is not None}
     return {name: round(float(value), 3) for name, value in exact.items()}
 
 
@@ -177,6 +198,40 @@ def pneumothorax_finding(place: Place, air: PleuralAir, segment: Segment) -> Fin
         box_lps_mm=box_lps_mm(place.grid, mask),
         measurements={"volume_ml": round(air.volume_ml, 3), "mean_hu": round(air.mean_hu, 3)},
         laterality=LATERALITY[air.side],
+        site=code.PLEURAL_CAVITY,
+        segment_number=segment.number,
+        key_plane=mask.largest_plane,
+    )
+
+
+def effusion_segment(
+    request: ReadRequest, place: Place, fluid: Effusion, coarse: Coarse, number: int
+) -> Segment:
+    """Segment of pleural fluid."""
+    return Segment(
+        number=number,
+        label=f"Pleural effusion, {LATERALITY[fluid.side].meaning.lower()}",
+        category=code.MORPHOLOGICALLY_ABNORMAL_STRUCTURE,
+        type=code.PLEURAL_EFFUSION,
+        laterality=LATERALITY[fluid.side],
+        site=code.PLEURAL_CAVITY,
+        tracking_uid=make_tracking_uid(request, f"effusion-{fluid.side}"),
+        mask=to_own_grid(place, to_fine_mask(fluid, coarse)),
+    )
+
+
+def effusion_finding(place: Place, fluid: Effusion, segment: Segment) -> Finding:
+    """Finding of pleural fluid."""
+    mask = segment.mask
+    center = place.grid.to_lps_mm(np.argwhere(mask.voxels).mean(axis=0) + mask.offset)
+    return Finding(
+        tracking_uid=segment.tracking_uid,
+        label="pleural effusion",
+        code=code.PLEURAL_EFFUSION,
+        center_lps_mm=_triple(center),
+        box_lps_mm=box_lps_mm(place.grid, mask),
+        measurements={"volume_ml": round(fluid.volume_ml, 3), "mean_hu": round(fluid.mean_hu, 3)},
+        laterality=LATERALITY[fluid.side],
         site=code.PLEURAL_CAVITY,
         segment_number=segment.number,
         key_plane=mask.largest_plane,

@@ -23,6 +23,7 @@ from wetread.measure.air import (
     without_air,
 )
 from wetread.measure.coarse import shrink
+from wetread.measure.effusion import Effusion, find_effusions
 from wetread.measure.lungs import segment_lungs, touches_ends
 from wetread.measure.nodules import Nodule, NoduleSettings, Search, Views, find_nodules, open_search
 from wetread.measure.orientation import Upright, to_upright
@@ -32,6 +33,11 @@ from wetread.measure.thorax import Labels, Thorax, find_thorax
 _COARSE_MM = 2.0
 _BLOCK_MM = 1.3
 _WEIGHT = "nodule_weight_"
+_GRAVITY_UNKNOWN = Problem(
+    code=ProblemCode.GRAVITY_UNKNOWN,
+    message="Whether the patient lies on back or front cannot be told: pleural fluid was not looked for.",
+    refuses=False,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +80,7 @@ class Seen:
     scan: ChestScan
     lungs: Labels
     air: tuple[PleuralAir, ...]
+    fluid: tuple[Effusion, ...]
     nodules: tuple[Nodule, ...]
     problems: tuple[Problem, ...]
 
@@ -110,9 +117,16 @@ def look_at_chest(volume: Volume, model: Model) -> Seen | None:
     upright, coarse = scan.volume, scan.views.coarse
     lungs = segment_lungs(upright, coarse, scan.thorax)
     marked = tuple(mark_pleural_air(upright, (coarse, scan.thorax), one, lungs) for one in scan.air)
+    fluid = find_effusions(coarse, scan.thorax, model.parameters["effusion_least_ml"])
     nodules, too_many = scan.find_nodules(model)
+    limits = _limits(upright, lungs, too_many)
     return Seen(
-        scan=scan, lungs=lungs, air=marked, nodules=nodules, problems=_limits(upright, lungs, too_many)
+        scan=scan,
+        lungs=lungs,
+        air=marked,
+        fluid=fluid or (),
+        nodules=nodules,
+        problems=limits if fluid is not None else (*limits, _GRAVITY_UNKNOWN),
     )
 
 

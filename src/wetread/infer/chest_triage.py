@@ -66,6 +66,8 @@ def triage_chest(reading: Reading, parameters: Mapping[str, float]) -> Triage:
 def _judge(reading: Reading, finding: Finding, parameters: Mapping[str, float]) -> _Judged:
     if finding.code == code.PNEUMOTHORAX:
         return _judge_pneumothorax(finding, parameters)
+    if finding.code == code.PLEURAL_EFFUSION:
+        return _judge_effusion(finding, parameters)
     return _judge_nodule(finding, reading.status_of(finding), parameters)
 
 
@@ -75,6 +77,14 @@ def _judge_pneumothorax(finding: Finding, parameters: Mapping[str, float]) -> _J
     reason = f"Pneumothorax, {_side(finding)}, {volume_ml:.0f} ml"
     score = min(1.0, 0.5 + volume_ml / 2000.0)
     return (Priority.STAT if stat else Priority.URGENT), score, reason
+
+
+def _judge_effusion(finding: Finding, parameters: Mapping[str, float]) -> _Judged:
+    volume_ml = finding.measurements["volume_ml"]
+    urgent = volume_ml >= parameters["triage_urgent_effusion_ml"]
+    reason = f"Pleural effusion, {_side(finding)}, {volume_ml:.0f} ml"
+    score = min(1.0, volume_ml / 2000.0)
+    return (Priority.URGENT if urgent else Priority.ROUTINE), score, reason
 
 
 def _judge_nodule(finding: Finding, status: Status | None, parameters: Mapping[str, float]) -> _Judged:

@@ -21,6 +21,7 @@ from wetread.measure.coarse import Coarse, bring_to, find_window
 from wetread.measure.diameter import PlaneAxes, measure_axes
 from wetread.measure.distance import measure_distance
 from wetread.measure.likeness import Features, measure_features, measure_probability
+from wetread.measure.metrology import Form, measure_form
 from wetread.measure.outline import Outline, Texture, outline_nodule
 from wetread.measure.patch import Patch, PatchSource, cut_patch
 from wetread.measure.thorax import LEFT, RIGHT, Thorax
@@ -82,6 +83,8 @@ class Nodule:
     #: On that of the axial, coronal and sagittal planes where the long axis is longest.
     greatest: PlaneAxes
     features: Features
+    #: Of what looks like a nodule.
+    form: Form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +224,7 @@ def describe(
     if any(one is None for one in planes) or mask is None:
         return None
     axes = [one for one in planes if one is not None]
+    is_likely = likeness[1] >= search.settings.least_probability
     center = patch.to_volume_index(np.argwhere(field < 0).mean(axis=0))
     index, axial = axes[0]
     return Nodule(
@@ -238,6 +242,7 @@ def describe(
         axial_short=_points_in_volume(patch, index, axial.short_points),
         greatest=max((one[1] for one in axes), key=lambda one: one.long_mm),
         features=likeness[0],
+        form=measure_form(patch, outline, field) if is_likely else Form(),
     )
 
 

@@ -57,6 +57,18 @@ def find_prior(
     return _describe(store, prior, readings.get(prior.visit.study.study_instance_uid)), problems
 
 
+def load_prior(store: Store, reading: Reading) -> Series | None:
+    """Return the series that a Reading was compared with; None where none was, or it is not held any more."""
+    comparison = reading.comparison
+    if comparison is None or comparison.images is None:
+        return None
+    held = store.studies.load(comparison.study_instance_uid)
+    for series in held.series if held else ():
+        if series.series_instance_uid == comparison.images.series_instance_uid:
+            return series
+    return None
+
+
 def record_prior(store: Store, prior: PriorStudy, model_title: str, at: datetime) -> None:
     """Put into the audit trail that a model is about to see the earlier study.
 

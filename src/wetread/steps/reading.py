@@ -28,7 +28,7 @@ from wetread.infer.scratch import find_volume
 from wetread.match import Match, Rule, choose_urgency, find_rule, match_study
 from wetread.registry.lineup import Lineup
 from wetread.registry.operating import apply as apply_point
-from wetread.steps.comparing import find_prior, record_prior
+from wetread.steps.comparing import find_prior, load_prior, record_prior
 from wetread.steps.faults import note_outcome
 from wetread.steps.journal import Journal
 from wetread.steps.loading import find_keys, load_revision
@@ -251,7 +251,8 @@ class ReadingSteps:
         path = self._volume_path(row.study_instance_uid, row.revision, row.model_name)
         vault = self.store.vault
         volume = find_volume(reading, series, path, vault.open if vault.keyring else None)
-        source = read_source(series, volume, predecessors=self._predecessors(reading))
+        earlier, prior = self._predecessors(reading), load_prior(self.store, reading)
+        source = read_source(series, volume, predecessors=earlier, prior=prior)
         documents = compose(reading, source, READING_KINDS)
         self.store.readings.save_documents(reading_id, documents)
         path.unlink(missing_ok=True)

@@ -85,3 +85,19 @@ def test_without_a_prior_it_is_a_baseline():
 def test_other_findings_are_no_nodules():
     air = dataclasses.replace(finding(7.0), code=code.PNEUMOTHORAX, label="pneumothorax")
     assert describe_exam(reading(air), DAY)["nodules"] == []
+
+
+@pytest.mark.parametrize(
+    ("solid_mm", "expected"), [(None, None), (5.0, "3"), (6.5, "4A"), (8.0, "4B"), (20.0, "4B")]
+)
+def test_the_solid_part_that_was_measured_is_asked_with(solid_mm, expected):
+    one = finding(12.0, texture=code.PART_SOLID)
+    sizes = dict(one.measurements) | ({"solid_mean_diameter_mm": solid_mm} if solid_mm else {})
+    exam = describe_exam(reading(dataclasses.replace(one, measurements=sizes), followed=False), DAY)
+    (nodule,) = exam["nodules"]
+    if expected is None:
+        assert "solid_mean_diameter_mm" not in nodule
+        return
+    # It lies inside of the nodule, whichever plane it was measured on.
+    assert nodule["solid_mean_diameter_mm"] == min(solid_mm, 12.0)
+    assert ask_guideline("lung-rads", json.dumps(exam)).category == expected

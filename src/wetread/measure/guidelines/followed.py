@@ -1,7 +1,7 @@
 """What guidelines are asked with, from a Reading.
 
 In: a Reading with its nodules and their past.  Out: the JSON of ``exam.read_exam``.
-Never: what nobody measured or knows: context, risk, features and the solid part are for the reader to add.
+Never: what nobody measured or knows: context, risk and features are for the reader to add.
 """
 
 from __future__ import annotations
@@ -46,6 +46,11 @@ def describe_exam(reading: Reading, day: date) -> Mapping[str, Any]:
 def _nodule(name: str, finding: Finding, day: date) -> Mapping[str, Any]:
     kind = next((word for texture, word in _TYPES if finding.texture == texture), "solid")
     sizes = {key: round(finding.measurements[key], 1) for key in _SIZES if key in finding.measurements}
+    solid = finding.measurements.get("solid_mean_diameter_mm")
+    if kind == "part-solid" and solid is not None:
+        # Measured on another plane it may be longer than the nodule is here; it lies inside of it.
+        most = finding.measurements.get("mean_diameter_mm", solid)
+        sizes["solid_mean_diameter_mm"] = round(min(solid, most), 1)
     longest = finding.measurements.get("greatest_long_axis_mm")
     past = [
         {
