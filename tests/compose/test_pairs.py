@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.compose.conftest import text_of
 from tests.compose.past import compare, make_alignment
 from tests.compose.scene import (
     NODULES,
@@ -18,7 +19,7 @@ from tests.compose.scene import (
     make_volume,
     write_series,
 )
-from tests.compose.test_pdf import _pdf, _text
+from tests.compose.test_pdf import _pdf
 from wetread.compose import compose
 from wetread.compose.draft import Draft
 from wetread.compose.pairs import draw_pairs
@@ -83,7 +84,7 @@ def test_each_finding_stands_then_and_now_what_matters_most_first(draft: Draft) 
 
 def test_the_pdf_says_both_days(draft: Draft, tmp_path: Path) -> None:
     (document,) = compose(draft.reading, draft.source, (DocumentKind.PDF,))
-    text = " ".join(_text(_pdf(document.data), tmp_path).split())
+    text = " ".join(text_of(_pdf(document.data), tmp_path).split())
     assert "Change since the prior study" in text
     assert "prior 2026-08-22" in text
     assert "now 2026-11-20" in text
@@ -95,7 +96,7 @@ def test_without_the_prior_images_the_words_stand_alone(draft: Draft, tmp_path: 
     source = dataclasses.replace(draft.source, prior=None)
     assert draw_pairs(dataclasses.replace(draft, source=source)) == ()
     (document,) = compose(draft.reading, source, (DocumentKind.PDF,))
-    text = _text(_pdf(document.data), tmp_path)
+    text = text_of(_pdf(document.data), tmp_path)
     assert "Change since the prior study" not in text
     assert "1 new, 1 grown" in text
 
