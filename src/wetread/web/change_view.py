@@ -33,7 +33,11 @@ from wetread.store.slices import ImageSeries
 from wetread.web import words
 
 #: What readers of chests look for, where the package does not say what its model does.
-_CHEST = {"lung nodule": code.NODULE, "pneumothorax": code.PNEUMOTHORAX}
+_CHEST = {
+    "lung nodule": code.NODULE,
+    "pleural effusion": code.PLEURAL_EFFUSION,
+    "pneumothorax": code.PNEUMOTHORAX,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
