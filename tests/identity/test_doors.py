@@ -348,7 +348,7 @@ def fill(path: str, key: str, documents: Documents, delivery: int) -> str:
         frames=1,
         frame=1,
         place="7FE00010",
-        stack=study_key(f"{study}.1/{study}.1.{1 if study == OURS else 2}/1"),
+        stack=study_key(f"{study}.1/{study}.1.{1 if study == OURS else 2}:1"),
         number=1 if "/stacks/" in path else 0,
         path="index.html",
         uid="1.2.3",

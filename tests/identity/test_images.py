@@ -11,6 +11,7 @@ from tests.identity.conftest import House
 from tests.store.test_catalogue import Archive
 from tests.web.scene import stage_scene
 from wetread.identity import Role
+from wetread.web.ohif.prepare import VERSION
 
 
 @pytest.mark.parametrize("role", [Role.ADMINISTRATOR, Role.DATA_SCIENTIST])
@@ -46,3 +47,10 @@ def test_who_needs_no_names_sees_slices_but_nothing_with_words_in_it(
     for word in ("Müller", "Zoë", scene.study_instance_uid):
         assert word not in page
     assert page.count("data-go=") == 3
+    # A viewer is set up: it reads DICOMweb, which names the patient.
+    folder = store.data / "viewer" / VERSION
+    folder.mkdir(parents=True)
+    (folder / "index.html").write_text("the viewer")
+    assert "/static/ohif.js" in hers.get(f"/studies/{scene.key}").text
+    assert "ohif" not in theirs.get(f"/studies/{scene.key}").text.lower()
+    assert (hers.get("/ohif/").text, theirs.get("/ohif/").status_code) == ("the viewer", 403)

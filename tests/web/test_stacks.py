@@ -333,3 +333,24 @@ def test_outlines_of_a_reading_that_was_replaced_are_not_kept(store: Store, tmp_
     assert after != before
     assert f"/marks?v={after}" in client.get(f"/studies/{scene.key}").text
     assert "<path" not in client.get(f"{at}?v={after}").text
+
+
+def test_a_slice_that_comes_later_makes_another_stack(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Browsers keep pictures by their address: the second slice of before may be the third of now."""
+    monkeypatch.setattr("wetread.web.stacks._FRESH_S", 0.0)
+    ct, archive, pictures = SmallCt(shape=(4, 8, 10)), Archive(store), Pictures(store)
+    keys = []
+    for number in (0, 3, 1):
+        archive.add_data_set(make_slice(ct, number))
+        (stack,) = pictures.list_stacks(store.studies.find(ct.study_uid))
+        keys.append(stack.key)
+    assert len(set(keys)) == 3
+    assert [one.sop_instance_uid for one in stack.slices] == ["1.2.3.1.4", "1.2.3.1.2", "1.2.3.1.1"]
+
+
+def test_while_images_pour_in_the_stacks_of_a_moment_ago_will_do(store: Store) -> None:
+    ct, archive, pictures = SmallCt(shape=(4, 8, 10)), Archive(store), Pictures(store)
+    archive.add_data_set(make_slice(ct, 0))
+    before = pictures.list_stacks(store.studies.find(ct.study_uid))
+    archive.add_data_set(make_slice(ct, 1))
+    assert pictures.list_stacks(store.studies.find(ct.study_uid)) is before

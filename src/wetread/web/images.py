@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from wetread.domain.study import study_key
 from wetread.errors import InvalidQuery
 from wetread.identity import Permission
 from wetread.store.studies import StudyRow
@@ -115,6 +116,8 @@ def _describe(stack: Stack) -> dict[str, object]:
     numbers = range(1, len(stack.slices) + 1)
     return {
         "key": stack.key,
+        # The same when slices came.
+        "series": study_key(stack.series_instance_uid),
         "title": stack.title,
         "letters": stack.letters,
         "windows": stack.windows,

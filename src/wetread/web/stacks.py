@@ -8,6 +8,7 @@ Axial stacks begin at the head, coronal ones in front, sagittal ones at the pati
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -40,6 +41,8 @@ _NO_IMAGES = ("SEG", "RTDOSE", "RTSTRUCT", "PR", "KO", "SR")
 _WITHOUT_WORDS = frozenset({"CT", "MR", "PT"})
 _MADE_OF_OTHERS = frozenset({"DERIVED", "SECONDARY"})
 _KEPT_STUDIES = 32
+#: Images come by the hundred: so long the stacks of before will do.
+_FRESH_S = 3.0
 _SAYING = ("BodyPartExamined", "StudyDescription", "SeriesDescription", "ProtocolName")
 _CHEST = ("CHEST", "THORA", "LUNG")
 # Of a cosine: 0.1 degrees.
@@ -86,7 +89,8 @@ class Layout:
 class Stack:
     """Pictures that are scrolled through."""
 
-    #: In addresses, where no UID of a patient's images belongs.
+    #: In addresses, where no UID of a patient's images belongs; another one when a slice came or went, since
+    #: browsers keep pictures by it.
     key: str
     series_instance_uid: str
     frame_of_reference_uid: str
@@ -159,23 +163,36 @@ class StudyStacks:
 
     def __init__(self, studies: Studies) -> None:
         self._studies = studies
-        self._kept: OrderedDict[tuple[str, int, float], tuple[Stack, ...]] = OrderedDict()
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._lock = Lock()
 
     def of(self, row: StudyRow) -> tuple[Stack, ...]:
         """Return the stacks of a study as it is now."""
-        at = (row.study_instance_uid, row.instance_count, row.first_received_at)
+        uid, count = row.study_instance_uid, (row.instance_count, row.first_received_at)
         with self._lock:
-            if at in self._kept:
-                self._kept.move_to_end(at)
-                return self._kept[at]
-        study = self._studies.load(row.study_instance_uid)
+            kept = self._kept.get(uid)
+            if kept and (kept.count == count or (kept.count[1] == count[1] and _is_fresh(kept))):
+                self._kept.move_to_end(uid)
+                return kept.stacks
+        study = self._studies.load(uid)
         stacks = list_stacks(study) if study else ()
         with self._lock:
-            self._kept[at] = stacks
+            self._kept[uid] = _Kept(count=count, stacks=stacks, at_s=time.monotonic())
             while len(self._kept) > _KEPT_STUDIES:
                 self._kept.popitem(last=False)
         return stacks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    #: Number of images, and when the first came: deleted and sent again, a study is another.
+    count: tuple[int, float]
+    stacks: tuple[Stack, ...]
+    at_s: float
+
+
+def _is_fresh(kept: _Kept) -> bool:
+    return time.monotonic() - kept.at_s < _FRESH_S
 
 
 def without_words(stacks: Iterable[Stack]) -> tuple[Stack, ...]:
@@ -270,9 +287,9 @@ def _stack(series: Series, instances: list[Instance], slices: list[Slice], layou
     header = instances[0].header
     described = header_text(header, "SeriesDescription").strip() or "no description"
     count = len(slices)
-    told = f"{series.series_instance_uid}/{slices[0].sop_instance_uid}/{slices[0].frame}"
+    told = [series.series_instance_uid, *(f"{one.sop_instance_uid}:{one.frame}" for one in slices)]
     return Stack(
-        key=study_key(told),
+        key=study_key("/".join(told)),
         series_instance_uid=series.series_instance_uid,
         frame_of_reference_uid=header_text(header, "FrameOfReferenceUID"),
         title=f"{described} · {header_text(header, 'Modality') or '?'} · {format_count(count, 'slice')}",

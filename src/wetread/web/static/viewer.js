@@ -307,9 +307,12 @@
     const options = stacks.map((one) => new Option(one.title, one.key));
     const wanted = seat ? seat.stack.key : at("stack").value;
     at("stack").replaceChildren(...options);
-    const stack = stacks.find((one) => one.key === wanted) || stacks[0];
+    // More slices of a series make another stack of it: the reader stays in the series, where they were.
+    const alike = seat && stacks.find((one) => one.series === seat.stack.series);
+    const stack = stacks.find((one) => one.key === wanted) || alike || stacks[0];
     if (!stack) return;
-    const number = Math.min(seat ? seat.number : Number(slider.value), stack.places.length);
+    const place = seat ? stack.places.indexOf(seat.stack.places[seat.number - 1]) + 1 : 0;
+    const number = place || Math.min(seat ? seat.number : Number(slider.value), stack.places.length);
     const pressed = viewer.querySelector("button[name=window][aria-pressed=true]")?.value;
     const window = stack.windows.includes(pressed) ? pressed : stack.first_window;
     slider.hidden = false;
