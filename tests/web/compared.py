@@ -76,8 +76,8 @@ def prior_of(status: Status | None, change: float, volume: Volume, number: int) 
     )
 
 
-def read_compared(ward: Ward, volume: Volume, **changes: object) -> ReadingRow:
-    """Read the later study: one nodule grown, one stable, the pneumothorax new, one nodule gone."""
+def compared_reading(volume: Volume) -> dict[str, object]:
+    """Return the later study's Reading: a nodule grown, one stable, one gone, the pneumothorax new."""
     reading = make_reading(volume)
     air, first, second = reading.findings
     findings = (
@@ -119,7 +119,7 @@ def read_compared(ward: Ward, volume: Volume, **changes: object) -> ReadingRow:
             ),
         ),
     )
-    given = {
+    return {
         "series_instance_uid": f"{LATER}.1",
         "findings": findings,
         "segments": reading.segments,
@@ -128,7 +128,11 @@ def read_compared(ward: Ward, volume: Volume, **changes: object) -> ReadingRow:
         "grid": volume.grid,
         "comparison": comparison,
     }
-    return ward.read(LATER, **(given | changes))
+
+
+def read_compared(ward: Ward, volume: Volume) -> ReadingRow:
+    """Read the later study."""
+    return ward.read(LATER, **compared_reading(volume))
 
 
 def stage(ward: Ward, folder: Path, source: str = "CT1", earlier_source: str = "CT1") -> tuple[str, int]:

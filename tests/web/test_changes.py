@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from tests.identity.conftest import House
-from tests.web.compared import EARLIER, LATER, hold, read_compared, stage
+from tests.web.compared import EARLIER, LATER, compared_reading, hold, read_compared, stage
 from tests.web.conftest import Ward
+from wetread.domain.comparison import Status
 from wetread.domain.study import study_key
 from wetread.identity import Role
 from wetread.store.audit_rows import AuditRows
@@ -149,3 +151,31 @@ def test_the_api_hides_what_pages_hide(house: House, tmp_path: Path) -> None:
     assert nameless.json()["comparison"]["study_key"] == study_key(EARLIER)
     ours = house.program(Role.RADIOLOGIST, sources=("CT_OURS",)).get(path)
     assert ours.json()["comparison"]["study_key"] == ""
+
+
+def pictures_of(page: str) -> list[str]:
+    return re.findall(r'src="(/studies/[0-9a-f]+/changes/[^"]+)"', page)
+
+
+@pytest.mark.parametrize("lacks", ["images", "places", "nothing"])
+def test_every_picture_on_the_page_is_there(
+    lacks: str, ward: Ward, client: TestClient, tmp_path: Path
+) -> None:
+    """Readings of before all this was kept show what they can, and no broken picture."""
+    hold(ward, tmp_path, EARLIER)
+    volume = hold(ward, tmp_path, LATER)
+    whole = compared_reading(volume)
+    comparison = whole["comparison"]
+    if lacks == "images":
+        comparison = replace(comparison, images=None, alignment=None)
+    elif lacks == "places":
+        comparison = replace(comparison, alignment=None)
+    elsewhere = replace(
+        comparison.gone[0], status=Status.NOT_SCANNED, center_lps_mm=(0.0, 0.0, 900.0), place=None
+    )
+    comparison = replace(comparison, gone=(*comparison.gone, elsewhere))
+    ward.read(LATER, **(whole | {"comparison": comparison}))
+    pictures = pictures_of(client.get(f"/studies/{study_key(LATER)}").text)
+    assert len(pictures) == {"images": 4, "places": 7, "nothing": 8}[lacks]
+    for path in pictures:
+        assert client.get(path).status_code == 200, path

@@ -48,12 +48,11 @@ def find_place(reading: Reading, number: int, *, is_prior: bool) -> ShownPlace |
     What only one visit has is shown at its place in the other, as the two were registered.
     """
     comparison, grid = reading.comparison, reading.grid
-    if comparison is None or comparison.images is None or grid is None:
+    if comparison is None or grid is None:
         return None
     spot = _spot(reading, comparison, number)
-    if spot is None or (is_prior and spot.there is None):
+    if spot is None:
         return None
-    there = spot.there or PriorPlace(sop_instance_uid="", center_lps_mm=spot.here)
     now = ShownPlace(
         study_instance_uid=reading.study_instance_uid,
         series_instance_uid=reading.series_instance_uid,
@@ -64,13 +63,16 @@ def find_place(reading: Reading, number: int, *, is_prior: bool) -> ShownPlace |
     )
     if not is_prior:
         return now
+    there, images = spot.there, comparison.images
+    if there is None or images is None:
+        return None
     return replace(
         now,
         study_instance_uid=comparison.study_instance_uid,
-        series_instance_uid=comparison.images.series_instance_uid,
+        series_instance_uid=images.series_instance_uid,
         center_lps_mm=there.center_lps_mm,
         sop_instance_uid=there.sop_instance_uid,
-        sop_instance_uids=frozenset(comparison.images.sop_instance_uids),
+        sop_instance_uids=frozenset(images.sop_instance_uids),
     )
 
 

@@ -42,7 +42,8 @@ class ChangeView:
     line: str
     #: Number in the addresses of its pictures: findings of this study first, then what is gone.
     number: int
-    #: Whether the prior study shows its place.
+    #: Whether this study, and the prior one, show its place.
+    has_now: bool
     has_prior: bool
     curve: CurveView | None = None
 
@@ -113,9 +114,19 @@ def _finding(reading: Reading, name: str, finding: Finding, number: int) -> Chan
         words=_WORDS[status] if status else _UNJUDGED,
         line=prior_line(prior) if prior else appeared_text(status),
         number=number,
-        has_prior=status is not Status.NOT_SCANNED,
+        has_now=True,
+        has_prior=status is not Status.NOT_SCANNED and _is_placed(reading, finding),
         curve=curve,
     )
+
+
+def _is_placed(reading: Reading, finding: Finding) -> bool:
+    """Tell whether it was kept where a finding lies in the prior study."""
+    comparison = reading.comparison
+    if comparison is None or comparison.images is None:
+        return False
+    is_matched = finding.prior is not None and finding.prior.place is not None
+    return is_matched or comparison.alignment is not None
 
 
 def _gone(comparison: Comparison, first: int) -> list[tuple[Status | None, ChangeView]]:
@@ -128,7 +139,8 @@ def _gone(comparison: Comparison, first: int) -> list[tuple[Status | None, Chang
                 words=_WORDS[one.status],
                 line=gone_line(one),
                 number=number,
-                has_prior=True,
+                has_now=one.status is not Status.NOT_SCANNED,
+                has_prior=one.place is not None and comparison.images is not None,
             ),
         )
         for number, one in enumerate(comparison.gone, first)
