@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import highdicom
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -119,20 +121,40 @@ def test_the_report_follows_and_names_the_one_before(scene: Scene) -> None:
         for item in iter_references(sr)
         if "ReferencedSegmentNumber" in item
     }
-    (own,) = scene.documents(DocumentKind.SEG)
-    assert referenced == {(segmentation.SOPInstanceUID, 1), (own.sop_instance_uid, 2)}
+    first_seg, own = scene.documents(DocumentKind.SEG)
+    assert (first_seg.ordinal, own.ordinal) == (1, 2)
+    assert referenced == {(own.sop_instance_uid, 1), (own.sop_instance_uid, 2)}
     evidence = {
         (series.SeriesInstanceUID, item.ReferencedSOPInstanceUID)
         for one in sr.CurrentRequestedProcedureEvidenceSequence
         for series in one.ReferencedSeriesSequence
         for item in series.ReferencedSOPSequence
     }
-    assert (segmentation.SeriesInstanceUID, segmentation.SOPInstanceUID) in evidence
     assert (own.series_instance_uid, own.sop_instance_uid) in evidence
     groups = [item for item in iter_items(sr) if name_of(item) == "Measurement Group"]
     by_model = [any(name_of(one) == "Algorithm Name" for one in group.ContentSequence) for group in groups]
     # Two groups of each finding: those of the first are the reader's.
     assert by_model == [False, False, True, True]
+
+
+def test_the_segmentation_that_goes_with_it_holds_the_readers_outline(scene: Scene, tmp_path: Path) -> None:
+    scene.send(scene.segmentation([LARGER, OTHER], ["Nodule 1", "Nodule 2"]))
+    _, row = scene.documents(DocumentKind.SEG)
+    path = tmp_path / "revised.dcm"
+    path.write_bytes(scene.store.readings.load_document(row).data)
+    seg = highdicom.seg.segread(path)
+    kinds = [str(one.SegmentAlgorithmType) for one in seg.SegmentSequence]
+    assert kinds[:2] == ["MANUAL", "AUTOMATIC"]
+    assert [str(one.SegmentLabel) for one in seg.SegmentSequence][:2] == ["Nodule 1", "Nodule 2"]
+    frames = seg.get_pixels_by_source_instance(
+        list(scene.reading.grid.sop_instance_uids),
+        ignore_spatial_locations=True,
+        assert_missing_frames_are_empty=True,
+    )
+    assert np.array_equal(frames[..., 0] > 0, LARGER)
+    assert np.array_equal(frames[..., 1] > 0, OTHER)
+    said = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False, timeout=60)
+    assert [line for line in said.stderr.splitlines() if line.startswith("Error")] == []
 
 
 def iter_items(item):
@@ -496,6 +518,7 @@ def test_a_segmentation_goes_the_path_of_a_study(scene: Scene) -> None:
     assert (row.id, row.digest) == (scene.row_id, digest(scene.reading))
     assert [one.outcome for one in scene.returned] == [Return.REVISED]
     waiting = {one.document_id for one in scene.store.deliveries.list_for(STUDY, revision, "pacs")}
-    assert {one.id for one in scene.documents(DocumentKind.SR)} <= waiting
-    assert len(scene.documents(DocumentKind.SR)) == 2
+    for kind in (DocumentKind.SR, DocumentKind.SEG):
+        assert {one.id for one in scene.documents(kind)} <= waiting
+        assert len(scene.documents(kind)) == 2
     assert [job.workflow for job in jobs] == ["deliver"]

@@ -6,7 +6,6 @@ Never: another look at the pixels or at the clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wetread.compose.source import Source
@@ -46,12 +45,12 @@ class SegmentPlace:
 class ByReaders:
     """What readers changed in a Reading, for the documents that tell of it."""
 
-    #: Of the Reading as the model left it: its Segmentation holds what nobody outlined anew.
+    #: Of the Reading as the model left it.
     digest: str
     #: Tracking UIDs of the findings that are not the model's any more.
     findings: frozenset[str]
-    #: Segment number of the Reading -> where a reader outlined it.
-    outlined: Mapping[int, SegmentPlace]
+    #: Numbers of the segments that a reader outlined.
+    outlined: frozenset[int]
     #: Sentences: who changed or added what.
     lines: tuple[str, ...]
 
@@ -91,13 +90,10 @@ class Draft:
 
     def segment_place(self, number: int) -> SegmentPlace:
         """Return where a segment of this Reading is marked."""
-        readers = self.by_readers
-        if readers is not None and number in readers.outlined:
-            return readers.outlined[number]
         return SegmentPlace(
             sop_class_uid=SEGMENTATION_STORAGE,
-            sop_instance_uid=derive_instance_uid(self.model_digest, DocumentKind.SEG, 1),
-            series_instance_uid=derive_series_uid(self.model_digest, DocumentKind.SEG),
+            sop_instance_uid=self.instance_uid(DocumentKind.SEG),
+            series_instance_uid=self.series_uid(DocumentKind.SEG),
             number=number,
         )
 

@@ -1,17 +1,18 @@
-"""The structured report anew, after readers changed what a model found.
+"""The structured report and the segmentation anew, after readers changed what a model found.
 
-In: a Reading, the changes that stand, its source.  Out: one SR that names those before it.
+In: a Reading, the changes that stand, its source.  Out: an SR that names those before it, and its SEG.
 Never: a reader's outline as an algorithm's; a probability for what a reader outlined; the clock.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from wetread.compose.draft import ByReaders, Draft, SegmentPlace
+from wetread.compose.draft import ByReaders, Draft
+from wetread.compose.seg import compose_seg
 from wetread.compose.source import Source
 from wetread.compose.sr import compose_sr
 from wetread.compose.wording import size_text
@@ -29,8 +30,8 @@ def compose_revised(
     cause: str,
     at: datetime,
     ordinal: int,
-) -> Document:
-    """Compose the SR of a Reading as readers have it.
+) -> tuple[Document, ...]:
+    """Compose SR and SEG of a Reading as readers have it.
 
     Parameters
     ----------
@@ -43,12 +44,12 @@ def compose_revised(
     at
         When it is made.
     ordinal
-        Among the SRs of this Reading.
+        Among the SRs, and among the SEGs, of this Reading.
 
     Returns
     -------
-    Document
-        The same arguments give the same bytes.
+    tuple of Document
+        Whole: whoever gets them need not have what the reader sent. The same arguments give the same bytes.
     """
     of_model = digest(reading)
     revised = revise(reading, changes)
@@ -63,27 +64,21 @@ def compose_revised(
         by_readers=ByReaders(
             digest=of_model,
             findings=changed,
-            outlined=_outlined(reading, changes),
+            outlined=frozenset(_list_outlined(reading, changes)),
             lines=tuple(_lines(reading, revised, changes)),
         ),
     )
-    (document,) = compose_sr(draft)
-    return replace(document, ordinal=ordinal, title="Structured report, with what readers changed")
+    documents = (*compose_sr(draft), *compose_seg(draft))
+    return tuple(
+        replace(one, ordinal=ordinal, title=f"{one.title}, with what readers changed") for one in documents
+    )
 
 
-def _outlined(reading: Reading, changes: Mapping[str, Sequence[Change]]) -> dict[int, SegmentPlace]:
-    found = {}
+def _list_outlined(reading: Reading, changes: Mapping[str, Sequence[Change]]) -> Iterator[int]:
     for finding in reading.findings:
-        for one in changes.get(finding.tracking_uid, ()):
-            outline = one.said.outline
-            if outline is not None and finding.segment_number is not None:
-                found[finding.segment_number] = SegmentPlace(
-                    sop_class_uid=outline.sop_class_uid,
-                    sop_instance_uid=outline.sop_instance_uid,
-                    series_instance_uid=outline.series_instance_uid,
-                    number=outline.segment_number,
-                )
-    return found
+        is_outlined = any(one.said.outline is not None for one in changes.get(finding.tracking_uid, ()))
+        if is_outlined and finding.segment_number is not None:
+            yield finding.segment_number
 
 
 def _lines(reading: Reading, revised: Reading, changes: Mapping[str, Sequence[Change]]) -> list[str]:

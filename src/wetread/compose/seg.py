@@ -108,17 +108,13 @@ def frame_of_reference_uid(draft: Draft) -> str:
 
 
 def _segment_item(segment: Segment, draft: Draft) -> Dataset:
-    model = draft.reading.model
     item = Dataset()
     item.SegmentNumber = segment.number
     item.SegmentLabel = header.long_string(segment.label) or f"Segment {segment.number}"
-    item.SegmentAlgorithmType = "AUTOMATIC"
-    item.SegmentAlgorithmName = header.long_string(model.name)
-    algorithm = Dataset()
-    algorithm.AlgorithmFamilyCodeSequence = header.code_sequence(_ARTIFICIAL_INTELLIGENCE)
-    algorithm.AlgorithmName = header.long_string(model.name)
-    algorithm.AlgorithmVersion = header.long_string(model.version)
-    item.SegmentationAlgorithmIdentificationSequence = Sequence([algorithm])
+    if draft.by_readers is not None and segment.number in draft.by_readers.outlined:
+        item.SegmentAlgorithmType = "MANUAL"
+    else:
+        _add_algorithm(item, draft)
     item.RecommendedDisplayCIELabValue = _cielab(segment)
     item.SegmentedPropertyCategoryCodeSequence = header.code_sequence(segment.category)
     item.SegmentedPropertyTypeCodeSequence = header.code_sequence(segment.type)
@@ -127,6 +123,17 @@ def _segment_item(segment: Segment, draft: Draft) -> Dataset:
         item.TrackingUID = segment.tracking_uid
     _add_place(item, segment)
     return item
+
+
+def _add_algorithm(item: Dataset, draft: Draft) -> None:
+    model = draft.reading.model
+    item.SegmentAlgorithmType = "AUTOMATIC"
+    item.SegmentAlgorithmName = header.long_string(model.name)
+    algorithm = Dataset()
+    algorithm.AlgorithmFamilyCodeSequence = header.code_sequence(_ARTIFICIAL_INTELLIGENCE)
+    algorithm.AlgorithmName = header.long_string(model.name)
+    algorithm.AlgorithmVersion = header.long_string(model.version)
+    item.SegmentationAlgorithmIdentificationSequence = Sequence([algorithm])
 
 
 def _add_place(item: Dataset, segment: Segment) -> None:

@@ -107,7 +107,7 @@ class _Verdict:
     message: str
     code: ProblemCode | None = None
     changes: tuple[Change, ...] = ()
-    documents: Mapping[int, Document] = field(default_factory=dict)
+    documents: Mapping[int, Sequence[Document]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,8 +274,8 @@ class ReturningSteps:
 
     def _compose(
         self, study: Study, came: _Came, read: _Read, changes: list[Change], volume: Volume
-    ) -> Document:
-        """Compose the SR with these changes behind those that stand."""
+    ) -> tuple[Document, ...]:
+        """Compose SR and SEG with these changes behind those that stand."""
         stands = dict(read.changes)
         for one in changes:
             stands[one.tracking_uid] = (*stands.get(one.tracking_uid, ()), one)

@@ -159,7 +159,7 @@ class Changes:
         changes: Sequence[Change],
         *,
         revision: int,
-        documents: Mapping[int, Document],
+        documents: Mapping[int, Sequence[Document]],
         event: AuditEvent,
     ) -> None:
         """Keep what a segmentation says, and what was composed of it: all or nothing, and once.
@@ -187,8 +187,8 @@ class Changes:
             for one in changes:
                 _require_standing(connection, study, one.reading_digest)
                 _insert(connection, one)
-            for reading_id, document in documents.items():
-                self.readings.add_signed(connection, study, reading_id, [document])
+            for reading_id, composed in documents.items():
+                self.readings.add_signed(connection, study, reading_id, composed)
             line = _line(study, returned.at, returned.message)
             if returned.code is not None:
                 line = replace(line, level="problem", code=returned.code.value)

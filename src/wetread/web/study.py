@@ -322,8 +322,9 @@ class StudyViews:
             edits=edits,
             report_texts=revise_texts([one.text for one in texts], reading, edits),
             pdfs=_views(documents, DocumentKind.PDF),
+            # The newest: of a Reading whose findings readers outlined anew there are several.
             segmentation_uid=next(
-                (one.series_instance_uid for one in documents if one.kind is DocumentKind.SEG), ""
+                (one.series_instance_uid for one in reversed(documents) if one.kind is DocumentKind.SEG), ""
             ),
             document_kinds=tuple(
                 dict.fromkeys(one.kind.value for one in documents if one.kind not in SIGNED_KINDS)
