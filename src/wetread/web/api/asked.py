@@ -18,6 +18,8 @@ from wetread.domain.progress import DeliveryState, StudyState
 from wetread.domain.reading import Outcome, Priority
 from wetread.store.pages import DeliveryFilter, ReadingFilter, StudyFilter
 
+#: Most studies of the reading list in one answer.
+MOST_WAITING = 2000
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
@@ -57,6 +59,12 @@ class PageAsked(_Asked):
     """How much of a list."""
 
     limit: int = Field(default=50, ge=1, le=200, description="Most items of the page.")
+
+
+class ReadingListAsked(_Asked):
+    """How much of the reading list."""
+
+    limit: int = Field(default=200, ge=1, le=MOST_WAITING, description="Most studies, from the top.")
 
 
 class StudiesAsked(PageAsked):

@@ -17,7 +17,7 @@ from wetread.identity import Permission
 from wetread.store.reading_list import Kind, Wanted
 from wetread.store.studies import StudyRow
 from wetread.web.access import needs
-from wetread.web.api.asked import StudiesAsked, StudyKey, StudySearch
+from wetread.web.api.asked import ReadingListAsked, StudiesAsked, StudyKey, StudySearch
 from wetread.web.api.failure import TOO_LARGE
 from wetread.web.api.paging import link_next, split
 from wetread.web.api.told import Teller, tell_decision, tell_event, tell_revision
@@ -25,9 +25,6 @@ from wetread.web.eyes import Eyes, Look
 from wetread.web.listing import weigh
 from wetread.web.match_view import match_views
 from wetread.web.site import Site
-
-#: Most studies of the reading list in one answer.
-MOST_WAITING = 2000
 
 
 def teller_of(eyes: Eyes) -> Teller:
@@ -62,13 +59,11 @@ def add_studies(router: APIRouter, site: Site) -> None:
 def _add_lists(router: APIRouter, site: Site) -> None:
     @router.get("/reading-list", tags=["studies"])
     @needs(Permission.STUDIES)
-    def get_reading_list(
-        eyes: Look, limit: Annotated[int, Query(ge=1, le=MOST_WAITING)] = 200
-    ) -> ReadingList:
+    def get_reading_list(eyes: Look, asked: Annotated[ReadingListAsked, Query()]) -> ReadingList:
         """List the studies that nobody has reported, most urgent first."""
         eyes.note_query("reading list, by the API")
         wanted = Wanted(sources=eyes.principal.sources)
-        rows = site.store.reading_list.page(wanted, weigh(), 0, limit)
+        rows = site.store.reading_list.page(wanted, weigh(), 0, asked.limit)
         total = site.store.reading_list.counts(wanted)[Kind.ALL]
         return ReadingList(items=teller_of(eyes).ranked(rows), total=total)
 
