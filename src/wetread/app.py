@@ -117,14 +117,7 @@ def start_app(config: Config) -> RunningApp:
     store.audit.record(application_event(START, now()))
     finish_deletions(store)
     forwarder = _start_forwarder(config, store)
-    identity = make_identity(
-        store,
-        now,
-        sign_in=config.web.sign_in,
-        oidc=config.web.oidc,
-        record=store.audit.record,
-        is_exposed=bool(exposed_host(config)),
-    )
+    identity = _make_identity(config, store)
     first_run = FirstRun(identity)
     check_users(config, identity)
     packages = read_packages(config.models, config.registry)
@@ -202,6 +195,17 @@ def check_users(config: Config, identity: Identity) -> None:
             " `wetread users add NAME --role administrator`, or set up web.oidc.",
             host=exposed,
         )
+
+
+def _make_identity(config: Config, store: Store) -> Identity:
+    return make_identity(
+        store,
+        now,
+        sign_in=config.web.sign_in,
+        oidc=config.web.oidc,
+        record=store.audit.record,
+        is_exposed=bool(exposed_host(config)),
+    )
 
 
 def _start_forwarder(config: Config, store: Store) -> Forwarder | None:

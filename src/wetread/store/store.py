@@ -183,13 +183,7 @@ def open_store(
     return Store(
         data=data,
         engine=engine,
-        intake=Intake(
-            engine.execution_options(patience_s=PATIENCE_S),
-            instances,
-            Blobs(data / "conflicts", vault, ".dcm"),
-            data / "incoming",
-            Space(data, reserve_mb),
-        ),
+        intake=_make_intake(engine, instances, vault, Space(data, reserve_mb)),
         studies=Studies(engine, instances),
         readings=readings,
         catalogue=Catalogue(engine, instances, documents),
@@ -225,6 +219,13 @@ def open_store(
         scratch=Blobs(data / "scratch", vault, ".npy"),
         work=data / "work",
     )
+
+
+def _make_intake(engine: Engine, instances: Blobs, vault: Vault, space: Space) -> Intake:
+    data = space.folder
+    conflicts = Blobs(data / "conflicts", vault, ".dcm")
+    patient = engine.execution_options(patience_s=PATIENCE_S)
+    return Intake(patient, instances, conflicts, data / "incoming", space)
 
 
 def _open(data: Path, database_url: str, encryption: EncryptionSettings | None) -> tuple[Vault, Engine]:
