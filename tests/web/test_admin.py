@@ -129,6 +129,7 @@ def test_every_deed_does_what_it_says(house: House) -> None:
         ({"deed": "add", "name": "robot", "role": "service", "new": OTHER_PASSWORD}, 409),
         ({"deed": "add", "name": "bo", "new": "short"}, 401),
         ({"deed": "become-root", "name": "bo"}, 404),
+        ({"deed": "disable", "name": "a\0b"}, 404),
     ],
 )
 def test_what_must_not_be_is_refused_in_words(house: House, form: dict[str, str], status: int) -> None:

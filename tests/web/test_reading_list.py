@@ -239,6 +239,7 @@ def test_a_view_is_ones_own_and_keeps_no_search(ward: Ward) -> None:
         ("/", {"modality": "a'b"}),
         ("/", {"page": "0"}),
         ("/", {"text": "x" * 201}),
+        ("/", {"text": "a\0b"}),
         ("/views", {"title": "  "}),
         ("/views", {"title": "a\nb"}),
     ],

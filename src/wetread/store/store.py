@@ -215,13 +215,7 @@ def open_store(
     return Store(
         data=data,
         engine=engine,
-        intake=Intake(
-            engine.execution_options(patience_s=PATIENCE_S),
-            instances,
-            Blobs(data / "conflicts", vault, ".dcm"),
-            data / "incoming",
-            Space(data, reserve_mb),
-        ),
+        intake=_make_intake(engine, instances, vault, Space(data, reserve_mb)),
         studies=Studies(engine, instances),
         readings=readings,
         catalogue=Catalogue(engine, instances, documents),
@@ -241,6 +235,13 @@ def open_store(
         work=data / "work",
         **{name: part(engine) for name, part in _OF_THE_INDEX.items()},
     )
+
+
+def _make_intake(engine: Engine, instances: Blobs, vault: Vault, space: Space) -> Intake:
+    data = space.folder
+    conflicts = Blobs(data / "conflicts", vault, ".dcm")
+    patient = engine.execution_options(patience_s=PATIENCE_S)
+    return Intake(patient, instances, conflicts, data / "incoming", space)
 
 
 def _open(data: Path, database_url: str, encryption: EncryptionSettings | None) -> tuple[Vault, Engine]:

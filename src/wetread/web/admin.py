@@ -71,7 +71,7 @@ class AuditAsked(BaseModel):
     """What the form of the audit trail holds."""
 
     study: str = Field(default="", pattern="^([0-9a-f]{16})?$")
-    actor: str = Field(default="", max_length=128)
+    actor: str = Field(default="", max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")
     event: AuditEventType | None = None
 
 

@@ -26,6 +26,8 @@ from wetread.web.login import refusal
 from wetread.web.proof import prove
 from wetread.web.site import Site
 
+#: No control characters.
+_PLAIN = r"^[^\x00-\x1f\x7f]*$"
 #: What somebody can be made here; programs get tokens, by command.
 ROLES = tuple(role for role in Role if role is not Role.SERVICE)
 _NO_PASSWORD = "Accounts are changed by an administrator who signs in with a password here: see /first-run."  # noqa: S105
@@ -48,9 +50,9 @@ class AccountForm(BaseModel):
     """What the form holds."""
 
     deed: Deed
-    name: str = Field(min_length=1, max_length=64)
+    name: str = Field(min_length=1, max_length=64, pattern=_PLAIN)
     role: Role = Role.RADIOLOGIST
-    display_name: str = Field(default="", max_length=128)
+    display_name: str = Field(default="", max_length=128, pattern=_PLAIN)
     #: For ``add`` and ``reset-password``: must be changed at once.
     new: str = Field(default="", max_length=1024)
     #: Of who asks.

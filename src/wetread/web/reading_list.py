@@ -53,7 +53,8 @@ class Asked(BaseModel):
     #: The button that was pressed, in place of ``kind``.
     press: Kind | None = None
     modality: Modality = ""
-    text: str = Field(default="", max_length=200)
+    # No control characters: no attribute has them, and PostgreSQL takes no NUL.
+    text: str = Field(default="", max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
     page: int = Field(default=1, ge=1, lt=2**31)
 
     def to_wanted(self) -> Wanted:
