@@ -150,17 +150,45 @@ def test_no_page_leaves_this_machine_before_somebody_may_sign_in(tmp_path: Path)
         f'data = "data"\n[dicom]\nport = {dicom}\n[web]\nport = {port}\nbehind_proxy = true\n'
         f'allowed_hosts = ["wetread.example"]\n{store_table(tmp_path / "data")}'
     )
+    # There are accounts, but nobody who could let others in.
+    assert add_user(tmp_path / "data", "rad", "radiologist").returncode == 0
     refused = subprocess.run(
         [WETREAD, "serve", "--config", str(path)], capture_output=True, text=True, timeout=120, check=False
     )
     assert refused.returncode == 1
     assert "users add NAME --role administrator" in " ".join(refused.stderr.split())
-    assert add_user(tmp_path / "data", "rad", "radiologist").returncode == 0
     assert add_user(tmp_path / "data", "root", "administrator").returncode == 0
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen([WETREAD, "serve", "--config", str(path)], stdout=log, stderr=log)
     try:
         ask_as_a_proxy(f"http://127.0.0.1:{port}")
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def test_a_service_without_accounts_is_closed_until_its_code_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "wetread.toml"
+    port, dicom = free_port(), free_port()
+    path.write_text(
+        f'data = "data"\n[dicom]\nport = {dicom}\n[web]\nport = {port}\nbehind_proxy = true\n'
+        f'allowed_hosts = ["wetread.example"]\n{store_table(tmp_path / "data")}'
+    )
+    told = tmp_path / "log"
+    with told.open("wb") as log:
+        process = subprocess.Popen([WETREAD, "serve", "--config", str(path)], stdout=log, stderr=log)
+    try:
+        await_true(lambda: "with the code" in told.read_text(), 60, "the code")
+        code = told.read_text().partition("with the code")[2].split()[0]
+        seen = {"Host": "wetread.example", "X-Forwarded-Proto": "https", "Origin": "https://wetread.example"}
+        url = f"http://127.0.0.1:{port}"
+        assert httpx.get(f"{url}/", headers=seen).status_code == 303
+        assert httpx.get(f"{url}/api/v1/studies", headers=seen).status_code == 401
+        form = {"code": code, "name": "root", "password": PASSWORD, "again": PASSWORD}
+        wrong = httpx.post(f"{url}/first-run", data=form | {"code": "A" * 20}, headers=seen)
+        assert wrong.status_code == 401
+        assert httpx.post(f"{url}/first-run", data=form, headers=seen).status_code == 303
+        assert httpx.get(f"{url}/first-run", headers=seen).status_code == 404
     finally:
         process.terminate()
         process.wait(60)

@@ -46,7 +46,8 @@ def serve(
     console.print(f"Reading list   {running.url}")
     if running.first_run_code:
         # Once, where only who runs the service reads it.
-        console.print(f"First administrator   {running.url}first-run   code {running.first_run_code}")
+        console.print(f"First administrator   {running.url}first-run")
+        console.print(f"with the code   {running.first_run_code}")
     stop.wait()
     console.print("Stopping; what is in flight goes on at the next start.")
     running.stop()
