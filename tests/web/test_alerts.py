@@ -43,6 +43,17 @@ def test_it_is_on_top_whatever_is_searched_for_until_somebody_answers(
     assert any("Acknowledged an alert." in one.message for one in AuditRows(ward.store.engine).list_last(9))
 
 
+def test_it_is_answered_on_the_page_of_the_study_too(ward: Ward, client: TestClient, stat: Triage) -> None:
+    key = ward.send("1.2.1")
+    ward.read("1.2.1", stat)
+    assert "Acknowledge this alert" not in client.get(f"/studies/{key}").text
+    alert = raise_alert(ward, "1.2.1")
+    assert f'action="/alerts/{alert.id}/acknowledge"' in client.get(f"/studies/{key}").text
+    answer = client.post(f"/alerts/{alert.id}/acknowledge", data={"to_study": "true"}, headers=FORM)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/studies/{key}")
+    assert "Acknowledge this alert" not in client.get(f"/studies/{key}").text
+
+
 def test_a_second_answer_says_who_was_first(ward: Ward, client: TestClient, stat: Triage) -> None:
     ward.send("1.2.1")
     ward.read("1.2.1", stat)

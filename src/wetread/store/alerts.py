@@ -70,6 +70,12 @@ class Alerts:
             query = query.join(_STUDY, joined).where(_STUDY.c.source.in_(tuple(sources)))
         return self._alerts(query)
 
+    def find_open(self, study_instance_uid: str) -> Alert | None:
+        """Return the oldest alert about a study that nobody has answered, None where there is none."""
+        mine = _ALERT.c.study_instance_uid == study_instance_uid
+        query = select(_ALERT).where(_ALERT.c.state == AlertState.OPEN.value, mine)
+        return next(iter(self._alerts(query.order_by(_ALERT.c.id).limit(1))), None)
+
     def list_known(self, studies: Collection[str]) -> set[tuple[str, str]]:
         """Return study and digest of every alert that these studies ever had."""
         uids = sorted(studies)

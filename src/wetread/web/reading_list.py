@@ -135,7 +135,7 @@ def _add_views(router: APIRouter, site: Site) -> None:
 def _add_alerts(router: APIRouter, site: Site) -> None:
     @router.post("/alerts/{alert_id}/acknowledge")
     @needs(*PAGE, Permission.REPORT)
-    def acknowledge(eyes: Look, alert_id: Number) -> Response:
+    def acknowledge(eyes: Look, alert_id: Number, to_study: Annotated[bool, Form()] = False) -> Response:
         alert = site.store.alerts.find(alert_id)
         if alert is None:
             raise HTTPException(404)
@@ -145,7 +145,7 @@ def _add_alerts(router: APIRouter, site: Site) -> None:
             site.store.alerts.acknowledge(alert, eyes.principal.name, site.now(), event)
         except NotNow as error:
             return HTMLResponse(_render(site, eyes, "list.html", Asked(), refused=error.message), 409)
-        return RedirectResponse("/", status_code=303)
+        return RedirectResponse(f"/studies/{row.key}" if to_study else "/", status_code=303)
 
 
 def _of_view(site: Site, eyes: Eyes, number: int, show: Show) -> Asked:

@@ -162,6 +162,8 @@ class StudyView:
     revisions: tuple[RevisionView, ...]
     events: tuple[EventView, ...]
     report: ReportView
+    #: Number of an alert that nobody has answered; 0: there is none.
+    alert_id: int
     #: What stands in the address of the findings' outlines (``marks.name_marks``).
     marks: str
     #: Where a finding can be added.
@@ -224,7 +226,9 @@ class StudyViews:
         versions = store.reports.list_for_study(uid)
         rejected = {name for one in views for name in one.rejected_names}
         pdfs = store.readings.find_report_pdfs(uid)
+        alert = store.alerts.find_open(uid)
         return StudyView(
+            alert_id=alert.id if alert else 0,
             report=view_report(row, versions, self._propose(row, views), rejected, written, pdfs),
             marks=self._pictures.name_marks(row),
             series=said_of.series,
