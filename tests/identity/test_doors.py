@@ -39,6 +39,7 @@ WITHOUT_STUDY = {
     "/api/v1/models/{name}/state", "/api/v1/models/{name}/roll-back", "/api/v1/models/{name}/restore",
     # Which studies it names is asked in tests/web/test_shadow.py.
     "/models/{name}/{version}/shadow", "/api/v1/models/{name}/{version}/shadow",
+    "/rules", "/rules/try",
     "/models", "/models/{name}", "/models/{name}/state", "/models/{name}/roll-back", "/models/{name}/restore",
     "/api/v1/rules/replay", "/account", "/account/password",
     "/account/totp", "/logout", "/deliveries", "/fragments/deliveries", "/deliveries/retry",

@@ -19,6 +19,7 @@ from tests.web.browser import CHROMIUM, Browser
 from tests.web.conftest import Ward
 from tests.web.test_report import Desk
 from wetread.domain.reading import Triage
+from wetread.identity import Role
 
 pytestmark = [
     pytest.mark.sqlite,
@@ -83,6 +84,7 @@ def test_pages_of_a_radiologist(place: Place) -> None:
         "/deliveries",
         "/models",
         "/models/chest-ct",
+        "/rules",
         "/department",
         "/account",
     )
@@ -94,6 +96,17 @@ def test_pages_of_a_radiologist(place: Place) -> None:
     }
     assert not faults, "\n".join(f"{where}: {one}" for where, found in faults.items() for one in found)
     assert place.browser.complaints == []
+
+
+def test_pages_of_an_administrator(place: Place) -> None:
+    place.desk.house.add("admin", Role.ADMINISTRATOR)
+    place.browser.send("Network.clearBrowserCookies")
+    for name, value in place.desk.sign_in("admin").cookies.items():
+        place.browser.send("Network.setCookie", name=name, value=value, url=place.address)
+    paths = ("/admin", "/admin/connections", "/admin/accounts", "/admin/audit", "/rules")
+    looked = {path: place.look(path, is_dark=path == "/admin/accounts", width=1280) for path in paths}
+    faults = {path: found for path, found in looked.items() if found}
+    assert not faults, faults
 
 
 def test_pages_with_what_went_wrong(place: Place) -> None:

@@ -48,6 +48,7 @@ from wetread.web.pictures import Pictures
 from wetread.web.reading_list import make_reading_list
 from wetread.web.report import make_report
 from wetread.web.review import make_review
+from wetread.web.rules import make_rules
 from wetread.web.shadow import make_shadow
 from wetread.web.site import Installation, Site, load_templates
 from wetread.web.stow import make_stow
@@ -73,7 +74,7 @@ _MAKERS: tuple[Callable[[Site], APIRouter], ...] = (
     *(make_api, make_health, make_stow, make_wado_uri),
     *(make_login, make_account, make_workitems, make_subscribers, make_models, make_review, make_edit),
     *(make_report, make_department, make_shadow, make_beside, make_ohif, make_first_run),
-    *(make_admin, make_admin_accounts),
+    *(make_admin, make_admin_accounts, make_rules),
 )
 
 

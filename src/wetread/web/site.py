@@ -5,6 +5,7 @@ In: what ``create_web`` was given.  Out: ``Site``.  Never: routes.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -81,6 +82,8 @@ class Site:
     stow: Stow | None = None
     #: Where frames lie in objects that were asked for lately.
     layouts: Layouts = field(default_factory=Layouts)
+    #: Held while changed rules are tried on past studies: one trial at a time.
+    trial_turn: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def ohif(self) -> Path | None:

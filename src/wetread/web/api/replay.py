@@ -6,8 +6,6 @@ answer to who may not see names (rules can ask for a name, so the answer would t
 
 from __future__ import annotations
 
-import threading
-
 from fastapi import APIRouter, HTTPException
 
 from wetread.contract.replay import Replayed
@@ -27,13 +25,12 @@ BUDGET_S = 10.0
 
 def add_replay(router: APIRouter, site: Site) -> None:
     """Add the route."""
-    turn = threading.Lock()
 
     @router.post("/rules/replay", tags=["rules"], responses=TOO_LARGE | failures(429))
     @needs(Permission.STUDIES, Permission.IDENTITY)
     def replay_rules(eyes: Look, asked: ReplayAsked) -> Replayed:
         """Tell what changed rules would do with past studies, by their headers; nothing is changed."""
-        if not turn.acquire(blocking=False):
+        if not site.trial_turn.acquire(blocking=False):
             raise HTTPException(429, headers={"Retry-After": "2"})
         try:
             trial = Trial(
@@ -47,7 +44,7 @@ def add_replay(router: APIRouter, site: Site) -> None:
             eyes.note_query("past studies, to try other rules")
             return replay(trial, limit=asked.limit, after=asked.after or "", budget_s=BUDGET_S)
         finally:
-            turn.release()
+            site.trial_turn.release()
 
 
 def _read(asked: ReplayAsked) -> tuple[Rule, ...]:
