@@ -32,6 +32,7 @@ from wetread.network import client_context, renewing_context, server_context
 from wetread.receive.cstore import Receiver, ReceiverOptions, start_receiver
 from wetread.receive.mllp import Listener, MllpOptions, start_mllp_listener
 from wetread.receive.notes import Notes
+from wetread.receive.results import ResultIntake
 from wetread.receive.services import Services
 from wetread.receive.storage import OnStored
 from wetread.receive.stow import Stow, StowOptions, start_stow
@@ -271,17 +272,12 @@ def _start_receiver(config: Config, store: Store, on_stored: OnStored, services:
 
 
 def _start_listener(config: Config, store: Store, trail: ReceiveTrail) -> Listener | None:
-    """Listen for HL7 messages; this version knows none and says so to the sender and in the history."""
+    """Listen for HL7 messages: reports of other systems."""
     if config.hl7.port is None:
         return None
 
     notes = Notes(store.history)
-
-    def refuse(_message: str) -> str:
-        text = "An HL7 message was refused: this version takes no orders yet."
-        notes.problem(text, ProblemCode.UNREADABLE_MESSAGE)
-        trail.message_refused(text)
-        return "AR"
+    results = ResultIntake(store, notes, trail, now)
 
     def note(reason: str) -> None:
         notes.problem(f"An HL7 connection was ended: {reason}", ProblemCode.UNREADABLE_MESSAGE)
@@ -295,7 +291,7 @@ def _start_listener(config: Config, store: Store, trail: ReceiveTrail) -> Listen
         allowed_certificates=config.hl7.allowed_certificates,
     )
     try:
-        return start_mllp_listener(options, refuse, note)
+        return start_mllp_listener(options, results.take, note)
     except OSError as error:
         raise ConfigError("The HL7 port is taken: choose another.", port=config.hl7.port) from error
 

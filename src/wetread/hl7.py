@@ -10,6 +10,7 @@ Reference: HL7 v2.5.1 chapter 2 (2.7 escape sequences, 2.14 message control).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -148,7 +149,7 @@ def make_ack(text: str, code: str, reason: str = "", *, made_at: datetime | None
     if code not in _ACK_CODES:
         raise ValueError(f"{code!r} is no acknowledgement code")
     fields = _header_fields(text)
-    control_id = _CONTROL.sub(" ", _field(fields, 9))[:_LONGEST_CONTROL_ID]
+    control_id = _CONTROL.sub(" ", get_field(fields, 9))[:_LONGEST_CONTROL_ID]
     head = MessageHead(
         message_type=("ACK", *_short(fields, 8).split(COMPONENT)[1:2], "ACK"),
         control_id=f"A{control_id}"[:20],
@@ -172,12 +173,29 @@ def parse_ack(text: str) -> Acknowledgement:
     lines = re.split("[\r\n]+", text.strip("\x0b\x1c\r\n "))
     segments = [line.split(FIELD) for line in lines if line]
     found = [fields for fields in segments if fields[0] == "MSA"]
-    if not segments or segments[0][0] != "MSH" or not found or _field(found[0], 1) not in _ACK_CODES:
+    if not segments or segments[0][0] != "MSH" or not found or get_field(found[0], 1) not in _ACK_CODES:
         raise NotAcknowledged("The destination's answer is no HL7 acknowledgement: ask its administrator.")
     msa = found[0]
-    errors = [_field(fields, 8) or _field(fields, 7) for fields in segments if fields[0] == "ERR"]
-    reason = _field(msa, 3) or next((error for error in errors if error), "")
-    return Acknowledgement(code=_field(msa, 1), control_id=unescape(_field(msa, 2)), text=unescape(reason))
+    errors = [get_field(fields, 8) or get_field(fields, 7) for fields in segments if fields[0] == "ERR"]
+    reason = get_field(msa, 3) or next((error for error in errors if error), "")
+    code, control_id = get_field(msa, 1), unescape(get_field(msa, 2))
+    return Acknowledgement(code=code, control_id=control_id, text=unescape(reason))
+
+
+def read_segments(text: str) -> list[list[str]]:
+    """Return the segments of a message, each as its fields as they are written, its name first.
+
+    Empty where it is no message with the usual delimiters. In ``MSH`` the field n is at n - 1.
+    """
+    lines = re.split("[\r\n]+", text.strip("\x0b\x1c\r\n "))
+    segments = [line.split(FIELD) for line in lines if line]
+    is_ours = bool(segments) and segments[0][:2] == ["MSH", f"{COMPONENT}{REPETITION}{ESCAPE}{SUBCOMPONENT}"]
+    return segments if is_ours else []
+
+
+def get_field(segment: Sequence[str], index: int) -> str:
+    """Return a field as it is written, ``""`` where the segment ends before it."""
+    return segment[index].strip() if index < len(segment) else ""
 
 
 def _header_fields(text: str) -> list[str]:
@@ -185,13 +203,9 @@ def _header_fields(text: str) -> list[str]:
     return first.split(FIELD) if first.startswith("MSH") else []
 
 
-def _field(fields: list[str], index: int) -> str:
-    return fields[index].strip() if index < len(fields) else ""
-
-
 def _short(fields: list[str], index: int) -> str:
     """Return a field that an answer repeats: whoever sends megabytes does not get them back."""
-    return unescape(_field(fields, index))[:_LONGEST_NAME]
+    return unescape(get_field(fields, index))[:_LONGEST_NAME]
 
 
 def _escape_once(text: str) -> Escaped:
