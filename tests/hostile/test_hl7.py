@@ -58,7 +58,7 @@ def test_messages_from_anybody(pieces: list[bytes], answers: int, target: Target
     for frame in frames:
         assert len(frame) < 2000
         assert not set(frame[1:]) & (set(range(0x20)) - {0x0D})
-        # Orders are not taken yet: nothing of a merge or a replay can have an effect.
+        # Only results are taken: nothing of a merge or a replay can have an effect.
         assert parse_ack(frame.decode()).code == "AR"
     if answers == 0 and pieces[0] != b"\x0b" + HEAD:
         with target.service.store() as store:

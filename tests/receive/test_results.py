@@ -128,7 +128,15 @@ def test_a_report_of_another_patient_is_refused_and_seen(store: Store, intake: R
 
 
 @pytest.mark.parametrize(
-    "told", ["", "hello", oru(kind="ADT^A01"), oru().replace("^~\\&", "^~\\%", 1), "MSH|^~\\&"]
+    "told",
+    [
+        "",
+        "hello",
+        oru(kind="ADT^A01"),
+        oru().replace("^~\\&", "^~\\%", 1),
+        "MSH|^~\\&",
+        oru().replace("OBR|", "OBZ|"),
+    ],
 )
 def test_what_is_no_result_is_refused(store: Store, intake: ResultIntake, told: str) -> None:
     assert intake.take(told) == "AR"

@@ -60,6 +60,8 @@ class ResultIntake:
         segments = hl7.read_segments(text)
         if not segments or hl7.get_field(segments[0], 8).split(hl7.COMPONENT)[:2] != ["ORU", "R01"]:
             return self._refuse("An HL7 message was refused: only results (ORU^R01) are taken.")
+        if not any(one[0] == "OBR" for one in segments):
+            return self._refuse("An HL7 message was refused: a result about nothing.")
         result = read_final(segments)
         if result is None:
             # Preliminary, cancelled, or about nothing that has a name.
