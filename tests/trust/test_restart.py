@@ -24,7 +24,10 @@ STOCK = Stock(instances=5_000, studies=100)
 #: Measured: 3 s, nearly all of it imports (`benchmarks/restart.py`); other jobs may hold the cores.
 READY_S = 60.0
 MISSING = 42
-CONFIG = "[[rules]]\nname = 'nothing'\nmodels = ['chest-ct']\nmodality = 'XX'\n"
+CONFIG = (
+    f"[reading_list]\npage_size = {2 * STOCK.studies}\n"
+    "[[rules]]\nname = 'nothing'\nmodels = ['chest-ct']\nmodality = 'XX'\n"
+)
 
 
 def test_it_is_ready_soon_and_finds_what_a_crash_left(tmp_path: Path) -> None:
