@@ -59,7 +59,7 @@ def main() -> None:
     done.wait(900)
     url = f"http://127.0.0.1:{port}"
     try:
-        take(f"{url}/", IMAGES / "reading-list.png", 420)
+        take(f"{url}/", IMAGES / "reading-list.png", 560)
         with urllib.request.urlopen(f"{url}/api/v1/reading-list") as answer:  # noqa: S310 - our own demo
             key = json.loads(answer.read())["items"][0]["key"]
         take(f"{url}/studies/{key}", IMAGES / "study.png", 900)
