@@ -222,7 +222,7 @@ document = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("reading_id", ForeignKey("reading.id"), nullable=False, index=True),
-    Column("kind", String(8), nullable=False),
+    Column("kind", String(16), nullable=False),
     Column("ordinal", Integer, nullable=False),
     Column("sop_instance_uid", String(64), nullable=False, index=True),
     Column("sop_class_uid", String(64), nullable=False),
