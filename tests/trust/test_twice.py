@@ -104,7 +104,9 @@ def check_once(service: Service, orthanc: Orthanc, ledger: Ledger, most_attempts
         [reading] = store.readings.list_for_study(STUDY)
         documents = store.readings.list_documents(reading.id)
         deliveries = store.deliveries.list_for_study(STUDY)
-        assert [event.code for event in store.history.list_newest() if event.level == "problem"] == []
+        problems = {event.code for event in store.history.list_newest() if event.level == "problem"}
+        # On a busy machine a killed process is found to be gone before the next one has its work: true.
+        assert problems <= {"worker-lost"}
         assert sum(event.stage == "infer" for event in store.history.list_for_study(STUDY)) == 1
     sent = [one for one in documents if one.kind in DICOM_KINDS]
     assert {one.kind.value for one in sent} == {"sr", "pr", "sc", "pdf"}
