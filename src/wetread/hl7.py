@@ -170,8 +170,7 @@ def parse_ack(text: str) -> Acknowledgement:
     NotAcknowledged
         If the text is no acknowledgement.
     """
-    lines = re.split("[\r\n]+", text.strip("\x0b\x1c\r\n "))
-    segments = [line.split(FIELD) for line in lines if line]
+    segments = _split(text)
     found = [fields for fields in segments if fields[0] == "MSA"]
     if not segments or segments[0][0] != "MSH" or not found or get_field(found[0], 1) not in _ACK_CODES:
         raise NotAcknowledged("The destination's answer is no HL7 acknowledgement: ask its administrator.")
@@ -187,10 +186,14 @@ def read_segments(text: str) -> list[list[str]]:
 
     Empty where it is no message with the usual delimiters. In ``MSH`` the field n is at n - 1.
     """
-    lines = re.split("[\r\n]+", text.strip("\x0b\x1c\r\n "))
-    segments = [line.split(FIELD) for line in lines if line]
+    segments = _split(text)
     is_ours = bool(segments) and segments[0][:2] == ["MSH", f"{COMPONENT}{REPETITION}{ESCAPE}{SUBCOMPONENT}"]
     return segments if is_ours else []
+
+
+def _split(text: str) -> list[list[str]]:
+    lines = re.split("[\r\n]+", text.strip("\x0b\x1c\r\n "))
+    return [line.split(FIELD) for line in lines if line]
 
 
 def get_field(segment: Sequence[str], index: int) -> str:

@@ -143,6 +143,18 @@ def test_what_is_no_result_is_refused(store: Store, intake: ResultIntake, told: 
     assert "unreadable-message" in {one.code for one in store.history.list_newest(5)}
 
 
+def test_an_order_that_another_institution_counts_alike_is_not_meant(
+    store: Store, intake: ResultIntake
+) -> None:
+    Ward(store, count=9).send("1.2.840.9", AccessionNumber="A-3", PatientID="Z", PatientName="Roe^Ann")
+    assert intake.take(oru(accession="A-3")) == "AA"
+    assert off_the_list(store) == {"1.2.840.1.3"}
+    # A UID that is named is meant.
+    both = "".join(f"ZDS|{uid}\r" for uid in (UID, "1.2.840.9")).rstrip("\r")
+    assert intake.take(oru(extra=both)) == "AR"
+    assert off_the_list(store) == {"1.2.840.1.3"}
+
+
 def test_a_report_twice_is_told_once(store: Store, intake: ResultIntake) -> None:
     assert [intake.take(oru()), intake.take(oru(status="C"))] == ["AA", "AA"]
     told = [one for one in store.history.list_for_study(UID) if one.message == "Reported by another system."]

@@ -93,7 +93,10 @@ def parse_rules(tables: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
     InvalidRule
         Naming the rule, the key, and the nearest valid word for a misspelled one.
     """
-    rules = tuple(_parse_rule(table, number) for number, table in enumerate(tables, start=1))
+    try:
+        rules = tuple(_parse_rule(table, number) for number, table in enumerate(tables, start=1))
+    except RecursionError as error:
+        raise InvalidRule("A rule is nested too deep.") from error
     names = [rule.name for rule in rules]
     for name in names:
         if names.count(name) > 1:

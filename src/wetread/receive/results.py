@@ -22,8 +22,8 @@ from wetread.errors import StorageError
 from wetread.receive.notes import Notes
 from wetread.receive.trail import ReceiveTrail
 from wetread.store import Store
-from wetread.store.history import Event
 from wetread.store.ordered import find_ordered
+from wetread.store.reported import keep_reported
 from wetread.store.studies import StudyRow
 
 ACCEPTED, FAILED, REJECTED = "AA", "AE", "AR"
@@ -74,14 +74,11 @@ class ResultIntake:
 
     def _take(self, result: FinalResult) -> str:
         rows = find_ordered(self._store.engine, result.study_uids, result.accession_numbers)
-        others = [row for row in rows if row.patient_id not in result.patient_ids]
-        for row in others:
-            told = "A report of another system names this study and another patient: it was refused."
-            self._notes.problem(told, ProblemCode.OTHER_PATIENT, study_instance_uid=row.study_instance_uid)
-        if others:
-            self._trail.message_refused("A report of another system names a study and another patient.")
-            return REJECTED
-        for row in rows:
+        named = [row for row in rows if row.patient_id in result.patient_ids]
+        # Another institution may count its orders alike: what is not this patient's is not meant then.
+        if rows and (not named or (result.study_uids and len(named) < len(rows))):
+            return self._contradicted([row for row in rows if row not in named])
+        for row in named:
             if row.reported_at is None:
                 self._mark(row)
         return ACCEPTED
@@ -97,21 +94,14 @@ class ResultIntake:
             studies=(row.study_instance_uid,),
             patient_id=row.patient_id,
         )
-        self._store.studies.mark_reported(
-            row.study_instance_uid,
-            now,
-            beside=lambda connection: self._store.audit.record_in(connection, event),
-        )
-        self._store.audit.note_end()
-        self._store.history.add(
-            Event(
-                study_instance_uid=row.study_instance_uid,
-                revision=row.revision,
-                at=now,
-                stage="worklist",
-                message=told,
-            )
-        )
+        keep_reported(self._store, row, is_reported=True, at=now, told=told, event=event)
+
+    def _contradicted(self, rows: Sequence[StudyRow]) -> str:
+        for row in rows:
+            told = "A report of another system names this study and another patient: it was refused."
+            self._notes.problem(told, ProblemCode.OTHER_PATIENT, study_instance_uid=row.study_instance_uid)
+        self._trail.message_refused("A report of another system names a study and another patient.")
+        return REJECTED
 
     def _refuse(self, told: str) -> str:
         self._notes.problem(told, ProblemCode.UNREADABLE_MESSAGE)

@@ -30,7 +30,11 @@ from wetread.web.site import Site
 _PLAIN = r"^[^\x00-\x1f\x7f]*$"
 #: What somebody can be made here; programs get tokens, by command.
 ROLES = tuple(role for role in Role if role is not Role.SERVICE)
-_NO_PASSWORD = "Accounts are changed by an administrator who signs in with a password here: see /first-run."  # noqa: S105
+_NO_ACCOUNT = "There is no account yet: the first administrator is made on /first-run."
+_OTHERWISE = (
+    "Accounts are changed by an administrator with a password here:"
+    " `wetread users add NAME --role administrator` on the machine makes one."
+)
 
 
 class Deed(StrEnum):
@@ -73,7 +77,8 @@ def make_admin_accounts(site: Site) -> APIRouter:
     @needs(*ADMIN)
     def change_account(eyes: Look, form: Annotated[AccountForm, Form()]) -> Response:
         try:
-            prove(eyes, form.password, form.code, _NO_PASSWORD)
+            has_accounts = site.identity.accounts.has_any()
+            prove(eyes, form.password, form.code, _OTHERWISE if has_accounts else _NO_ACCOUNT)
             _require_administrator(site, form)
             _DEEDS[form.deed](site.identity.people, form, site.identity.now(), eyes.principal.name)
         except NotNow as error:

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from wetread.identity import Permission
-from wetread.store.history import Event
+from wetread.store.reported import keep_reported
 from wetread.store.studies import StudyRow
 from wetread.web.access import Who, needs, proof_of
 from wetread.web.asked import NOTHING_ASKED, Asked, read_asked
@@ -79,24 +79,9 @@ def _add_changes(router: APIRouter, site: Site) -> None:
 
 def mark(site: Site, eyes: Eyes, row: StudyRow, *, is_reported: bool) -> None:
     """Take a study off the reading list or put it back, with what is told of it."""
-    now = site.now()
-    message = "Marked as reported." if is_reported else "Put back on the reading list."
-    event = site.trail.change(eyes.visitor, row, message)
-    site.store.studies.mark_reported(
-        row.study_instance_uid,
-        now if is_reported else None,
-        beside=lambda connection: site.store.audit.record_in(connection, event),
-    )
-    site.store.audit.note_end()
-    site.store.history.add(
-        Event(
-            study_instance_uid=row.study_instance_uid,
-            revision=row.revision,
-            at=now,
-            stage="worklist",
-            message=message,
-        )
-    )
+    told = "Marked as reported." if is_reported else "Put back on the reading list."
+    event = site.trail.change(eyes.visitor, row, told)
+    keep_reported(site.store, row, is_reported=is_reported, at=site.now(), told=told, event=event)
 
 
 def answer_fragment(request: Request, html: str) -> Response:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Form, HTTPException
+from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 
@@ -21,17 +21,16 @@ from wetread.errors import InvalidRule, WetreadError
 from wetread.identity import Permission
 from wetread.match import Rule, parse_rules
 from wetread.match.condition import describe
-from wetread.replay import Trial, replay
 from wetread.web.access import needs
 from wetread.web.eyes import Eyes, Look
 from wetread.web.pages import PAGE
 from wetread.web.site import Site
+from wetread.web.trial import try_rules
 
 #: Longest text of rules, and most studies that one trial looks at.
 LONGEST_TEXT = 40_000
 LARGEST_BODY = 1 << 18
 _MOST_STUDIES = 2000
-_BUDGET_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +65,9 @@ def make_rules(site: Site) -> APIRouter:
 
     @router.post("/rules/try", max_body_size=LARGEST_BODY)
     @needs(*PAGE, Permission.IDENTITY)
-    def try_rules(eyes: Look, tried: Annotated[RulesTried, Form()]) -> HTMLResponse:
+    def try_changed(eyes: Look, tried: Annotated[RulesTried, Form()]) -> HTMLResponse:
         try:
-            found = _try(site, eyes, read_rules(tried.text), tried.since)
+            found = try_rules(eyes, read_rules(tried.text), since=tried.since, limit=_MOST_STUDIES)
         except WetreadError as error:
             return HTMLResponse(_page(site, eyes, tried, refused=error.message), 409)
         return HTMLResponse(_page(site, eyes, tried, found=found))
@@ -90,28 +89,7 @@ def read_rules(text: str) -> tuple[Rule, ...]:
         raise InvalidRule(f"This is not TOML: {error}") from error
     if not isinstance(tables, list) or not tables:
         raise InvalidRule("There are no [[rules]] in it.")
-    try:
-        return parse_rules(tables)
-    except RecursionError as error:
-        raise InvalidRule("A rule is nested too deep.") from error
-
-
-def _try(site: Site, eyes: Eyes, rules: tuple[Rule, ...], since: date | None) -> Replayed:
-    if not site.trial_turn.acquire(blocking=False):
-        raise HTTPException(429, headers={"Retry-After": "2"})
-    try:
-        eyes.note_query("past studies, to try other rules")
-        trial = Trial(
-            store=site.store,
-            models=site.lineup.now(),
-            now=site.rules,
-            then=rules,
-            sources=eyes.principal.sources,
-            since=since,
-        )
-        return replay(trial, limit=_MOST_STUDIES, budget_s=_BUDGET_S)
-    finally:
-        site.trial_turn.release()
+    return parse_rules(tables)
 
 
 def _page(
