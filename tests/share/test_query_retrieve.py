@@ -6,6 +6,7 @@ import contextlib
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -221,9 +222,13 @@ def test_who_breaks_off_while_it_gets_objects_is_a_failure(
     port: int, tmp_path: Path, move_port: int, option: str
 ) -> None:
     with running_station(move_port, tmp_path / "out", option):
+        began_s = time.monotonic()
         told = run("movescu", port, "-d", "-aem", "STATION", *keys(*STUDY_KEYS))
     assert re.search(r"Completed Suboperations\s+: 0", told), told
     assert re.search(r"Failed Suboperations\s+: 3", told), told
+    # Nothing more is sent to who has hung up: that would wait for an answer until its time is out.
+    assert "0xa702" in told, told
+    assert time.monotonic() - began_s < 20
     # Who asked hears it, and the port serves on.
     assert "Pending" in find(port, *STUDY_KEYS)
 

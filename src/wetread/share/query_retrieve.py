@@ -11,6 +11,7 @@ Statuses (PS3.4 tables C.4-1, C.4-2, C.4-3):
 0xFF00 one match, or objects are still to come
 0xFF01 one match; some keys were not matched
 0xA700 more than is answered at once: narrow the query
+0xA702 the move destination broke off
 0xA801 the move destination is not configured, or its TLS cannot be spoken
 0xA900 the identifier is none
 0xC001 the index does not answer, or what is asked cannot be recorded
@@ -42,13 +43,14 @@ from wetread.domain.query import Level, Query
 from wetread.errors import InvalidQuery, PeerNotTrusted, QueryNotAllowed, WetreadError
 from wetread.imaging.transcode import to_explicit_little_endian
 from wetread.share.cfind import Asked, read_identifier, read_uids, write_identifier
+from wetread.share.sub_operations import SubOperations
 from wetread.store.catalogue import Catalogue, Held
 
 logger = logging.getLogger(__name__)
 
 SUCCESS, CANCEL, PENDING, PENDING_UNMATCHED = 0x0000, 0xFE00, 0xFF00, 0xFF01
-OUT_OF_RESOURCES, UNKNOWN_DESTINATION, NO_IDENTIFIER, UNABLE = 0xA700, 0xA801, 0xA900, 0xC001
-NOT_AUTHORIZED = 0xC002
+OUT_OF_RESOURCES, SUB_OPERATIONS_FAILED, UNKNOWN_DESTINATION = 0xA700, 0xA702, 0xA801
+NO_IDENTIFIER, UNABLE, NOT_AUTHORIZED = 0xA900, 0xC001, 0xC002
 _FIND_RQ, _GET_RQ, _MOVE_RQ, _STORE_RSP, _CANCEL_RQ = 0x0020, 0x0010, 0x0021, 0x8001, 0x0FFF
 
 #: Read from the index at a time.
@@ -167,9 +169,20 @@ class QueryRetrieve:
             yield 1
             yield _refusal(error), None
             return
+        moved = SubOperations()
+        options["evt_handlers"] = [*options["evt_handlers"], *moved.handlers]
         yield destination.host, destination.port, {"contexts": _contexts(held), **options}
         yield len(held)
-        yield from self._iter_objects(event, held, None)
+        yield from self._iter_moved(event, held, moved)
+
+    def _iter_moved(self, event: Any, held: list[Held], moved: SubOperations) -> Iterator[Any]:
+        for at, (status, ds) in enumerate(self._iter_objects(event, held, None)):
+            if moved.is_broken_off:
+                for one in held[at - 1 :]:
+                    moved.fail(one.sop_instance_uid)
+                yield SUB_OPERATIONS_FAILED, moved.failed_list()
+                return
+            yield status, ds
 
     def _check(self, event: Any, how: str) -> None:
         if not self.may_query(str(event.assoc.requestor.ae_title).strip()):
