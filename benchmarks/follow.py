@@ -12,11 +12,13 @@ import argparse
 import time
 from dataclasses import replace
 from datetime import date
+from functools import partial
 
 import numpy as np
 
 from chest_reader import MODEL, finish, median_interval, wilson
 from wetread.domain.comparison import Status
+from wetread.domain.study import Series
 from wetread.infer.chest_follow import follow_scan
 from wetread.infer.chest_look import look_at_chest
 from wetread.infer.prior import PriorStudy
@@ -89,8 +91,17 @@ def run_pair(seed: int, coarse: bool) -> dict[str, object]:
         make_visit(replace(options, scanner=one), number, patient=patient)
         for number, one in enumerate(scanners, 1)
     )
+    return {"seed": seed} | follow_pair(before, now, partial(_in_prior, options))
+
+
+def follow_pair(before, now, in_prior) -> dict[str, object]:
+    """Follow one visit after the other; ``in_prior`` tells where a point (LPS, mm) was before."""
     prior = PriorStudy(
-        study_instance_uid="1.2.1", series=None, studied_on="2026-01-12", interval_days=181, known_by=None
+        study_instance_uid="1.2.1",
+        # Its images are in memory.
+        series=Series(series_instance_uid="1.2.1.1", instances=()),
+        studied_on="2026-01-12",
+        interval_days=181,
     )
     start = time.perf_counter()
     past = look_at_chest(before.volume, MODEL)
@@ -103,8 +114,7 @@ def run_pair(seed: int, coarse: bool) -> dict[str, object]:
     followed = follow_scan(seen, past.scan, prior, MODEL)
     end = time.perf_counter()
     result: dict[str, object] = {
-        "seed": seed,
-        "landmarks_mm": _landmarks(options, seen.scan.lung_view, registration),
+        "landmarks_mm": _landmarks(in_prior, seen.scan.lung_view, registration),
         "fit": [registration.fit.overlap, registration.fit.dice, registration.fit.likeness],
         "read_s": looked - middle,
         "register_s": registered - looked,
@@ -115,13 +125,16 @@ def run_pair(seed: int, coarse: bool) -> dict[str, object]:
     return result | _judge(before, now, followed, seen, found_before)
 
 
-def _landmarks(options, view, registration) -> list[float]:
+def _in_prior(options, points):
+    first, second = (make_motion(options, number) for number in (0, 1))
+    return first.from_rest(second.to_rest(points.copy()))
+
+
+def _landmarks(in_prior, view, registration) -> list[float]:
     index = np.argwhere(view.closed > 0)
     index = index[np.random.default_rng(0).choice(len(index), 500)]
     points = view.volume.grid.to_lps_mm((index + 0.5) * np.array(view.coarse.factors) - 0.5)
-    first, second = (make_motion(options, number) for number in (0, 1))
-    truth = first.from_rest(second.to_rest(points.copy()))
-    return [float(one) for one in np.linalg.norm(registration.to_prior(points) - truth, axis=1)]
+    return [float(one) for one in np.linalg.norm(registration.to_prior(points) - in_prior(points), axis=1)]
 
 
 def _judge(before, now, followed, seen, found_before) -> dict[str, object]:

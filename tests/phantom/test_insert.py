@@ -7,7 +7,7 @@ import pytest
 
 from wetread.domain.volume import Grid, Volume
 from wetread.errors import ConfigError
-from wetread.phantom.insert import InsertSettings, insert_nodules
+from wetread.phantom.insert import InsertSettings, insert_at, insert_nodules
 from wetread.phantom.options import NoduleKind, NoduleOptions, Shape
 
 GRID = Grid(
@@ -73,3 +73,27 @@ def test_what_fits_nowhere_is_refused(scan) -> None:
         insert_nodules(volume, lungs, [NoduleOptions(diameter_mm=50.0)], seed=1)
     with pytest.raises(ConfigError, match="Only solid"):
         insert_nodules(volume, lungs, [NoduleOptions(diameter_mm=8.0, kind=NoduleKind.PART_SOLID)], seed=1)
+
+
+def test_a_nodule_grows_in_its_place_and_keeps_its_shape(scan) -> None:
+    volume, _ = scan
+    place = (30.4, 48.2, 29.7)
+    small, large = (
+        insert_at(
+            volume, NoduleOptions(diameter_mm=one, shape=Shape.LOBULATED), place, seed=5, settings=QUIET
+        )
+        for one in (8.0, 10.0)
+    )
+    assert large[1].volume_mm3 / small[1].volume_mm3 == pytest.approx(1.25**3, rel=1e-3)
+    assert small[1].center == large[1].center == pytest.approx(place)
+    added = [one[0].voxels.astype(float) - volume.voxels for one in (small, large)]
+    centers = [np.average(np.argwhere(one > 1), axis=0, weights=one[one > 1]) for one in added]
+    np.testing.assert_allclose(*centers, atol=0.15)
+    # As wide in each direction, in proportion.
+    spreads = [np.sqrt(np.cov(np.argwhere(one > 1).T, aweights=one[one > 1])[0, 0]) for one in added]
+    assert spreads[1] / spreads[0] == pytest.approx(1.25, rel=0.06)
+
+
+def test_nothing_is_put_beside_the_images(scan) -> None:
+    with pytest.raises(ConfigError, match="room"):
+        insert_at(scan[0], NoduleOptions(diameter_mm=8.0), (400.0, 10.0, 10.0), seed=1)

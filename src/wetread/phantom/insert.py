@@ -14,9 +14,9 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from wetread.domain.mask import BoolArray
-from wetread.domain.volume import Triple, Volume
+from wetread.domain.volume import Grid, Triple, Volume
 from wetread.errors import ConfigError
-from wetread.phantom.nodule import draw_form
+from wetread.phantom.nodule import NoduleForm, draw_form
 from wetread.phantom.options import NoduleKind, NoduleOptions
 from wetread.phantom.stamp import Patch, stamp_form
 
@@ -80,22 +80,53 @@ def insert_nodules(
     truths = []
     for wish in wishes:
         form = draw_form(wish, chance)
-        index = room.take(form.reach_mm, chance)
-        center = volume.grid.to_lps_mm(index)
-        patch = stamp_form(volume.grid, form, center)
-        if patch is None:
-            raise ConfigError(_NO_ROOM)
-        _blend(hu, patch, _wanted_hu(wish, settings), volume.grid.spacing_mm, settings, chance)
-        truths.append(
-            Inserted(
-                center_lps_mm=_triple(center),
-                center=_triple(index),
-                volume_mm3=form.volume_mm3,
-                diameter_mm=wish.diameter_mm,
-                kind=wish.kind.value,
-            )
-        )
+        truths.append(_put(hu, volume.grid, wish, form, room.take(form.reach_mm, chance), settings, chance))
     return Volume(voxels=np.rint(hu).astype(np.int16), grid=volume.grid), tuple(truths)
+
+
+def insert_at(
+    volume: Volume, wish: NoduleOptions, index: Triple, seed: int, settings: InsertSettings | None = None
+) -> tuple[Volume, Inserted]:
+    """Put one nodule at a place; the same seed gives the same shape, whatever its size.
+
+    Parameters
+    ----------
+    index
+        (plane, row, column) of its middle; that there is lung is the caller's to know.
+
+    Raises
+    ------
+    ConfigError
+        If it does not lie in the images.
+    """
+    chance = np.random.default_rng(seed)
+    hu = volume.voxels.astype(np.float32)
+    form = draw_form(wish, chance)
+    truth = _put(hu, volume.grid, wish, form, np.array(index), settings or InsertSettings(), chance)
+    return Volume(voxels=np.rint(hu).astype(np.int16), grid=volume.grid), truth
+
+
+def _put(
+    hu: npt.NDArray[np.float32],
+    grid: Grid,
+    wish: NoduleOptions,
+    form: NoduleForm,
+    index: npt.NDArray[np.float64],
+    settings: InsertSettings,
+    chance: np.random.Generator,
+) -> Inserted:
+    center = grid.to_lps_mm(index)
+    patch = stamp_form(grid, form, center)
+    if patch is None:
+        raise ConfigError(_NO_ROOM)
+    _blend(hu, patch, _wanted_hu(wish, settings), grid.spacing_mm, settings, chance)
+    return Inserted(
+        center_lps_mm=_triple(center),
+        center=_triple(index),
+        volume_mm3=form.volume_mm3,
+        diameter_mm=wish.diameter_mm,
+        kind=wish.kind.value,
+    )
 
 
 class _Room:
