@@ -5,13 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
+from pydicom.sr.coding import Code
 from typer.testing import CliRunner
 
-from tests.imaging.segmented import make_segmentation, write_images, write_nifti
+from tests.dicom.small_ct import SmallCt, write_ct
+from tests.imaging.segmented import complete, make_segmentation, write_images, write_nifti
 from tests.measure.texture.phantom import LEVELS, phantom
 from wetread.cli import app
 from wetread.errors import LabelsDoNotFit, UnreadableInstance
+from wetread.measure.organ_code import Organ
+from wetread.measure.organ_report import Limits, Sign
 from wetread.measure.texture import FEATURES, TextureSettings, measure_texture
 from wetread.quantify import quantify_path
 
@@ -171,3 +175,66 @@ def test_nothing_measured_is_exit_status_1(tmp_path: Path) -> None:
     result = run(image, labels)
     assert result.exit_code == 1
     assert "not-finite" in result.output
+
+
+def coded(value: str, meaning: str) -> Code:
+    return Code(value, "SCT", meaning)
+
+
+@pytest.fixture
+def organs(tmp_path: Path) -> tuple[Path, Path]:
+    """A liver of 30 HU and a coronary artery, whatever they are called."""
+    hu = np.full((8, 40, 60), 0.0)
+    liver, artery = np.zeros(hu.shape, bool), np.zeros(hu.shape, bool)
+    liver[1:7, 5:35, 5:30] = True
+    artery[2:6, 10:20, 40:50] = True
+    hu[liver], hu[artery] = 30, 40
+    hu[4, 12:16, 44] = 250
+    edits = {"ContrastBolusAgent": "NONE", "KVP": "120", "SliceThickness": "2.5"}
+
+    def edit(ds: Dataset, plane: int) -> None:
+        complete(ds, plane)
+        for keyword, value in edits.items():
+            setattr(ds, keyword, value)
+
+    stored = (hu + 1024).round().astype(np.int16)
+    images = write_ct(
+        tmp_path / "ct", SmallCt(shape=hu.shape, stored=stored, edit=edit, spacing_mm=(2.5, 1.0, 1.0))
+    )
+    made = make_segmentation(
+        images,
+        [liver, artery],
+        labels=["spleen", "thing"],
+        types=[coded("10200004", "Liver"), coded("41801008", "Coronary artery")],
+    )
+    made.save_as(tmp_path / "organs.dcm")
+    return tmp_path / "ct", tmp_path / "organs.dcm"
+
+
+def test_organs_are_measured_by_their_codes(organs: tuple[Path, Path]) -> None:
+    found = quantify_path(*organs, SETTINGS, Limits(calcium_mg_per_ml_hu=0.8))
+    liver, artery = found.segments
+    assert (liver.organ.organ, artery.organ.organ) == (Organ.LIVER, Organ.CORONARY)
+    assert liver.organ_measurements["mean_hu"] == pytest.approx(30)
+    assert artery.organ_measurements["agatston_score"] == pytest.approx(4 * 2 * 2.5 / 3)
+    assert artery.organ_measurements["calcium_mass_mg"] == pytest.approx(0.8 * 250 * 10 / 1000)
+    assert [one.sign for one in found.organs.conclusions] == [Sign.FATTY_LIVER, Sign.CALCIUM]
+    assert found.organs.phase_reason == "the header says that no contrast agent was given"
+
+
+def test_the_command_says_what_organs_say(organs: tuple[Path, Path]) -> None:
+    outcome = CliRunner().invoke(app, ["measure", *map(str, organs)])
+    assert outcome.exit_code == 0, outcome.output
+    assert "Segment 1, spleen: Liver: " in outcome.output
+    assert "fatty-liver: mean density 30 HU" in outcome.output
+    assert "Mass of coronary calcium: not evaluable" in outcome.output
+    told = json.loads(CliRunner().invoke(app, ["measure", *map(str, organs), "--json"]).stdout)
+    assert told["organs"]["phase"] == "native"
+    assert told["organs"]["units"]["agatston_score"] == "1"
+    assert [one["organ"] for one in told["segments"]] == ["liver", "coronary"]
+
+
+def test_a_segmentation_without_organs_says_nothing_of_them(dicom: tuple[Path, Path]) -> None:
+    found = quantify_path(*dicom, SETTINGS)
+    assert found.organs is None
+    assert [one.organ for one in found.segments] == [None, None]

@@ -7,12 +7,13 @@ Never: a mask resampled; a series guessed where several could be meant; one bad 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from wetread.domain.code import Code
+from wetread.domain.measurement import MEASUREMENTS
 from wetread.domain.study import Instance, Series, group_instances
 from wetread.domain.volume import Volume
 from wetread.errors import InputError, LabelsDoNotFit, UnreadableInstance
@@ -21,6 +22,9 @@ from wetread.imaging.nifti import is_nifti, read_nifti_volume
 from wetread.imaging.segmentation import LABEL_MAP_STORAGE, SEGMENTATION_STORAGE, find_referenced_series
 from wetread.imaging.segments import MarkedSegment, iter_segments
 from wetread.imaging.volume import read_volume
+from wetread.measure.native import Acquisition, read_acquisition
+from wetread.measure.organ_code import Known, find_organ
+from wetread.measure.organ_report import Limits, MarkedOrgan, OrganReport, report_organs
 from wetread.measure.texture import FEATURES, RegionFeatures, TextureSettings, measure_texture
 from wetread.measure.texture.catalogue import IMAGE_UNIT
 from wetread.measure.texture.refused import InvalidTextureSettings
@@ -40,6 +44,10 @@ class SegmentFeatures:
     #: Code and sentence; ``""`` where it was measured.
     problem: str = ""
     sentence: str = ""
+    #: None: no organ, by its code.
+    organ: Known | None = None
+    #: Of an organ, names of ``MEASUREMENTS``; empty where nothing could be measured.
+    organ_measurements: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +58,13 @@ class Quantified:
     #: Of the image: ``HU``, or ``1`` where the file does not say it.
     unit: str
     segments: tuple[SegmentFeatures, ...]
+    #: What the organs among them say together; None: there is none, or this is no CT in HU.
+    organs: OrganReport | None = None
 
 
-def quantify_path(image: Path, segmentation: Path, settings: TextureSettings) -> Quantified:
+def quantify_path(
+    image: Path, segmentation: Path, settings: TextureSettings, limits: Limits | None = None
+) -> Quantified:
     """Measure what a segmentation marks in an image.
 
     Parameters
@@ -61,6 +73,8 @@ def quantify_path(image: Path, segmentation: Path, settings: TextureSettings) ->
         A folder, file or zip of DICOM images, or a NIfTI file.
     segmentation
         A DICOM Segmentation, or a NIfTI label map; of the same kind as the image.
+    limits
+        What densities of organs are held against; a NIfTI file does not code what is an organ.
 
     Raises
     ------
@@ -80,8 +94,39 @@ def quantify_path(image: Path, segmentation: Path, settings: TextureSettings) ->
         (own,) = _read(segmentation, Path(work) / "segmentation", of_segmentation=True, most=1)
         series = _find_series(_read(image, Path(work) / "images", of_segmentation=False), own)
         volume, _ = read_volume(series)
-        unit = "HU" if series.modality == "CT" else "1"
-        return _quantify(volume, iter_segments(own, volume.grid), settings, unit)
+        if series.modality != "CT":
+            return _quantify(volume, iter_segments(own, volume.grid), settings, "1")
+        organs: list[MarkedOrgan] = []
+        segments = _keep_organs(iter_segments(own, volume.grid), organs)
+        found = _quantify(volume, segments, settings, "HU")
+        return _with_organs(found, organs, volume, read_acquisition(series), limits)
+
+
+def _keep_organs(segments: Iterable[MarkedSegment], organs: list[MarkedOrgan]) -> Iterator[MarkedSegment]:
+    """Pass segments on, and keep those that are organs: they are compared with each other."""
+    for one in segments:
+        known = find_organ(one.code, one.site)
+        if known is not None:
+            organs.append(MarkedOrgan(known=known, mask=one.mask))
+        yield one
+
+
+def _with_organs(
+    found: Quantified,
+    organs: list[MarkedOrgan],
+    volume: Volume,
+    acquisition: Acquisition,
+    limits: Limits | None,
+) -> Quantified:
+    if not organs:
+        return found
+    report = report_organs(volume, organs, acquisition, limits)
+    numbers = iter(report.organs)
+    segments = tuple(
+        replace(one, organ_measurements=next(numbers).measurements) if one.organ else one
+        for one in found.segments
+    )
+    return replace(found, segments=segments, organs=report)
 
 
 def _read(path: Path, work: Path, *, of_segmentation: bool, most: int | None = None) -> list[Instance]:
@@ -115,11 +160,13 @@ def _find_series(images: list[Instance], segmentation: Instance) -> Series:
 def _quantify(
     volume: Volume, segments: Iterable[MarkedSegment], settings: TextureSettings, unit: str
 ) -> Quantified:
-    return Quantified(settings=settings, unit=unit, segments=tuple(_measure_each(volume, segments, settings)))
+    return Quantified(
+        settings=settings, unit=unit, segments=tuple(_measure_each(volume, segments, settings, unit))
+    )
 
 
 def _measure_each(
-    volume: Volume, segments: Iterable[MarkedSegment], settings: TextureSettings
+    volume: Volume, segments: Iterable[MarkedSegment], settings: TextureSettings, unit: str
 ) -> Iterator[SegmentFeatures]:
     for one in segments:
         features, problem, sentence = None, "", ""
@@ -134,6 +181,7 @@ def _measure_each(
             features=features,
             problem=problem,
             sentence=sentence,
+            organ=find_organ(one.code, one.site) if unit == "HU" else None,
         )
 
 
@@ -163,6 +211,19 @@ def to_json(quantified: Quantified) -> dict[str, Any]:
             name: {"ibsi": one.code, "unit": unit_of(name, quantified.unit)} for name, one in FEATURES.items()
         },
         "segments": [_segment_json(one) for one in quantified.segments],
+        "organs": _organs_json(quantified.organs) if quantified.organs else None,
+    }
+
+
+def _organs_json(report: OrganReport) -> dict[str, Any]:
+    return {
+        "phase": report.phase.value,
+        "phase_reason": report.phase_reason,
+        "conclusions": [
+            {"sign": one.sign.value, "values": dict(one.measurements)} for one in report.conclusions
+        ],
+        "not_evaluable": list(report.not_evaluable),
+        "units": {name: MEASUREMENTS[name].unit.value for one in report.organs for name in one.measurements},
     }
 
 
@@ -176,5 +237,7 @@ def _segment_json(one: SegmentFeatures) -> dict[str, Any]:
         "voxels": found.voxel_count if found else None,
         "grey_levels": found.level_count if found else None,
         "values": dict(found.values) if found else {},
+        "organ": one.organ.organ.value if one.organ else None,
+        "organ_values": dict(one.organ_measurements),
         "problem": {"code": one.problem, "message": one.sentence} if one.problem else None,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import highdicom
 import nibabel
@@ -29,9 +30,17 @@ def write_images(folder: Path, hu: np.ndarray, **changes) -> list[Path]:
 
 
 def make_segmentation(
-    images: Sequence[Path], masks: Sequence[np.ndarray], kind: str = "BINARY", labels: Sequence[str] = ()
+    images: Sequence[Path],
+    masks: Sequence[np.ndarray],
+    kind: str = "BINARY",
+    labels: Sequence[str] = (),
+    types: Sequence[Any] = (),
+    sites: Sequence[Any] = (),
 ) -> highdicom.seg.Segmentation:
-    """Return a Segmentation with a segment for each mask; they may overlap, but not in a label map."""
+    """Return a Segmentation with a segment for each mask; they may overlap, but not in a label map.
+
+    ``types`` are their coded property types, ``sites`` their anatomic regions, None: without.
+    """
     names = labels or [f"thing {number}" for number in range(1, len(masks) + 1)]
     stacked = np.stack(masks, axis=-1).astype(np.uint8)
     pixels = stacked.astype(np.float32) * 0.7 if kind == "FRACTIONAL" else stacked
@@ -44,7 +53,8 @@ def make_segmentation(
                 segment_number=number,
                 segment_label=name,
                 segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
-                segmented_property_type=codes.SCT.Nodule,
+                segmented_property_type=types[number - 1] if types else codes.SCT.Nodule,
+                anatomic_regions=[sites[number - 1]] if sites and sites[number - 1] else None,
                 algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.MANUAL,
             )
             for number, name in enumerate(names, start=1)

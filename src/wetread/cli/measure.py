@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
+    from wetread.measure.organ_report import OrganReport
     from wetread.quantify import Quantified, SegmentFeatures
 
 
@@ -32,11 +33,16 @@ def measure(
     directions: Annotated[
         Literal["merged", "averaged"], typer.Option(help="How the 13 directions become one number.")
     ] = "merged",
+    calcium_calibration: Annotated[
+        float | None,
+        typer.Option(min=0, help="mg hydroxyapatite per ml and HU of this scanner, for the mass of calcium."),
+    ] = None,
 ) -> None:
-    """Measure the IBSI features of each segment: first order, shape and texture.
+    """Measure the IBSI features of each segment, and what organs say by their codes.
 
     Not for clinical use until validated at your site.
     """
+    from wetread.measure.organ_report import Limits
     from wetread.measure.texture import Aggregation, TextureSettings
     from wetread.quantify import quantify_path, to_json
 
@@ -44,23 +50,30 @@ def measure(
     settings = TextureSettings(
         bin_width=width, bin_count=bin_count, lowest=lowest, aggregation=Aggregation(directions)
     )
-    found = quantify_path(image.resolve(), segmentation.resolve(), settings)
+    limits = Limits(calcium_mg_per_ml_hu=calcium_calibration or 0.0)
+    found = quantify_path(image.resolve(), segmentation.resolve(), settings, limits)
     if as_json:
         typer.echo(json.dumps(to_json(found), indent=2, allow_nan=False))
     else:
         for segment in found.segments:
             _show(segment, found)
-    if not any(segment.features for segment in found.segments):
+        if found.organs is not None:
+            _show_organs(found.organs)
+    if not any(one.features or one.organ_measurements for one in found.segments):
         raise typer.Exit(1)
 
 
 def _show(segment: SegmentFeatures, found: Quantified) -> None:
+    from wetread.compose.wording import measurement_lines
     from wetread.measure.texture import FEATURES
     from wetread.quantify import unit_of
 
     # A label is what somebody wrote: it must not steer the terminal.
     label = "".join(one if one.isprintable() else "?" for one in segment.label)
     name = f"Segment {segment.number}" + (f", {label}" if label else "")
+    if segment.organ is not None:
+        values = measurement_lines(segment.organ_measurements)
+        typer.echo(f"{name}: {segment.organ.code.meaning}: {', '.join(values) or 'nothing measured'}")
     if segment.features is None:
         typer.echo(f"{name}: {segment.problem}: {segment.sentence}\n")
         return
@@ -74,6 +87,18 @@ def _show(segment: SegmentFeatures, found: Quantified) -> None:
         number = "undefined" if value is None else f"{value:.6g}"
         typer.echo(f"  {FEATURES[key].code}  {key:50} {number:>14} {'' if unit == '1' else unit}".rstrip())
     typer.echo("")
+
+
+def _show_organs(report: OrganReport) -> None:
+    from wetread.compose.wording import measurement_lines
+
+    phases = {"native": "without contrast agent", "contrast": "with contrast agent", "unknown": "not known"}
+    typer.echo(f"Contrast phase: {phases[report.phase]}, since {report.phase_reason}.")
+    for one in report.conclusions:
+        typer.echo(f"{one.sign.value}: {', '.join(measurement_lines(one.measurements))}")
+    for sentence in report.not_evaluable:
+        typer.echo(sentence)
+    typer.echo("Not for clinical use.")
 
 
 def _describe(found: Quantified) -> str:

@@ -38,6 +38,7 @@ MORPHOLOGICALLY_ABNORMAL_STRUCTURE = _sct("49755003", "Morphologically Abnormal 
 LUNG = _sct("39607008", "Lung")
 PLEURAL_CAVITY = _sct("3120008", "Pleura")
 CHEST = _sct("816094009", "Chest")
+CORONARY_ARTERY = _sct("41801008", "Coronary artery")
 RIGHT = _sct("24028007", "Right")
 LEFT = _sct("7771000", "Left")
 
@@ -45,6 +46,12 @@ LEFT = _sct("7771000", "Left")
 NODULE = _sct("27925004", "Nodule")
 PNEUMOTHORAX = _sct("36118008", "Pneumothorax")
 PLEURAL_EFFUSION = _sct("60046008", "Pleural effusion")
+STEATOSIS_OF_LIVER = _sct("197321007", "Steatosis of liver")
+CORONARY_CALCIFICATION = _sct("445512009", "Calcification of coronary artery")
+# No standard code known.
+LOW_VERTEBRAL_DENSITY = Code(
+    value="low-vertebral-density", scheme="99WETREAD", meaning="Low Density of a Vertebra"
+)
 
 # Texture of a nodule (RadLex)
 SOLID = Code(value="RID50151", scheme="RADLEX", meaning="Solid")
@@ -56,6 +63,8 @@ MM = _unit("mm", "mm")
 MM2 = _unit("mm2", "mm2")
 MM3 = _unit("mm3", "mm3")
 ML = _unit("ml", "ml")
+CM2 = _unit("cm2", "cm2")
+MG = _unit("mg", "mg")
 PERCENT = _unit("%", "%")
 HOUNSFIELD_UNIT = _unit("[hnsf'U]", "Hounsfield unit")
 DAY = _unit("d", "day")

@@ -32,6 +32,10 @@ def _sct(value: str, meaning: str) -> Code:
     return Code(value=value, scheme="SCT", meaning=meaning)
 
 
+def _dcm(value: str, meaning: str) -> Code:
+    return Code(value=value, scheme="DCM", meaning=meaning)
+
+
 def _own(value: str, meaning: str) -> Code:
     # No standard code known: a private designator, PS3.16 section 8.2 ("99" prefix).
     return Code(value=value, scheme="99WETREAD", meaning=meaning)
@@ -138,6 +142,48 @@ MEASUREMENTS: Mapping[str, Quantity] = MappingProxyType(
             unit=code.HOUNSFIELD_UNIT,
             title="Perc15",
             decimals=0,
+        ),
+        "median_hu": Quantity(
+            concept=_dcm("112182", "Median Attenuation Coefficient"),
+            unit=code.HOUNSFIELD_UNIT,
+            title="median density",
+            decimals=0,
+        ),
+        "spread_hu": Quantity(
+            concept=_dcm("112183", "Standard Deviation of Attenuation Coefficient"),
+            unit=code.HOUNSFIELD_UNIT,
+            title="spread of density",
+            decimals=0,
+        ),
+        "liver_spleen_difference_hu": Quantity(
+            concept=_own("liver-spleen", "Attenuation of the Liver Less That of the Spleen"),
+            unit=code.HOUNSFIELD_UNIT,
+            title="liver less spleen",
+            decimals=0,
+        ),
+        "agatston_score": Quantity(
+            concept=_sct("450360000", "Coronary artery calcium score"),
+            unit=code.NO_UNITS,
+            title="Agatston score",
+            decimals=0,
+        ),
+        "calcium_volume_mm3": Quantity(
+            concept=_dcm("122660", "Calcium Volume"), unit=code.MM3, title="calcium volume", decimals=0
+        ),
+        "calcium_mass_mg": Quantity(
+            concept=_dcm("122661", "Calcium Mass"), unit=code.MG, title="calcium mass"
+        ),
+        "muscle_area_cm2": Quantity(
+            concept=_own("muscle-area", "Area of Muscle on One Slice"), unit=code.CM2, title="muscle area"
+        ),
+        "muscle_hu": Quantity(
+            concept=_own("muscle-attenuation", "Mean Attenuation of Muscle on One Slice"),
+            unit=code.HOUNSFIELD_UNIT,
+            title="muscle density",
+            decimals=0,
+        ),
+        "fat_area_cm2": Quantity(
+            concept=_own("fat-area", "Area of Fat on One Slice"), unit=code.CM2, title="fat area"
         ),
     }
 )

@@ -8,7 +8,7 @@ A label map holds all segments in one array: a pixel is the number of its segmen
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
@@ -30,7 +30,7 @@ from wetread.imaging.segmentation import find_place, read_frame
 
 _SEGMENTS, _NUMBER, _LABEL = 0x00620002, 0x00620004, 0x00620005
 _ALGORITHM_TYPE, _TRACKING_UID = 0x00620008, 0x00620021
-_TYPE_CODE = 0x0062000F
+_TYPE_CODE, _REGION_CODE = 0x0062000F, 0x00082218
 _CODE_VALUE, _CODE_SCHEME, _CODE_MEANING = 0x00080100, 0x00080102, 0x00080104
 _SHARED, _PER_FRAME = 0x52009229, 0x52009230
 _IDENTIFICATION, _REFERENCED_NUMBER = 0x0062000A, 0x0062000B
@@ -65,6 +65,8 @@ class NamedSegment:
     label: str
     #: Segmented Property Type.
     code: Code | None = None
+    #: Anatomic Region, where the type does not say it.
+    site: Code | None = None
     #: ``""``: it has none, or lost it.
     tracking_uid: str = ""
     #: ``MANUAL``, ``SEMIAUTOMATIC``, ``AUTOMATIC``; ``""``: not said.
@@ -180,6 +182,7 @@ class _Item:
     number: int = 0
     label: str = ""
     code: dict[int, str] = field(default_factory=dict)
+    site: dict[int, str] = field(default_factory=dict)
     tracking_uid: str = ""
     algorithm_type: str = ""
 
@@ -195,13 +198,14 @@ class _Item:
     @property
     def _said(self) -> dict[str, Any]:
         said = {one: getattr(self, one) for one in ("number", "label", "tracking_uid", "algorithm_type")}
-        return said | {"code": self.find_code()}
+        return said | {"code": _find_code(self.code), "site": _find_code(self.site)}
 
-    def find_code(self) -> Code | None:
-        value, scheme = self.code.get(_CODE_VALUE, ""), self.code.get(_CODE_SCHEME, "")
-        if not value or not scheme:
-            return None
-        return Code(value=value, scheme=scheme, meaning=self.code.get(_CODE_MEANING, ""))
+
+def _find_code(said: Mapping[int, str]) -> Code | None:
+    value, scheme = said.get(_CODE_VALUE, ""), said.get(_CODE_SCHEME, "")
+    if not value or not scheme:
+        return None
+    return Code(value=value, scheme=scheme, meaning=said.get(_CODE_MEANING, ""))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -223,7 +227,7 @@ class _Names:
         value = plain_value(_VRS[element.tag], element.value, self.encoding)
         if not tags:
             self._take_top(element.tag, value)
-        elif tags in ([_SEGMENTS], [_SEGMENTS, _TYPE_CODE]):
+        elif tags in ([_SEGMENTS], [_SEGMENTS, _TYPE_CODE], [_SEGMENTS, _REGION_CODE]):
             self._take_segment(element, value)
         elif tags[1:] == [_IDENTIFICATION] and element.tag == _REFERENCED_NUMBER and isinstance(value, int):
             if tags[0] == _SHARED:
@@ -274,7 +278,8 @@ class _Names:
         item = self.items.setdefault(element.path[0][1], _Item())
         if len(element.path) == 2:
             if element.path[1][1] == 0:
-                item.code[element.tag] = str(value)
+                said = item.code if element.path[1][0] == _TYPE_CODE else item.site
+                said[element.tag] = str(value)
         elif element.tag == _NUMBER and isinstance(value, int):
             item.number = value
         elif element.tag == _LABEL:
