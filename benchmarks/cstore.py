@@ -1,11 +1,12 @@
 """C-STORE: Wetread's receiver, Orthanc and DCMTK's storescp, in turns on the same machine.
 
-    python benchmarks/cstore.py [--instances 400] [--rounds 5] [--only NAME] [--json FILE]
+    python benchmarks/cstore.py [--instances 400] [--rounds 5] [--only NAME] [--unsynced] [--json FILE]
 
 One association and eight; a sender that leaves Nagle's algorithm on (storescu's default) and one that does
 not. Wetread acknowledges what is on the disk and in its index. Orthanc, by its default ``SyncStorageArea``,
 has the file on the disk; its index (SQLite, WAL, synchronous NORMAL) may lose the newest rows. storescp syncs
 nothing and has no index: it stands for what sender and network allow. Both get TCP_NODELAY=1.
+``--unsynced`` adds Wetread without a single sync, which nobody must use: no way of syncing could be quicker.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from sqlalchemy import event
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -39,6 +41,7 @@ from wetread.receive.cstore import ReceiverOptions, start_receiver
 from wetread.store import open_store
 
 QUICK = {"TCP_NODELAY": "1"}
+UNSYNCED = "WETREAD_BENCH_UNSYNCED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +133,10 @@ def send(folders: list[Path], server: Server, *, has_nagle: bool) -> float:
 def serve_wetread(data: str) -> None:
     """Serve in a process of its own until standard input closes."""
     store = open_store(Path(data))
+    if UNSYNCED in os.environ:
+        os.fsync = lambda _file: None
+        event.listen(store.engine, "connect", _leave_unsynced)
+        store.engine.dispose()
     receiver = start_receiver(ReceiverOptions(port=0), store, lambda _study, _acceptance: None)
     print(receiver.port, flush=True)
     sys.stdin.read()
@@ -146,6 +153,21 @@ def wetread(root: Path) -> Iterator[Server]:
         port = int(process.stdout.readline())
         yield Server("WETREAD", port, lambda: len(list((root / "instances").glob("??/*.dcm"))))
         process.communicate()
+
+
+def _leave_unsynced(connection: object, _record: object) -> None:
+    connection.execute("PRAGMA synchronous=OFF")
+
+
+@contextlib.contextmanager
+def unsynced(root: Path) -> Iterator[Server]:
+    """Run Wetread without syncs."""
+    os.environ[UNSYNCED] = "1"
+    try:
+        with wetread(root) as server:
+            yield server
+    finally:
+        del os.environ[UNSYNCED]
 
 
 @contextlib.contextmanager
@@ -177,6 +199,7 @@ def _await_port(port: int) -> None:
 
 
 SERVERS = {"wetread": wetread, "orthanc": orthanc, "storescp": storescp}
+OURS = ("wetread", "unsynced")
 
 
 def time_one(name: str, scenario: Scenario, folders: list[Path], root: Path) -> float:
@@ -194,12 +217,15 @@ def main() -> None:
     parser.add_argument("--instances", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", action="append", choices=[one.name for one in SCENARIOS])
+    parser.add_argument("--unsynced", action="store_true")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
         serve_wetread(arguments.serve)
         return
+    if arguments.unsynced:
+        SERVERS["unsynced"] = unsynced
     scenarios = [one for one in SCENARIOS if not arguments.only or one.name in arguments.only]
     report = measure(scenarios, arguments.instances, arguments.rounds)
     print(json.dumps(report, indent=2))
@@ -231,7 +257,8 @@ def measure_one(scenario: Scenario, instances: int, rounds: int) -> dict[str, ob
                 write_instances(folder, each)
             # Who comes first changes, so that nobody always has the warmer disk.
             names = sorted(SERVERS)
-            for name in names[number % 3 :] + names[: number % 3]:
+            first = number % len(names)
+            for name in names[first:] + names[:first]:
                 seconds[name].append(time_one(name, scenario, folders, root))
         finally:
             shutil.rmtree(root)
@@ -241,12 +268,16 @@ def measure_one(scenario: Scenario, instances: int, rounds: int) -> dict[str, ob
         "instances": each * scenario.associations,
         "seconds": seconds,
         "median_s": {name: statistics.median(values) for name, values in seconds.items()},
-        "their_time_by_ours": {name: _ratios(seconds, name) for name in ("orthanc", "storescp")},
+        "their_time_by_ours": {
+            ours: {name: _ratios(seconds, name, ours) for name in ("orthanc", "storescp")}
+            for ours in OURS
+            if ours in seconds
+        },
     }
 
 
-def _ratios(seconds: dict[str, list[float]], name: str) -> dict[str, object]:
-    pairs = zip(seconds[name], seconds["wetread"], strict=True)
+def _ratios(seconds: dict[str, list[float]], name: str, ours: str) -> dict[str, object]:
+    pairs = zip(seconds[name], seconds[ours], strict=True)
     ratios = sorted(round(theirs / ours, 2) for theirs, ours in pairs)
     return {"median": statistics.median(ratios), "all": ratios}
 
