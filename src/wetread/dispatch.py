@@ -29,6 +29,7 @@ from wetread.steps import DeliverySteps, KeepingSteps, PerformingSteps, ReadingS
 from wetread.steps.awaiting import AwaitingSteps
 from wetread.steps.delivering import turn_of
 from wetread.steps.priors import PriorSteps
+from wetread.steps.settling import SettlingSteps
 from wetread.store import Store
 from wetread.store.deliveries import DeliveryRow
 from wetread.store.history import Event
@@ -86,6 +87,8 @@ class Dispatcher:
     shadow: ShadowSteps | None = None
     #: None: what another vendor's AI owes is awaited for ever.
     awaiting: AwaitingSteps | None = None
+    #: None: what readers change follows into reports elsewhere.
+    settling: SettlingSteps | None = None
     waits: Waits = field(default_factory=Waits)
     outbox: Outbox = field(default_factory=Outbox)
     backoff: Backoff = field(default_factory=lambda: Backoff(READ_WAITS_S))
@@ -144,6 +147,8 @@ class Dispatcher:
             self.keeping.sweep()
             if self.awaiting is not None:
                 self.awaiting.sweep()
+            if self.settling is not None:
+                self.settling.sweep()
             if self.performing is not None:
                 self.performing.worklist.sweep()
         # Last: whatever comes of it, everything live was seen to.

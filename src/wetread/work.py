@@ -38,6 +38,7 @@ from wetread.steps.fetching import FetchSteps
 from wetread.steps.ordered_images import OrderedImages
 from wetread.steps.peers import PeerReader
 from wetread.steps.priors import PriorSteps
+from wetread.steps.settling import SettlingSteps
 from wetread.steps.watching import WatchSteps
 from wetread.store import Store, open_store
 from wetread.store.place import take_place
@@ -154,7 +155,8 @@ def start_work(
     most = max(1, config.work.readings)
     performing = _make_performing(config, store, reading.lineup, on_workitem, partial(_wake, fetchers))
     awaiting = AwaitingSteps(store=store, lineup=reading.lineup, clock=now)
-    beside = (priors, most, performing, shadow, awaiting)
+    settling = _make_settling(store, reading, hooks["tried"])
+    beside = (priors, most, performing, shadow, awaiting, settling)
     dispatcher = Dispatcher(store, reading, delivery, engine, now, keeping, *beside)
     engine.start()
     if heartbeat is not None:
@@ -201,6 +203,10 @@ def _make_reading(
         failures_in_a_row=most,
     )
     return reading, shadow
+
+
+def _make_settling(store: Store, reading: ReadingSteps, wake: Callable[[], None]) -> SettlingSteps:
+    return SettlingSteps(store=store, destinations=reading.destinations, clock=now, wake=wake)
 
 
 def _make_performing(

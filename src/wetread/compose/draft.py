@@ -6,10 +6,12 @@ Never: another look at the pixels or at the clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from wetread.compose.source import Source
+from wetread.compose.source import DocumentReference, Source
 from wetread.compose.uid import derive_instance_uid, derive_series_uid
+from wetread.domain.change import Said
 from wetread.domain.document import Document, DocumentKind
 from wetread.domain.finding import Finding
 from wetread.domain.reading import Reading
@@ -42,17 +44,44 @@ class SegmentPlace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Revised:
+    """What readers changed in one finding."""
+
+    #: Who changed it last, for people; ``""``: a segmentation that somebody sent.
+    person: str
+    #: Everything was measured on a reader's outline.
+    is_outlined: bool
+    #: Names of the measurements that a reader made.
+    by_hand: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addition:
+    """A finding that a reader added."""
+
+    name: str
+    said: Said
+    tracking_uid: str
+    person: str
+    #: Of the image that it points to; ``""``: it is not here any more.
+    sop_class_uid: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ByReaders:
     """What readers changed in a Reading, for the documents that tell of it."""
 
     #: Of the Reading as the model left it.
     digest: str
-    #: Tracking UIDs of the findings that are not the model's any more.
-    findings: frozenset[str]
+    #: By tracking UID: the findings that are not the model's any more.
+    findings: Mapping[str, Revised]
     #: Numbers of the segments that a reader outlined.
     outlined: frozenset[int]
-    #: Sentences: who changed or added what.
+    #: Sentences: who changed, rejected or added what.
     lines: tuple[str, ...]
+    added: tuple[Addition, ...] = ()
+    #: Names of the findings, as everywhere else, by tracking UID: some may have been left out.
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +95,8 @@ class Draft:
     pictures: tuple[Picture, ...] = ()
     #: None: it is as the model left it.
     by_readers: ByReaders | None = None
+    #: The Segmentation that holds its segments; None: one is composed of it.
+    marked_in: DocumentReference | None = None
 
     @property
     def grid(self) -> Grid:
@@ -77,7 +108,9 @@ class Draft:
     @property
     def named_findings(self) -> tuple[tuple[str, Finding], ...]:
         """Return each finding with the name it has in every document, e.g. ``"Nodule 1"``."""
-        return tuple(zip(self.reading.finding_names, self.reading.findings, strict=True))
+        names = self.by_readers.names if self.by_readers is not None else {}
+        named = zip(self.reading.finding_names, self.reading.findings, strict=True)
+        return tuple((names.get(one.tracking_uid, name), one) for name, one in named)
 
     @property
     def model_digest(self) -> str:
@@ -90,6 +123,13 @@ class Draft:
 
     def segment_place(self, number: int) -> SegmentPlace:
         """Return where a segment of this Reading is marked."""
+        if self.marked_in is not None:
+            return SegmentPlace(
+                sop_class_uid=self.marked_in.sop_class_uid,
+                sop_instance_uid=self.marked_in.sop_instance_uid,
+                series_instance_uid=self.marked_in.series_instance_uid,
+                number=number,
+            )
         return SegmentPlace(
             sop_class_uid=SEGMENTATION_STORAGE,
             sop_instance_uid=self.instance_uid(DocumentKind.SEG),

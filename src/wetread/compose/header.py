@@ -151,6 +151,11 @@ def long_string(text: str, limit: int = 64) -> str:
     return _CONTROL.sub(" ", text).replace("\\", "/").strip()[:limit]
 
 
+def person_name(text: str) -> str:
+    """Return who somebody is as a person's name of one component: which part is the family's is not known."""
+    return long_string(text.translate({ord("^"): " ", ord("="): " "}))
+
+
 def decimal(value: float) -> str:
     """Return a number as a decimal string of at most 16 characters."""
     # -0.0 and the noise of rotations read badly, and 1 nm is more than an image knows.

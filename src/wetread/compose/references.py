@@ -47,6 +47,8 @@ def add_evidence(ds: Dataset, draft: Draft) -> None:
     compared: list[Dataset] = []
     places = [draft.segment_place(one.number) for one in draft.reading.segments]
     series_of = {one.sop_instance_uid: one.series_instance_uid for one in places}
+    added = [one.said.place for one in draft.by_readers.added] if draft.by_readers else []
+    series_of |= {one.sop_instance_uid: one.series_instance_uid for one in added if one is not None}
     for uid, sop_class_uid in found.items():
         item = header.reference_item(sop_class_uid, uid)
         if uid in before:

@@ -139,16 +139,11 @@ def _said(report: Report) -> list[tuple[Section, str]]:
 
 def _verifier(draft: Draft, report: Report) -> Dataset:
     item = Dataset()
-    item.VerifyingObserverName = _name(report)
+    item.VerifyingObserverName = header.person_name(report.signed_by)
     item.VerifyingOrganization = header.long_string(draft.source.text("InstitutionName")) or "unknown"
     item.VerificationDateTime = header.local_time(draft).strftime("%Y%m%d%H%M%S%z")
     item.VerifyingObserverIdentificationCodeSequence = Sequence()
     return item
-
-
-def _name(report: Report) -> str:
-    # One component: which part of a name is the family's is not known.
-    return header.long_string(report.signed_by.translate({ord("^"): " ", ord("="): " "}))
 
 
 def _add_predecessors(ds: Dataset, draft: Draft) -> None:
@@ -191,7 +186,7 @@ def _coded(relationship: str, concept: Code, value: Code) -> Dataset:
 
 def _observer(report: Report) -> Dataset:
     item = _item("HAS OBS CONTEXT", "PNAME", _PERSON_NAME)
-    item.PersonName = _name(report)
+    item.PersonName = header.person_name(report.signed_by)
     return item
 
 

@@ -15,7 +15,7 @@ from wetread.dicom.data_set import read_data_set
 from wetread.dicom.planes import Plane, read_planes
 from wetread.domain.document import DocumentKind
 from wetread.domain.study import Instance, Series
-from wetread.domain.volume import FloatArray, Triple, Volume
+from wetread.domain.volume import FloatArray, Grid, Triple, Volume
 from wetread.errors import InputError, MissingAttribute, UnreadableInstance
 
 # Controls, line and paragraph separators, and what turns the reading direction of the words around.
@@ -73,6 +73,7 @@ def read_source(
     *,
     predecessors: tuple[DocumentReference, ...] = (),
     prior: Series | None = None,
+    grid: Grid | None = None,
 ) -> Source:
     """Read what documents need to know of a series.
 
@@ -86,6 +87,8 @@ def read_source(
         Documents of the Reading that is superseded (``reading.predecessor_digest``), as the store knows them.
     prior
         The series that was compared with.
+    grid
+        Of what was read, where there is no volume: nothing is decoded.
 
     Raises
     ------
@@ -94,7 +97,8 @@ def read_source(
     MissingAttribute
         If a plane of the grid names no instance of the series.
     """
-    planes = _volume_planes(series, volume) if volume is not None else _instance_planes(series)
+    grid = volume.grid if volume is not None else grid
+    planes = _grid_planes(series, grid) if grid is not None else _instance_planes(series)
     return Source(
         header=_read_header(_instances_by_uid(series)[planes[0].sop_instance_uid]),
         series_instance_uid=series.series_instance_uid,
@@ -117,9 +121,9 @@ def _instance_planes(series: Series) -> tuple[PlaneSource, ...]:
     )
 
 
-def _volume_planes(series: Series, volume: Volume) -> tuple[PlaneSource, ...]:
+def _grid_planes(series: Series, grid: Grid) -> tuple[PlaneSource, ...]:
     """Find the image, and the frame of it, behind each plane of the grid."""
-    grid, by_uid = volume.grid, _instances_by_uid(series)
+    by_uid = _instances_by_uid(series)
     if not grid.sop_instance_uids:
         return _instance_planes(series)
     missing = [uid for uid in grid.sop_instance_uids if uid not in by_uid]

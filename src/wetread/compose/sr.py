@@ -19,13 +19,14 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from wetread.compose import header
-from wetread.compose.draft import Draft
+from wetread.compose.draft import Draft, Revised
 from wetread.compose.library import image_library
 from wetread.compose.outline import Outline, Points, outline_box, outline_plane, to_image_points
 from wetread.compose.references import add_evidence, add_predecessors
 from wetread.compose.reg import list_references
 from wetread.compose.seg import frame_of_reference_uid
 from wetread.compose.sr_change import change_measurements, comparison_items, concept, status_evaluation
+from wetread.compose.sr_readers import added_items, by_whom, observer
 from wetread.compose.uid import derive_uid
 from wetread.compose.wording import (
     NOT_FOR_CLINICAL_USE,
@@ -128,18 +129,17 @@ def _finding_groups(draft: Draft, name: str, finding: Finding) -> Iterator[_Grou
     if finding.texture:
         evaluations.insert(0, sr.QualitativeEvaluation(concept(_TEXTURE), concept(finding.texture)))
     site = finding.site or (code.LUNG if finding.laterality else None)
-    readers = draft.by_readers
-    is_by_reader = readers is not None and finding.tracking_uid in readers.findings
+    revised = draft.by_readers.findings.get(finding.tracking_uid) if draft.by_readers else None
     yield _group(
         draft,
-        is_by_reader=is_by_reader,
+        revised=revised,
         identifier=f"{_OUTLINE_TOOL}:{name}",
         tracking_uid=finding.tracking_uid,
         segment_number=finding.segment_number,
         comment=_finding_comment(name, finding),
         measurements=[
-            _area(draft, outline),
-            *_measurements(finding.measurements),
+            _area(draft, outline, **by_whom(revised, "area_mm2", _algorithm(draft))),
+            *_measurements(draft, finding.measurements, revised),
             *_probability(finding),
             *change_measurements(finding.prior),
         ],
@@ -151,12 +151,12 @@ def _finding_groups(draft: Draft, name: str, finding: Finding) -> Iterator[_Grou
     if finding.axes is not None:
         yield _group(
             draft,
-            is_by_reader=is_by_reader,
+            revised=revised,
             identifier=f"{_AXES_TOOL}:{name}",
             tracking_uid=derive_uid(finding.tracking_uid, "axes"),
             segment_number=None,
             comment=label_text(name, finding),
-            measurements=_axes(draft, finding.key_plane, finding.axes),
+            measurements=_axes(draft, finding.key_plane, finding.axes, revised),
             finding_type=concept(finding.code),
             finding_sites=_sites(site, finding.laterality),
         )
@@ -172,7 +172,7 @@ def _region_groups(draft: Draft, region: Region) -> Iterator[_Group]:
         tracking_uid=region.tracking_uid,
         segment_number=region.segment_number,
         comment=region.label,
-        measurements=[_area(draft, outline), *_measurements(region.measurements)],
+        measurements=[_area(draft, outline), *_measurements(draft, region.measurements)],
         finding_type=concept(region.code),
         finding_category=concept(code.ANATOMICAL_STRUCTURE),
         finding_sites=_sites(region.code, region.laterality),
@@ -186,7 +186,7 @@ def _group(
     tracking_uid: str,
     segment_number: int | None,
     comment: str,
-    is_by_reader: bool = False,
+    revised: Revised | None = None,
     **content: Any,
 ) -> _Group:
     """Return a measurement group, TID 1501, with the segment that it measures."""
@@ -194,10 +194,12 @@ def _group(
         tracking_identifier=sr.TrackingIdentifier(
             uid=tracking_uid, identifier=header.long_string(identifier, 1024)
         ),
-        # What a reader outlined or measured is no algorithm's.
-        algorithm_id=None if is_by_reader else _algorithm(draft),
+        # What a reader changed is no algorithm's as a whole: each measurement says whose it is.
+        algorithm_id=None if revised else _algorithm(draft),
         **content,
     )
+    if revised is not None:
+        group[0].ContentSequence.extend(observer(revised.person))
     if segment_number is not None:
         place = draft.segment_place(segment_number)
         # As TID 1411 has it. TID 1411 itself forbids coordinates below a measurement, and TID 1410
@@ -245,17 +247,18 @@ def _region_outline(draft: Draft, region: Region) -> Outline | None:
     return outline_plane(mask, mask.largest_plane, draft.grid)[0]
 
 
-def _area(draft: Draft, outline: Outline) -> sr.Measurement:
+def _area(draft: Draft, outline: Outline, **by: Any) -> sr.Measurement:
     quantity = MEASUREMENTS["area_mm2"]
     return sr.Measurement(
         name=concept(quantity.concept),
         value=_number(outline.area_mm2),
         unit=concept(quantity.unit),
         referenced_coordinates=[_polyline(draft, outline.plane, outline.points)],
+        **by,
     )
 
 
-def _axes(draft: Draft, plane: int, axes: Axes) -> list[sr.Measurement]:
+def _axes(draft: Draft, plane: int, axes: Axes, revised: Revised | None) -> list[sr.Measurement]:
     measurements = []
     for name, ends in (("long_axis_mm", axes.long), ("short_axis_mm", axes.short)):
         quantity = MEASUREMENTS[name]
@@ -266,6 +269,7 @@ def _axes(draft: Draft, plane: int, axes: Axes) -> list[sr.Measurement]:
                 value=_number(length_mm),
                 unit=concept(quantity.unit),
                 referenced_coordinates=[_polyline(draft, plane, to_image_points(ends, draft.grid))],
+                **by_whom(revised, name, _algorithm(draft)),
             )
         )
     return measurements
@@ -284,13 +288,16 @@ def _polyline(draft: Draft, plane: int, points: Points) -> sr.CoordinatesForMeas
     )
 
 
-def _measurements(values: Mapping[str, float]) -> list[sr.Measurement]:
+def _measurements(
+    draft: Draft, values: Mapping[str, float], revised: Revised | None = None
+) -> list[sr.Measurement]:
     # The area is the outline's own.
     return [
         sr.Measurement(
             name=concept(MEASUREMENTS[name].concept),
             value=_number(values[name]),
             unit=concept(MEASUREMENTS[name].unit),
+            **by_whom(revised, name, _algorithm(draft)),
         )
         for name in MEASUREMENTS
         if name in values and name != "area_mm2"
@@ -333,6 +340,7 @@ def _evaluations(draft: Draft) -> sr.ContainerContentItem:
     lines += [_text(_COMMENT, f"Limit: {line}") for line in limit_lines(draft)]
     lines += [_text(_COMMENT, f"Study: {line}") for line in measurement_lines(draft.reading.measurements)]
     lines += [_text(_COMMENT, line) for line in (draft.by_readers.lines if draft.by_readers else ())]
+    lines += added_items(draft)
     for region in draft.reading.regions:
         if _region_outline(draft, region) is None:
             values = ", ".join(measurement_lines(region.measurements))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from wetread.compose.draft import Draft
+from wetread.compose.draft import Addition, Draft
 from wetread.domain.comparison import Comparison, GoneFinding, PriorComparison, Status
 from wetread.domain.finding import Finding, Region
 from wetread.domain.measurement import MEASUREMENTS
@@ -221,15 +221,29 @@ def impression_lines(draft: Draft) -> tuple[str, ...]:
     lines = [
         label_text(name, finding) + _side(finding) + "." for name, finding in named[:_MOST_IN_IMPRESSION]
     ]
+    readers = draft.by_readers
+    lines += [addition_line(one) for one in readers.added] if readers else []
     lines = lines or [NOTHING_FOUND]
     if len(named) > _MOST_IN_IMPRESSION:
         lines.append(f"{len(named) - _MOST_IN_IMPRESSION} more findings are listed below.")
     if change_text(draft):
         lines.append(change_text(draft))
+    if readers is not None:
+        # How urgent a model took it for, and why, is over: a reader has seen it.
+        return tuple(lines)
     # The findings stand above: the first reason is enough.
     because = "".join(f" because of: {reason}" for reason in reading.triage.reasons[:1])
     lines.append(_sentence(f"Triage: {reading.triage.priority.value}{because}"))
     return tuple(lines)
+
+
+def addition_line(one: Addition) -> str:
+    """Return one line on a finding that a reader added."""
+    side = one.said.laterality.meaning.lower() if one.said.laterality else ""
+    sizes = [one.said.measurements.get(name) for name in ("long_axis_mm", "short_axis_mm")]
+    size = " × ".join(f"{size_mm:.1f}" for size_mm in sizes if size_mm is not None)
+    parts = [one.name, one.said.label or "", side, f"{size} mm" if size else ""]
+    return f"{', '.join(part for part in parts if part)}."
 
 
 def limit_lines(draft: Draft) -> tuple[str, ...]:

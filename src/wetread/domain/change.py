@@ -24,6 +24,8 @@ from wetread.domain.volume import Triple
 LONG, SHORT, MEAN = "long_axis_mm", "short_axis_mm", "mean_diameter_mm"
 #: What a length by hand contradicts, or may.
 _OF_THE_OUTLINE = ("greatest_long_axis_mm", "greatest_short_axis_mm", "greatest_mean_diameter_mm", "area_mm2")
+#: What a reader called by a name of their own.
+UNNAMED = Code(value="404684003", scheme="SCT", meaning="Clinical finding")
 SIDES: Mapping[str, Code] = MappingProxyType({"right": code.RIGHT, "left": code.LEFT})
 TEXTURES: Mapping[str, Code] = MappingProxyType(
     {"solid": code.SOLID, "part-solid": code.PART_SOLID, "ground-glass": code.GROUND_GLASS}
@@ -165,7 +167,7 @@ def apply(finding: Finding, changes: Sequence[Change]) -> Finding:
 def _apply(finding: Finding, said: Said) -> Finding:
     if said.label is not None:
         # The model's code is not that of another name.
-        changed_code = said.code or Code(value="404684003", scheme="SCT", meaning="Clinical finding")
+        changed_code = said.code or UNNAMED
         finding = replace(finding, label=said.label, code=changed_code)
     finding = replace(
         finding,

@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from wetread.compose import DocumentReference, read_source
-from wetread.compose.revised import compose_revised
-from wetread.domain.change import Change, ChangeKind, Outline, Said, standing
-from wetread.domain.document import Document, DocumentKind
+from wetread.domain.change import Change, ChangeKind, Outline, Said
+from wetread.domain.document import Document
 from wetread.domain.finding import Finding
+from wetread.domain.left import Left, leave
 from wetread.domain.model import Model
 from wetread.domain.problem import ProblemCode
 from wetread.domain.reading import Outcome, Reading
@@ -41,6 +40,7 @@ from wetread.match.outlines import (
 from wetread.measure.marked import measure_marked
 from wetread.steps.journal import Journal
 from wetread.steps.loading import load_revision
+from wetread.steps.revising import Revising
 from wetread.steps.trail import returned_event
 from wetread.store import Store
 from wetread.store.changes import Arrival
@@ -57,8 +57,7 @@ class _Read:
 
     row: ReadingRow
     reading: Reading
-    #: Those that stand, by tracking UID.
-    changes: Mapping[str, tuple[Change, ...]]
+    left: Left
 
     @property
     def grid(self) -> Grid:
@@ -77,7 +76,7 @@ class _Read:
         found = []
         for segment in self.reading.segments:
             uid = findings.get(segment.number, "")
-            outlines = [one.said.outline for one in self.changes.get(uid, ()) if one.said.outline]
+            outlines = [one.said.outline for one in self.left.changes.get(uid, ()) if one.said.outline]
             last = (outlines[-1].mask,) if outlines else ()
             found.append(
                 Held(
@@ -108,6 +107,8 @@ class _Verdict:
     code: ProblemCode | None = None
     changes: tuple[Change, ...] = ()
     documents: Mapping[int, Sequence[Document]] = field(default_factory=dict)
+    #: ``Left.state`` of the Readings that were composed anew, before these changes.
+    states: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +169,7 @@ class ReturningSteps:
             verdict.changes,
             revision=revision,
             documents=verdict.documents,
+            states=verdict.states,
             event=returned_event(row, now, came.arrival.source, f"Segmentation: {verdict.outcome.value}."),
         )
 
@@ -235,7 +237,7 @@ class ReturningSteps:
         if not changes:
             return _refused(ProblemCode.SEGMENT_NOT_TAKEN, _list(not_taken))
         documents = {
-            read.row.id: self._compose(study, came, read, mine, volume)
+            read.row.id: self._compose(study, came, read, mine)
             for read in reads
             if (mine := [one for one in changes if one.reading_digest == read.row.digest])
         }
@@ -244,6 +246,7 @@ class ReturningSteps:
             message=f"{', '.join(names)}: measured anew on its outline.",
             changes=tuple(changes),
             documents=documents,
+            states={read.row.digest: read.left.state for read in reads if read.row.id in documents},
         )
         return _with_rest(told, replace(found, not_taken=tuple(not_taken)))
 
@@ -272,48 +275,28 @@ class ReturningSteps:
             who=came.arrival.source,
         )
 
-    def _compose(
-        self, study: Study, came: _Came, read: _Read, changes: list[Change], volume: Volume
-    ) -> tuple[Document, ...]:
+    def _compose(self, study: Study, came: _Came, read: _Read, changes: list[Change]) -> tuple[Document, ...]:
         """Compose SR and SEG with these changes behind those that stand."""
-        stands = dict(read.changes)
+        stands = dict(read.left.changes)
         for one in changes:
             stands[one.tracking_uid] = (*stands.get(one.tracking_uid, ()), one)
-        earlier = [
-            one for one in self.store.readings.list_documents(read.row.id) if one.kind is DocumentKind.SR
-        ]
-        last = max(earlier, key=lambda one: one.ordinal, default=None)
-        predecessors = (
-            ()
-            if last is None
-            else (
-                DocumentReference(
-                    kind=last.kind,
-                    sop_class_uid=last.sop_class_uid,
-                    sop_instance_uid=last.sop_instance_uid,
-                    series_instance_uid=last.series_instance_uid,
-                ),
-            )
-        )
-        series = study.get_series(read.reading.series_instance_uid)
-        return compose_revised(
-            read.reading,
-            stands,
-            read_source(series, volume, predecessors=predecessors),
+        return Revising(store=self.store, clock=self.clock).compose(
+            study,
+            read.row,
+            replace(read.left, changes=stands),
+            reading=read.reading,
             cause=came.instance.sop_instance_uid,
-            at=self.clock(),
-            ordinal=last.ordinal + 1 if last else 1,
         )
 
     def _list_read(self, study: str) -> list[_Read]:
         rows = self.store.readings.list_current([study]).get(study, [])
-        changes = self.store.changes.list_for_study(study)
+        changes, remarks = self.store.changes.list_for_study(study), self.store.room.list_remarks(study)
         found = []
         for row in rows:
             if row.outcome is Outcome.READ:
                 reading = self.store.readings.load(row.digest)
                 if reading.grid is not None and reading.segments:
-                    found.append(_Read(row=row, reading=reading, changes=standing(changes, row.digest)))
+                    found.append(_Read(row=row, reading=reading, left=leave(changes, remarks, row.digest)))
         return found
 
     def _came_after(self, came: _Came, read: _Read) -> bool:

@@ -76,3 +76,17 @@ def returned_event(study: StudyRow, at: datetime, source: str, told: str) -> Aud
         patient_id=study.patient_id,
         instance_count=1,
     )
+
+
+def settled_event(study: StudyRow, at: datetime, count: int) -> AuditEvent:
+    """Return the event of documents that were composed of what readers changed."""
+    return AuditEvent(
+        type=AuditEventType.INSTANCES_ACCESSED,
+        action=AuditAction.CREATE,
+        at=at,
+        description="Composed of what readers changed.",
+        actors=(Actor(user_id="wetread", is_requestor=True, role=_SOURCE),),
+        studies=(study.study_instance_uid,),
+        patient_id=study.patient_id,
+        instance_count=count,
+    )

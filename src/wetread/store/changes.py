@@ -19,6 +19,7 @@ from wetread.domain.audit import AuditEvent
 from wetread.domain.change import Change, ChangeKind, Said, standing
 from wetread.domain.document import Document
 from wetread.domain.jsonable import from_jsonable, to_jsonable
+from wetread.domain.left import leave
 from wetread.domain.packed_mask import pack_mask, unpack_mask
 from wetread.domain.problem import ProblemCode
 from wetread.domain.returned import Return, Returned
@@ -27,6 +28,8 @@ from wetread.store import schema
 from wetread.store.audit import Audit
 from wetread.store.history import Event, History
 from wetread.store.readings import Readings
+from wetread.store.room import list_remarks
+from wetread.store.settling import note_change, note_reported
 from wetread.store.study_lock import lock_study
 from wetread.store.text import clean_text
 
@@ -96,6 +99,7 @@ class Changes:
             if change.kind is ChangeKind.UNDONE and not standing(mine, change.reading_digest):
                 raise NotNow("There is nothing to take back: the finding is as the model has it.")
             kept = _insert(connection, change)
+            note_change(connection, study, change.reading_digest, change.at)
             line = f"A finding: {change.kind.value} by {change.who}."
             History(self.engine).add_in(connection, _line(study, change.at, line))
         return kept
@@ -160,6 +164,7 @@ class Changes:
         *,
         revision: int,
         documents: Mapping[int, Sequence[Document]],
+        states: Mapping[str, str],
         event: AuditEvent,
     ) -> None:
         """Keep what a segmentation says, and what was composed of it: all or nothing, and once.
@@ -170,6 +175,8 @@ class Changes:
             Of the study, for its history.
         documents
             What was composed anew, by the row number of its Reading.
+        states
+            ``Left.state`` of what it was composed of besides ``changes``, by the digest of its Reading.
 
         Raises
         ------
@@ -184,15 +191,26 @@ class Changes:
                 return
             values = to_jsonable(returned) | {"code": returned.code.value if returned.code else ""}
             connection.execute(insert(_RETURNED).values(values))
+            whole = [
+                digest for digest, state in states.items() if self._state(connection, study, digest) == state
+            ]
             for one in changes:
                 _require_standing(connection, study, one.reading_digest)
                 _insert(connection, one)
+                note_change(connection, study, one.reading_digest, one.at)
+            for digest in whole:
+                # The report has all of it; else another one follows.
+                note_reported(connection, digest, self._state(connection, study, digest))
             for reading_id, composed in documents.items():
                 self.readings.add_signed(connection, study, reading_id, composed)
             line = _line(study, returned.at, returned.message)
             if returned.code is not None:
                 line = replace(line, level="problem", code=returned.code.value)
             History(self.engine).add_in(connection, replace(line, revision=revision))
+
+    def _state(self, connection: Connection, study: str, reading_digest: str) -> str:
+        remarks = list_remarks(connection, study)
+        return leave(_list(connection, study), remarks, reading_digest).state
 
     # ---- transactions
 

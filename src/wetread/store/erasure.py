@@ -33,7 +33,7 @@ _TABLES = (
     *(schema.delivery, schema.series, schema.reading, schema.shadow_reading, schema.revision),
     *(schema.conflict, schema.instance, schema.event, schema.expectation, schema.asked_reading),
     *(schema.remark, schema.claim, schema.given_priority, schema.report),
-    *(schema.change, schema.returned),
+    *(schema.change, schema.returned, schema.settling),
     *(schema.alert_call, schema.alert),
 )
 #: Files that go in one transaction: the index is locked so long.

@@ -23,6 +23,7 @@ from wetread.store import schema
 from wetread.store.audit import Audit
 from wetread.store.history import Event, History
 from wetread.store.list_rank import keep_rank
+from wetread.store.settling import note_change
 from wetread.store.study_lock import lock_study
 from wetread.store.text import clean_text
 
@@ -77,10 +78,8 @@ class Room:
 
     def list_remarks(self, study_instance_uid: str) -> list[Remark]:
         """Return everything that readers said of a study, oldest first."""
-        query = select(_REMARK).where(_REMARK.c.study_instance_uid == study_instance_uid)
         with self._reading() as connection:
-            rows = connection.execute(query.order_by(_REMARK.c.id)).mappings()
-            return [_remark(row) for row in rows]
+            return list_remarks(connection, study_instance_uid)
 
     def say(self, remark: Remark, *, seen: int, event: AuditEvent) -> Remark:
         """Keep what a reader says.
@@ -110,6 +109,8 @@ class Room:
             if remark.tracking_uid and _newest_number(connection, remark) != seen:
                 raise NotNow("Somebody judged this finding meanwhile: look at what they said, then decide.")
             number = connection.execute(insert(_REMARK).values(values).returning(_REMARK.c.id)).scalar_one()
+            if remark.tracking_uid:
+                note_change(connection, remark.study_instance_uid, remark.reading_digest, remark.at)
         return replace(remark, id=number)
 
     def judged(self, model_name: str) -> list[Judged]:
@@ -248,6 +249,12 @@ class Room:
         except SQLAlchemyError as error:
             raise StorageError("The index cannot be written.", reason=type(error).__name__) from error
         self.audit.note_end()
+
+
+def list_remarks(connection: Connection, study_instance_uid: str) -> list[Remark]:
+    """Return everything that readers said of a study, oldest first, within the caller's transaction."""
+    query = select(_REMARK).where(_REMARK.c.study_instance_uid == study_instance_uid)
+    return [_remark(row) for row in connection.execute(query.order_by(_REMARK.c.id)).mappings()]
 
 
 def _told(remark: Remark) -> str:

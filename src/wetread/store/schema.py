@@ -41,6 +41,7 @@ from wetread.store.schema_review import given_priority as given_priority
 from wetread.store.schema_review import remark as remark
 from wetread.store.schema_review import report as report
 from wetread.store.schema_review import returned as returned
+from wetread.store.schema_review import settling as settling
 from wetread.store.schema_told import commitment_asked as commitment_asked
 from wetread.store.schema_told import commitment_item as commitment_item
 from wetread.store.schema_told import commitment_wanted as commitment_wanted

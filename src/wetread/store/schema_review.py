@@ -5,7 +5,7 @@ In: nothing.  Out: SQLAlchemy tables that ``migrations`` create.  Never: queries
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Float, Index, Integer, String, Table, Text
+from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, String, Table, Text
 
 from wetread.store.metadata import metadata
 
@@ -98,4 +98,19 @@ returned = Table(
     Column("message", Text, nullable=False),
     Column("source", String(64), nullable=False),
     Column("at", Float, nullable=False),
+)
+
+#: Readings that readers changed or judged, and what the newest report of ours says of that.
+settling = Table(
+    "settling",
+    metadata,
+    Column("reading_digest", String(64), primary_key=True),
+    Column("study_instance_uid", String(64), nullable=False, index=True),
+    # Grows with each change: what was looked at is still what there is.
+    Column("version", Integer, nullable=False),
+    Column("changed_at", Float, nullable=False),
+    # Something was changed that no report says yet.
+    Column("is_open", Boolean, nullable=False, index=True),
+    # domain.left: Left.state that the newest report has; "": as the model left it.
+    Column("state", String(64), nullable=False),
 )

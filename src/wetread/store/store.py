@@ -47,6 +47,7 @@ from wetread.store.readings import Readings
 from wetread.store.reports import Reports
 from wetread.store.room import Room
 from wetread.store.saved_views import SavedViews
+from wetread.store.settling import Settlings
 from wetread.store.shadows import Shadows
 from wetread.store.slices import Slices
 from wetread.store.space import Space
@@ -91,6 +92,7 @@ class Store:
     operating_points: OperatingPoints
     room: Room
     changes: Changes
+    settlings: Settlings
     slices: Slices
     reports: Reports
     turnarounds: Turnarounds
@@ -228,6 +230,7 @@ def open_store(
         operating_points=OperatingPoints(engine, audit),
         room=Room(engine, audit),
         changes=Changes(engine, audit, readings),
+        settlings=Settlings(engine, audit, readings),
         reports=Reports(engine, audit, readings),
         alerts=Alerts(engine, audit),
         shadows=Shadows(engine, Blobs(data / "shadows", vault, ".zip")),
