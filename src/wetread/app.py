@@ -134,7 +134,7 @@ def start_app(config: Config) -> RunningApp:
     reporter.start()
     stow = _start_stow(config, store, on_stored)
     trail = ReceiveTrail(store.audit.record, config.dicom.aet)
-    web = _make_web(config, store, packages, work.dispatcher, first_run, forwarder, stow, worklist.on_changed)
+    web = _make_web(config, store, packages, work, first_run, forwarder, stow, worklist.on_changed)
     server, thread, url = _serve_web(config, web)
     # Last: it takes as long as there are files, and nobody need wait for it.
     inventory = Inventory(store, now)
@@ -300,7 +300,7 @@ def _make_web(
     config: Config,
     store: Store,
     packages: Sequence[Model],
-    dispatcher: Dispatcher,
+    work: Work,
     first_run: FirstRun,
     forwarder: Forwarder | None,
     stow: Stow,
@@ -312,14 +312,15 @@ def _make_web(
         rules=config.rules,
         identity=first_run.identity,
         first_run=first_run,
-        on_retry=lambda: dispatcher.wake(sweep=True),
+        on_retry=lambda: work.dispatcher.wake(sweep=True),
+        jobs=work.engine.jobs,
         on_workitem=on_workitem,
         audit_backlog=forwarder.backlog if forwarder else None,
         stow=stow,
         signing=Signing(
             store=store,
             destinations={one.name: one for one in config.destinations},
-            wake=lambda: dispatcher.wake(sweep=True),
+            wake=lambda: work.dispatcher.wake(sweep=True),
         ),
         reading_list=config.reading_list,
         report_templates=read_templates(config.reports.templates),

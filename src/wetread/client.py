@@ -18,10 +18,12 @@ from pydantic import TypeAdapter, ValidationError
 from wetread.contract.answers import Failure
 from wetread.contract.deliveries import DeliveryLine, DeliveryPage, Retried
 from wetread.contract.models import ModelDetail, ModelList, RuleList
+from wetread.contract.queue import ReadingQueue
 from wetread.contract.replay import Replayed
 from wetread.contract.shadow import ShadowComparison
 from wetread.contract.studies import Begun, Explanation, StudyDetail, StudyLine, StudyPage
 from wetread.domain.progress import DeliveryState
+from wetread.domain.reading import Priority
 from wetread.errors import AccessError, ConfigError, NotHeld, PeerError, PeerUnreachable
 from wetread.network import ClientTls, client_context
 
@@ -95,6 +97,21 @@ class Client:
     def read_again(self, key: str) -> Begun:
         """Have a study read again."""
         return self._ask("POST", f"/studies/{key}/read-again", Begun, json={})
+
+    def get_queue(self) -> ReadingQueue:
+        """Return what waits for its models."""
+        return self._ask("GET", "/queue", ReadingQueue)
+
+    def call_off(self, key: str) -> StudyLine:
+        """Take a study out of the queue."""
+        return self._ask("POST", f"/studies/{key}/call-off", StudyLine, json={})
+
+    def give_priority(self, key: str, priority: Priority | None, why: str) -> StudyLine:
+        """Give a study a priority; None: that of models and rules again."""
+        if priority is None:
+            return self._ask("DELETE", f"/studies/{key}/priority", StudyLine)
+        said = {"priority": priority.value, "why": why}
+        return self._ask("PUT", f"/studies/{key}/priority", StudyLine, json=said)
 
     def iter_deliveries(
         self, states: tuple[DeliveryState, ...], destination: str = "", study_key: str = ""

@@ -24,7 +24,7 @@ from wetread.domain.progress import DeliveryState
 from wetread.engine import OPEN_STATES, Engine, Job
 from wetread.errors import AssociationRejected, PeerUnreachable
 from wetread.outbox import Outbox, Parcel
-from wetread.path import delivery_job, reading_job, shadow_job
+from wetread.path import delivery_job, follow_urgency, reading_job, shadow_job
 from wetread.steps import DeliverySteps, KeepingSteps, PerformingSteps, ReadingSteps, ShadowSteps
 from wetread.steps.awaiting import AwaitingSteps
 from wetread.steps.delivering import turn_of
@@ -141,6 +141,7 @@ class Dispatcher:
                 self.engine.recover_missing()
             self.engine.prune((self.clock() - KEEP_JOBS).isoformat())
             self._resume_readings()
+            follow_urgency(self.store, self.engine.jobs)
         if sweep or self._deliveries_rest_s() <= 0:
             self._resume_deliveries()
         if sweep:

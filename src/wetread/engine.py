@@ -28,6 +28,7 @@ import sqlalchemy
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 from dbos._serialization import Serializer
 
+from wetread.jobs import Jobs
 from wetread.store.database import connect_postgresql
 from wetread.waits import Waits
 
@@ -166,6 +167,8 @@ class Engine:
         }
         DBOS(config=config)
         self._worker_id = worker_id
+        #: Its rows.
+        self.jobs = Jobs(url)
         self._queues = queues
         self._missing = Waits()
         self._functions = {name: _register(name, body) for name, body in workflows.items()}

@@ -20,8 +20,11 @@ from wetread.domain.problem import ProblemCode
 from wetread.domain.reading import Priority
 from wetread.engine import Job, Queue, Step, Workflow
 from wetread.errors import IndexUnavailable, ModelInterrupted, StorageError, WetreadError
+from wetread.jobs import Jobs
 from wetread.steps import DeliverySteps, ReadingSteps, ReturningSteps, ShadowSteps
+from wetread.steps.places import list_urgencies
 from wetread.steps.returning import list_peers
+from wetread.store import Store
 
 #: Models one after another (``[work]`` may say otherwise), destinations side by side.
 READ_QUEUE = Queue(name="read", concurrency=1)
@@ -152,6 +155,26 @@ def reading_job(
         arguments=(study, revision, attempt),
         priority=BACKFILL_PRIORITY if is_backfill else URGENCY[urgency],
     )
+
+
+def follow_urgency(store: Store, jobs: Jobs) -> None:
+    """Let readings that wait take the place that their urgency has now.
+
+    Raises
+    ------
+    StorageError
+        If index or engine do not answer.
+    """
+    waiting = {one.key: one for one in jobs.list_open("read/") if not one.is_running}
+    urgencies = list_urgencies(store) if waiting else {}
+    for key, held in waiting.items():
+        _, study, revision, attempt = key.split("/")
+        urgency, is_backfill = urgencies.get((study, int(revision)), (None, False))
+        if urgency is None:
+            continue
+        job = reading_job(study, int(revision), urgency, int(attempt), is_backfill=is_backfill)
+        if job.priority != held.priority:
+            jobs.put(key, job.priority)
 
 
 def shadow_job(study: str, revision: int, digest: str, attempt: int) -> Job:

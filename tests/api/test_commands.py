@@ -15,7 +15,7 @@ from tests.ports import free_port
 from wetread.cli import app
 from wetread.client import Client
 from wetread.domain.study import study_key
-from wetread.errors import AccessError, ConfigError, NotHeld, PeerError, PeerUnreachable, UnknownModel
+from wetread.errors import AccessError, ConfigError, NotHeld, NotNow, PeerError, PeerUnreachable, UnknownModel
 from wetread.store import Store
 
 pytestmark = pytest.mark.sqlite
@@ -210,3 +210,34 @@ def test_a_file_of_rules_is_checked(tmp_path: Path) -> None:
         rules.write_text(text)
         with pytest.raises(ConfigError):
             run("rules", "check", rules)
+
+
+def test_the_queue_by_command(place: Place) -> None:
+    fill(place)
+    data = ("--data", place.ward.store.data)
+    told = json.loads(run("queue", "--json", *data))
+    stuck = [one["study_key"] for one in told["stuck"]]
+    assert sorted(stuck) == sorted(study_key(f"1.2.{number}") for number in (1, 2, 5))
+    assert stuck[-1] == study_key("1.2.2"), "the longest first"
+    assert "no process has taken it up" in run("queue", *data).lower()
+    assert (
+        run("studies", "priority", "1.2.2", "stat", "--why", "Called by the ward.", *data) == "It is stat.\n"
+    )
+    assert [one["urgency"] for one in json.loads(run("queue", "--json", *data))["stuck"]][2] == "stat"
+    assert run("studies", "call-off", "1.2.2", *data) == "It is not read.\n"
+    [failed] = json.loads(run("queue", "--json", *data))["failed"]
+    assert failed["code"] == "reading-called-off"
+    for wrong in (["call-off", "1.2.2"], ["priority", "1.2.2", "stat"], ["priority", "1.2.2", "soon"]):
+        with pytest.raises((NotNow, ConfigError)):
+            run("studies", *wrong, *data)
+
+
+def test_the_queue_of_a_service_by_command(filled: Place, url: str, token: Path) -> None:
+    there = ("--url", url, "--token-file", token)
+    assert f"waiting 1  {study_key('1.2.2')}" in run("queue", *there)
+    assert run("studies", "priority", "1.2.2", "urgent", "--why", "Called.", *there) == "It is urgent.\n"
+    assert run("studies", "priority", "1.2.2", "models", *there).startswith("It has the priority of models")
+    assert run("studies", "call-off", "1.2.2", *there) == "It is not read.\n"
+    assert "reading-called-off" in run("queue", *there)
+    with pytest.raises(AccessError, match="nothing was called off"):
+        run("studies", "call-off", "1.2.2", *there)

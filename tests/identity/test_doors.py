@@ -43,6 +43,8 @@ WITHOUT_STUDY = {
     "/models", "/models/{name}", "/models/{name}/state", "/models/{name}/roll-back", "/models/{name}/restore",
     "/api/v1/rules/replay", "/account", "/account/password",
     "/account/totp", "/logout", "/deliveries", "/fragments/deliveries", "/deliveries/retry",
+    # Which studies it names is asked below.
+    "/queue", "/fragments/queue", "/api/v1/queue",
     "/fetch", "/fragments/fetch", "/fetch/retry", "/department", "/department.csv", "/department/flow.csv",
     # Somebody's own filters: tests/web/test_reading_list.py.
     "/views", "/views/{view}/forget",
@@ -63,7 +65,10 @@ FORMS = {
     "/studies/{key}/missed": {"reading": "0" * 64, "label": "cyst", "series": "1.2", "number": 1},
     "/studies/{key}/undo": {"reading": "0" * 64, "finding": "1.2", "seen": 1},
     "/studies/{key}/priority": {"priority": "stat", "why": "Called."},
+    "/queue/{key}": {"priority": "stat", "why": "Called."},
 }
+#: The same for the API.
+BODIES = {"/api/v1/studies/{key}/priority": {"priority": "stat", "why": "Called."}}
 #: What is handed in is asked one by one: tests/web/test_stow.py.
 STOW = {"/dicom-web/studies", "/dicom-web/studies/{study}"}
 #: Belong to who created them, not to a study: tests/web/test_workitems.py.
@@ -176,10 +181,11 @@ def test_nobody_reaches_a_study_that_is_not_theirs(house: House) -> None:
         is_page = Permission.PAGES in read_needs(route.endpoint).permissions
         for client in [person] if is_page else [person, program]:
             before, form = len(house.told), FORMS.get(route.path)
-            answer = client.request(method, fill(route.path, *keys[THEIRS]), data=form)
+            said = {"json": BODIES[route.path]} if route.path in BODIES else {"data": form}
+            answer = client.request(method, fill(route.path, *keys[THEIRS]), **said)
             assert answer.status_code == 404, route.path
             assert "Asked for a study of another sender." in house.sentences()[before:], route.path
-            status = client.request(method, fill(route.path, *keys[OURS]), data=form).status_code
+            status = client.request(method, fill(route.path, *keys[OURS]), **said).status_code
             assert status in (200, 202, 303, 409, 422), route.path
     assert house.store.studies.find(THEIRS).reported_at is None, "nothing was changed either"
     deliveries = house.store.deliveries.list_for_study(THEIRS)
@@ -194,7 +200,7 @@ def test_what_is_about_no_study_names_none() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/fragments/list", "/?show=reported", "/deliveries", "/fragments/deliveries"],
+    ["/", "/fragments/list", "/?show=reported", "/deliveries", "/fragments/deliveries", "/queue"],
 )
 def test_lists_leave_out_what_is_not_theirs(house: House, path: str) -> None:
     house.add("anna", sources=("CT_OURS",))
@@ -202,6 +208,9 @@ def test_lists_leave_out_what_is_not_theirs(house: House, path: str) -> None:
     if "reported" in path:
         for uid in (OURS, THEIRS):
             house.store.studies.mark_reported(uid, house.clock())
+    for uid in (OURS, THEIRS) if path == "/queue" else ():
+        row = house.store.studies.begin_again(uid, "asked for", house.clock(), lambda _: None)
+        assert row is not None
     text = house.signed_in("anna").get(path).text
     assert "Ours" in text
     assert "Theirs" not in text
@@ -239,7 +248,11 @@ def test_who_needs_no_names_sees_none(house: House, role: Role) -> None:
     dead = house.ward.plan(OURS, row)[0]
     refusal = "No patient MRN-77431 Quigley."
     house.store.deliveries.record(dead, DeliveryState.REFUSED, house.clock(), "not-acknowledged", refusal)
+    house.ward.send("1.2.7", name="Quigley^Marguerite", PatientID="MRN-77431", StudyDate="19310203",
+                    StudyDescription="CT Thorax for Quigley")  # fmt: skip
+    house.ward.begin("1.2.7")
     paths = ["/", f"/studies/{key}", "/fragments/list", "/deliveries", "/fragments/deliveries",
+             "/queue", "/fragments/queue", "/api/v1/queue",
              f"/fragments/studies/{key}", "/api/v1/studies",
              "/api/v1/reading-list", "/api/v1/readings", f"/api/v1/readings/{row.id}", "/api/v1/deliveries",
              f"/api/v1/studies/{key}", f"/api/v1/studies/{key}/explanation",
@@ -355,6 +368,7 @@ def fill(path: str, key: str, documents: Documents, delivery: int) -> str:
         uid="1.2.3",
         aet="WATCH",
         visit="now",
+        deed="read-again",
         view=1,
         alert_id=1 if study == OURS else 2,
     )

@@ -17,6 +17,7 @@ from tests.ports import free_port
 from tests.web.axe import NPM, find_faults
 from tests.web.browser import CHROMIUM, Browser
 from tests.web.conftest import Ward
+from tests.web.test_queue import fail
 from tests.web.test_report import Desk
 from wetread.domain.reading import Triage
 from wetread.identity import Role
@@ -67,6 +68,10 @@ def place(ward: Ward, stat: Triage) -> Iterator[Place]:
     row = ward.read("1.2.1", stat)
     ward.plan("1.2.1", row)
     ward.refuse("1.2.2")
+    ward.send("1.2.3")
+    ward.send("1.2.4", waiting=timedelta())
+    ward.begin("1.2.3")
+    fail(ward, "1.2.4")
     browser = Browser()
     for address in serve(desk.app):
         for name, value in desk.client.cookies.items():
@@ -81,6 +86,7 @@ def test_pages_of_a_radiologist(place: Place) -> None:
     paths = (
         "/",
         f"/studies/{desk.key}",
+        "/queue",
         "/deliveries",
         "/models",
         "/models/chest-ct",
@@ -103,7 +109,7 @@ def test_pages_of_an_administrator(place: Place) -> None:
     place.browser.send("Network.clearBrowserCookies")
     for name, value in place.desk.sign_in("admin").cookies.items():
         place.browser.send("Network.setCookie", name=name, value=value, url=place.address)
-    paths = ("/admin", "/admin/connections", "/admin/accounts", "/admin/audit", "/rules")
+    paths = ("/admin", "/admin/connections", "/admin/accounts", "/admin/audit", "/rules", "/queue")
     looked = {path: place.look(path, is_dark=path == "/admin/accounts", width=1280) for path in paths}
     faults = {path: found for path, found in looked.items() if found}
     assert not faults, faults

@@ -27,6 +27,7 @@ from wetread.cli.measure import measure
 from wetread.cli.models import models_app
 from wetread.cli.operating_point import set_operating_point as set_operating_point
 from wetread.cli.phantom import phantom
+from wetread.cli.queue import queue
 from wetread.cli.retention import erase, hold, release, retention_app
 from wetread.cli.rules import rules_app
 from wetread.cli.serve import demo, serve
@@ -54,6 +55,7 @@ for command in (
     send,
     phantom,
     explain,
+    queue,
     guideline,
     certificates,
     conformance,

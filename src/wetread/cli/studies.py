@@ -1,4 +1,4 @@
-"""The commands about studies: which are there, everything about one, read one again.
+"""The commands about studies: which are there, everything about one, what its models do with it.
 
 In: filters, a study.  Out: lines or JSON, in the words of the API.  Never: a patient's name in a line.
 """
@@ -14,9 +14,11 @@ import typer
 from wetread.cli.people import JsonOption
 from wetread.cli.place import ConfigOption, DataOption, open_settings, who_asks
 from wetread.cli.remote import TokenOption, UrlOption, open_service
+from wetread.errors import ConfigError
 
 if TYPE_CHECKING:
     from wetread.contract.studies import StudyLine
+    from wetread.domain.audit import Actor
     from wetread.store import Store
     from wetread.store.studies import StudyRow
     from wetread.web.api.told import Teller
@@ -127,14 +129,65 @@ def read_study_again(
     if service is not None:
         revision = service.read_again(service.find_study(study).key).revision
     else:
-        from wetread.domain.audit import Actor
         from wetread.steps.again import read_again
 
         with open_settings(config, data) as (settings, store):
-            actor = Actor(user_id=who_asks(), is_requestor=True)
             row = find_row(store, study)
-            revision = read_again(store, row, settings.rules, actor, datetime.now(UTC))
+            revision = read_again(store, row, settings.rules, _actor(), datetime.now(UTC))
     typer.echo(f"Revision {revision} begun.")
+
+
+@studies_app.command("call-off")
+def call_study_off(
+    study: StudyArgument,
+    url: UrlOption = "",
+    token_file: TokenOption = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Take a study out of the queue that no model was chosen for yet: it is not read."""
+    service = open_service(url, token_file, config, data)
+    if service is not None:
+        service.call_off(service.find_study(study).key)
+    else:
+        from wetread.steps.places import call_off
+
+        with open_settings(config, data) as (_settings, store):
+            call_off(store, find_row(store, study), _actor(), datetime.now(UTC))
+    typer.echo("It is not read.")
+
+
+@studies_app.command("priority")
+def give_study_priority(
+    study: StudyArgument,
+    priority: Annotated[str, typer.Argument(help="stat, urgent, routine, or models: theirs again.")],
+    why: Annotated[str, typer.Option(help="Without names: it is shown on the list.")] = "",
+    url: UrlOption = "",
+    token_file: TokenOption = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Give a study a priority, for the reading list and the queue."""
+    from wetread.domain.reading import Priority
+
+    if priority not in (*Priority, "models"):
+        raise ConfigError(f"There is no priority {priority!r}: known are {', '.join(Priority)} and models.")
+    chosen = None if priority == "models" else Priority(priority)
+    service = open_service(url, token_file, config, data)
+    if service is not None:
+        service.give_priority(service.find_study(study).key, chosen, why)
+    else:
+        from wetread.steps.places import give_priority
+
+        with open_settings(config, data) as (_settings, store):
+            give_priority(store, find_row(store, study), chosen, why, _actor(), datetime.now(UTC))
+    typer.echo("It has the priority of models and rules." if chosen is None else f"It is {priority}.")
+
+
+def _actor() -> Actor:
+    from wetread.domain.audit import Actor
+
+    return Actor(user_id=who_asks(), is_requestor=True)
 
 
 def find_row(store: Store, study: str) -> StudyRow:
@@ -166,7 +219,6 @@ def _teller(store: Store) -> Teller:
 def _read_filter(wanted: dict[str, Any]) -> Any:
     from pydantic import ValidationError
 
-    from wetread.errors import ConfigError
     from wetread.web.api.asked import StudySearch
 
     try:

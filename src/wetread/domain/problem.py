@@ -71,6 +71,7 @@ class ProblemCode(StrEnum):
     INVALID_SIGNATURE = "invalid-signature"
     UNKNOWN_MODEL = "unknown-model"
     MODEL_OUT_OF_SERVICE = "model-out-of-service"
+    READING_CALLED_OFF = "reading-called-off"
     # comparing with an earlier study
     PRIOR_OTHER_PATIENT = "prior-other-patient"
     PRIOR_UNDATED = "prior-undated"

@@ -21,6 +21,20 @@ class StudyState(StrEnum):
     NOT_READ = "not-read"
 
 
+class QueueStage(StrEnum):
+    """Where a study is on its way to its models."""
+
+    #: Images come, or what else it waits for.
+    ARRIVING = "arriving"
+    #: Complete; its turn comes.
+    WAITING = "waiting"
+    READING = "reading"
+    #: Something stands in its way, or it takes much longer than usual.
+    STUCK = "stuck"
+    #: It ended without what was wanted, and for no fault of the images.
+    FAILED = "failed"
+
+
 class DeliveryState(StrEnum):
     """Where one document stands at one destination."""
 

@@ -27,7 +27,7 @@ class Permission(StrEnum):
     IDENTITY = "see who the patient is"
     REPORT = "claim a study, judge findings, give a priority, mark it as reported"
     RETRY = "send a refused document again"
-    READ_AGAIN = "have a study read again"
+    READ_AGAIN = "have a study read again or called off"
     MODELS = "promote, retire, roll back and restore models"
     SEND = "hand in images"
     ORDER = "order readings, and take and finish workitems"

@@ -33,6 +33,7 @@ from wetread.steps.faults import note_outcome
 from wetread.steps.journal import Journal
 from wetread.steps.loading import find_keys, load_revision
 from wetread.steps.order import asked_rule
+from wetread.steps.places import find_urgency, is_worth_reading
 from wetread.steps.sentences import documents_sentence, match_sentence, reading_sentence, title
 from wetread.steps.shadowing import plan_shadows
 from wetread.steps.trail import read_event
@@ -84,8 +85,7 @@ class ReadingSteps:
 
     def urgency(self, study: str) -> Priority:
         """Return the urgency with which a study waits for its models."""
-        row = self.store.studies.find(study)
-        return row.urgency if row is not None else Priority.ROUTINE
+        return find_urgency(self.store, study)
 
     def is_backfill(self, study: str) -> bool:
         """Tell whether a study is read for a backfill only, behind everything that is live."""
@@ -94,17 +94,14 @@ class ReadingSteps:
 
     def is_newest(self, study: str, revision: int) -> bool:
         """Tell whether a revision is worth reading; one that a newer one took over is closed here."""
-        row = self.store.studies.find(study)
-        if row is None or row.revision <= revision:
-            return True
-        self.journal.note(study, revision, "match", f"Not read: revision {row.revision} has more images.")
-        self.store.studies.finish_revision(study, revision, StudyState.NOT_READ, self.clock())
-        return False
+        return is_worth_reading(self.store, self.journal, study, revision, self.clock())
 
     def match(self, study: str, revision: int) -> list[dict[str, str]]:
         """Decide which models read which series; the whole decision is kept for ``explain``."""
         match = match_study(self._study(study, revision), self.lineup.now(), self._rules(study))
-        self.store.studies.save_match(study, revision, match.to_json())
+        if not self.store.studies.save_match(study, revision, match.to_json()) and not self._is_gone(study):
+            # Somebody was quicker and called it off.
+            return []
         self._retract(study, revision, match)
         for one in match.withheld:
             code = one.problems[0].code.value

@@ -42,6 +42,7 @@ from wetread.store.pacs_states import PacsStates
 from wetread.store.pages import Pages
 from wetread.store.promises import Promises
 from wetread.store.purposes import Purposes
+from wetread.store.queue import Queue
 from wetread.store.reading_list import ReadingList
 from wetread.store.readings import Readings
 from wetread.store.reports import Reports
@@ -101,6 +102,7 @@ class Store:
     reading_list: ReadingList
     saved_views: SavedViews
     shadows: Shadows
+    queue: Queue
     #: What may be thrown away at any time.
     scratch: Blobs
     #: For files in passing, cleared at each start.
@@ -161,6 +163,7 @@ _OF_THE_INDEX: Mapping[str, Callable[[Engine], Any]] = MappingProxyType(
         "fetches": Fetches,
         "pacs": PacsStates,
         "purposes": Purposes,
+        "queue": Queue,
         "backfills": Backfills,
         "history": History,
         "notices": Notices,

@@ -6,11 +6,11 @@ In: UIDs.  Out: domain values and rows for pages.  Never: a revision begun twice
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from wetread.domain.fetching import Purpose
@@ -290,10 +290,13 @@ class Studies:
                 return row
         raise KeyError(revision)
 
-    def save_match(self, study_instance_uid: str, revision: int, match: Mapping[str, Any]) -> None:
-        """Keep what ``match`` decided for a revision."""
+    def save_match(self, study_instance_uid: str, revision: int, match: Mapping[str, Any]) -> bool:
+        """Keep what ``match`` decided for a revision; False where that was called off before, or is gone."""
+        table = schema.revision
+        is_due = or_(table.c.finished_at.is_(None), table.c.match.is_not(None))
+        mine = _revision_update(study_instance_uid, revision).where(is_due)
         with self.engine.begin() as connection:
-            connection.execute(_revision_update(study_instance_uid, revision).values(match=dict(match)))
+            return connection.execute(mine.values(match=dict(match))).rowcount == 1
 
     def finish_revision(
         self, study_instance_uid: str, revision: int, state: StudyState, now: datetime
@@ -379,15 +382,9 @@ def _begin(connection: Connection, row: Mapping[Any, Any], cause: str, now: date
         finished_at=None,
         match=None,
     )
-    connection.execute(
-        insert(schema.revision).values(
-            study_instance_uid=revision.study_instance_uid,
-            revision=revision.revision,
-            instance_count=revision.instance_count,
-            cause=cause,
-            begun_at=revision.begun_at,
-        )
-    )
+    # Left out, and so NULL of SQL: what is not known yet.
+    known = {name: value for name, value in asdict(revision).items() if value is not None}
+    connection.execute(insert(schema.revision).values(known))
     connection.execute(
         update(schema.study)
         .where(schema.study.c.study_instance_uid == revision.study_instance_uid)

@@ -16,6 +16,7 @@ from wetread.compose.report_template import ReportTemplate, read_templates
 from wetread.domain.model import Model
 from wetread.identity import Identity, make_identity
 from wetread.identity.first_run import FirstRun
+from wetread.jobs import Jobs
 from wetread.match import Rule
 from wetread.receive.stow import Stow
 from wetread.registry.lineup import Lineup
@@ -45,6 +46,7 @@ from wetread.web.models import make_models
 from wetread.web.ohif.serve import make_ohif
 from wetread.web.pages import make_pages
 from wetread.web.pictures import Pictures
+from wetread.web.queue import make_queue
 from wetread.web.reading_list import make_reading_list
 from wetread.web.report import make_report
 from wetread.web.review import make_review
@@ -70,7 +72,7 @@ LARGEST_BODY = 64 * 1024
 #: Routes are tried in their order: first whose answers are asked for by the hundred.
 _MAKERS: tuple[Callable[[Site], APIRouter], ...] = (
     *(make_dicomweb, make_images),
-    *(make_reading_list, make_pages, make_deliveries, make_fetch, make_documents),
+    *(make_reading_list, make_pages, make_queue, make_deliveries, make_fetch, make_documents),
     *(make_api, make_health, make_stow, make_wado_uri),
     *(make_login, make_account, make_workitems, make_subscribers, make_models, make_review, make_edit),
     *(make_report, make_department, make_shadow, make_beside, make_ohif, make_first_run),
@@ -90,6 +92,7 @@ def create_web(
     identity: Identity | None = None,
     first_run: FirstRun | None = None,
     on_retry: Callable[[], None] | None = None,
+    jobs: Jobs | None = None,
     on_workitem: Callable[[], None] = lambda: None,
     audit_backlog: Callable[[], tuple[int, str]] | None = None,
     stow: Stow | None = None,
@@ -117,6 +120,8 @@ def create_web(
     on_retry
         Called when refused or failed deliveries wait again because somebody wants it;
         None: no such button.
+    jobs
+        Of the engine, for the page of the queue; None: it tells what the index knows.
     on_workitem
         Called when a workitem has changed.
     audit_backlog
@@ -159,6 +164,7 @@ def create_web(
         now=now,
         worklist=_make_worklist(store, now, on_workitem),
         on_retry=on_retry,
+        jobs=jobs,
         audit_backlog=audit_backlog,
         stow=stow,
         signing=signing,

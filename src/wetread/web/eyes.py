@@ -13,11 +13,13 @@ from typing import Annotated
 from fastapi import Depends, HTTPException, Request
 
 from wetread.contract.shadow import ShadowComparison
+from wetread.domain.audit import Actor
 from wetread.domain.document import Document, DocumentKind
 from wetread.domain.report import Report
 from wetread.errors import DamagedFile
 from wetread.identity import Permission, Principal, trail
 from wetread.registry.comparing import compare
+from wetread.steps.queueing import QueueNow, look_at_queue
 from wetread.store.deliveries import DEAD, DeliveryRow
 from wetread.store.reading_list import Wanted
 from wetread.store.readings import ReadingRow
@@ -27,6 +29,7 @@ from wetread.web import pseudonym
 from wetread.web.access import Who, address_of, read_needs
 from wetread.web.letters import DestinationView, LetterView, view_destination, view_letter
 from wetread.web.listing import Listed, list_lines
+from wetread.web.queue_view import SHOWN, QueueView, view_queue
 from wetread.web.site import Site
 from wetread.web.stacks import Stack, without_words
 from wetread.web.study import StudyView
@@ -44,6 +47,24 @@ class Eyes:
     def principal(self) -> Principal:
         """Who looks."""
         return self.visitor.principal
+
+    @property
+    def actor(self) -> Actor:
+        """The same, for the audit trail."""
+        return Actor(user_id=self.principal.name, is_requestor=True, address=self.visitor.address)
+
+    def look_at_queue(self) -> QueueNow:
+        """Return the queue of readings, of studies that are theirs."""
+        site = self.site
+        jobs = site.jobs.list_open("read/") if site.jobs is not None else None
+        return look_at_queue(site.store, jobs, site.now(), failures=SHOWN, sources=self.principal.sources)
+
+    def view_queue(self) -> QueueView:
+        """Return the queue as it is shown."""
+        self.site.trail.listed(self.visitor, "queue of readings")
+        line = self.look_at_queue()
+        view = view_queue(line, self.site.now())
+        return view if self.knows_names else pseudonym.hide_in_queue(view, line)
 
     def list_lines(self, wanted: Wanted, page: int = 1) -> Listed:
         """Return a page of a list, most urgent first; of what is wanted nothing else than is theirs."""

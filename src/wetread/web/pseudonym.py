@@ -14,10 +14,12 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 from wetread.domain.document import Document, DocumentKind
+from wetread.steps.queueing import QueueNow
 from wetread.store.studies import StudyRow
 from wetread.web import words
 from wetread.web.letters import DestinationView, LetterView
 from wetread.web.listing import Line
+from wetread.web.queue_view import QueuedView, QueueView
 from wetread.web.spots import without_uids
 from wetread.web.stacks import Stack, without_words
 from wetread.web.study import ReadingView, StudyView
@@ -77,6 +79,34 @@ def hide_in_letter(letter: LetterView, row: StudyRow) -> LetterView:
     plain = replace(letter, patient_name=f"Study {row.key[:8]}", study_words=f"{described} ")
     hidden = hide_words(plain, identity_pattern(row))
     return replace(hidden, study_words=words.join_words([hidden.study_words.strip(), row.study_date[:4]]))
+
+
+def hide_in_queue(view: QueueView, line: QueueNow) -> QueueView:
+    """Return the queue without who the patients are."""
+    rows = {
+        one.study.key: one.study
+        for listed in (line.arriving, line.waiting, line.reading, line.stuck, line.failed)
+        for one in listed
+    }
+
+    def hide(views: tuple[QueuedView, ...]) -> tuple[QueuedView, ...]:
+        return tuple(_hide_in_queued(one, rows[one.key]) for one in views)
+
+    return replace(
+        view,
+        reading=hide(view.reading),
+        stuck=hide(view.stuck),
+        waiting=hide(view.waiting),
+        arriving=hide(view.arriving),
+        failed=hide(view.failed),
+    )
+
+
+def _hide_in_queued(view: QueuedView, row: StudyRow) -> QueuedView:
+    described = f"{row.study_description or 'no description'} "
+    hidden = hide_words(replace(view, patient_name="", study_words=described), identity_pattern(row))
+    told = words.join_words([hidden.study_words.strip(), row.study_date[:4]])
+    return replace(hidden, patient_name=f"Study {row.key[:8]}", study_words=told)
 
 
 def hide_in_destination(view: DestinationView, row: StudyRow | None) -> DestinationView:

@@ -17,11 +17,12 @@ from wetread.domain.reading import Priority
 from wetread.domain.review import RejectReason, Remark, Verdict
 from wetread.errors import NotNow
 from wetread.identity import Permission
-from wetread.store.room import LONGEST_WORDS, Claim, GivenPriority
+from wetread.store.room import LONGEST_WORDS, Claim
 from wetread.store.studies import StudyRow
 from wetread.web.access import needs
 from wetread.web.eyes import Eyes, Look
 from wetread.web.pages import PAGE, Key
+from wetread.web.queue import prefer
 from wetread.web.site import Site
 
 Who = Annotated[str, Form(max_length=64)]
@@ -131,17 +132,7 @@ def _add_priority(router: APIRouter, site: Site) -> None:
         why: Annotated[str, Form(max_length=200)] = "",
     ) -> Response:
         def give(row: StudyRow) -> None:
-            if priority != "models" and not why.strip():
-                raise NotNow("Say why: others see it on the list.")
-            given = GivenPriority(
-                study_instance_uid=row.study_instance_uid,
-                priority=None if priority == "models" else Priority(priority),
-                why=why.strip(),
-                at=_at(site),
-                who=eyes.principal.name,
-            )
-            event = site.trail.change(eyes.visitor, row, f"Gave the study a priority: {priority}.")
-            site.store.room.give_priority(given, event=event)
+            prefer(site, eyes, row, None if priority == "models" else Priority(priority), why)
 
         return change_and_show(site, eyes, key, give)
 

@@ -21,6 +21,7 @@ from wetread.fetch.pacs import Pacs
 from wetread.identity import Identity, Permission, Principal, PrincipalKind
 from wetread.identity.first_run import FirstRun
 from wetread.imaging.layout import Layouts
+from wetread.jobs import Jobs
 from wetread.match import Rule
 from wetread.receive.stow import Stow
 from wetread.registry.lineup import Lineup
@@ -67,6 +68,8 @@ class Site:
     worklist: Worklist
     #: Told that refused or failed deliveries wait again; None: pages offer no such button.
     on_retry: Callable[[], None] | None
+    #: Of the engine; None: nobody can tell what waits and what runs.
+    jobs: Jobs | None = None
     #: How many entries of the audit trail wait for their collector, and why; None: there is none.
     audit_backlog: Callable[[], tuple[int, str]] | None = None
     #: Signs reports; None: nobody does here.
@@ -99,6 +102,7 @@ class Site:
             "can_report": may(Permission.REPORT),
             "can_sign": self.signing is not None and who is not None and who.kind is PrincipalKind.LOCAL,
             "can_retry": self.on_retry is not None and may(Permission.RETRY),
+            "can_read_again": may(Permission.READ_AGAIN),
             "can_decide": may(Permission.MODELS),
             "can_administer": may(Permission.ADMINISTER),
             # Asked by the one page that wants to know.

@@ -13,6 +13,7 @@ _SEXES = {"F": "female", "M": "male", "O": "other"}
 _UNIT_SIGNS = {"mm2": "mm²", "mm3": "mm³", "[hnsf'U]": "HU", "d": "days", "1": ""}
 #: Below this age months say more.
 _MONTHS_BELOW_YEARS = 2
+_MINUTE_S, _HOURS = 60, 24
 
 
 def format_name(person_name: str) -> str:
@@ -68,6 +69,19 @@ def format_sex(text: str) -> str:
 def format_time(seconds: float) -> str:
     """Return a moment (seconds since 1970) as local ``2026-11-23 08:31:05``."""
     return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a duration as somebody who waits wants it, e.g. ``"4 s"``, ``"3 min 10 s"``, ``"2 h 5 min"``."""
+    whole = max(0, round(seconds))
+    if whole < _MINUTE_S:
+        return f"{whole} s"
+    if whole < _MINUTE_S**2:
+        minutes, rest = divmod(whole, _MINUTE_S)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(whole // _MINUTE_S, _MINUTE_S)
+    days, hours = divmod(hours, _HOURS)
+    return f"{days} d {hours} h" if days else f"{hours} h {minutes} min"
 
 
 def format_count(count: int, one: str, many: str = "") -> str:

@@ -17,6 +17,7 @@ from wetread.web.api.deliveries import add_deliveries
 from wetread.web.api.description import describe
 from wetread.web.api.failure import FAILURES, PREFIX
 from wetread.web.api.models import add_model_decisions, add_models, add_rules
+from wetread.web.api.queue import add_queue
 from wetread.web.api.readings import add_readings
 from wetread.web.api.replay import add_replay
 from wetread.web.api.route import TaggedRoute
@@ -33,7 +34,7 @@ def make_api(site: Site) -> APIRouter:
         responses=FAILURES,
         generate_unique_id_function=lambda route: route.name,
     )
-    studies = (add_studies, add_study_changes, add_readings, add_deliveries)
+    studies = (add_studies, add_study_changes, add_queue, add_readings, add_deliveries)
     for add in (*studies, add_models, add_model_decisions, add_rules, add_replay):
         add(router, site)
 

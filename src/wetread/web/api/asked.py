@@ -134,6 +134,13 @@ class RetryAsked(_Asked):
     destination: Words = Field(description="All that this destination refused or that failed.")
 
 
+class PriorityAsked(_Asked):
+    """Which priority a study is given."""
+
+    priority: Priority
+    why: Why = Field(description="Without names: it is shown on the list.")
+
+
 class ReplayAsked(_Asked):
     """Rules to try on past studies, and on how many."""
 

@@ -17,6 +17,7 @@ from wetread.web.access import read_needs
 
 _TAGS = {
     "studies": "What arrived, and how far it is.",
+    "queue": "What waits for its models, and what people do about it.",
     "readings": "What models said, and the documents made from it.",
     "deliveries": "What goes where, and how far it is.",
     "models": "What is registered.",

@@ -8,15 +8,14 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from wetread.contract.studies import Begun, StudyLine
-from wetread.domain.audit import Actor
 from wetread.identity import Permission
-from wetread.steps.again import read_again
 from wetread.web.access import needs
 from wetread.web.api.asked import StudyKey
 from wetread.web.api.failure import failures
 from wetread.web.api.studies import teller_of
 from wetread.web.eyes import Eyes, Look
 from wetread.web.pages import mark
+from wetread.web.queue import begin_again
 from wetread.web.site import Site
 
 
@@ -44,11 +43,7 @@ def add_study_changes(router: APIRouter, site: Site) -> None:
         something new.
         """
         row = eyes.find_study(key)
-        actor = Actor(user_id=eyes.principal.name, is_requestor=True, address=eyes.visitor.address)
-        revision = read_again(site.store, row, site.rules, actor, site.now())
-        if site.on_retry is not None:
-            site.on_retry()
-        return Begun(study_key=key, revision=revision)
+        return Begun(study_key=key, revision=begin_again(site, eyes, row))
 
 
 def _marked(site: Site, eyes: Eyes, key: str, *, is_reported: bool) -> StudyLine:

@@ -6,12 +6,13 @@ In: rows of the store.  Out: values of ``wetread.contract``.  Never: who the pat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from wetread.contract.answers import ProblemSaid
 from wetread.contract.deliveries import DeliveryLine
+from wetread.contract.queue import ModelPace, QueuedStudy, ReadingQueue
 from wetread.contract.readings import ModelSaid, ReadingLine
 from wetread.contract.studies import (
     EventSaid,
@@ -25,6 +26,7 @@ from wetread.contract.studies import (
 from wetread.domain.document import DocumentKind
 from wetread.domain.reading import Priority
 from wetread.domain.report import Section
+from wetread.steps.queueing import QueueLine, QueueNow
 from wetread.store import Store
 from wetread.store.deliveries import DeliveryRow
 from wetread.store.history import Event
@@ -113,6 +115,22 @@ class Teller:
             if study is not None and row.document_id in kinds
         )
 
+    def queue(self, line: QueueNow) -> ReadingQueue:
+        """Return the queue of readings."""
+        return ReadingQueue(
+            arriving=tuple(map(self.queued, line.arriving)),
+            waiting=tuple(map(self.queued, line.waiting)),
+            reading=tuple(map(self.queued, line.reading)),
+            stuck=tuple(map(self.queued, line.stuck)),
+            failed=tuple(map(self.queued, line.failed)),
+            paces=tuple(ModelPace(**asdict(one)) for one in line.paces),
+        )
+
+    def queued(self, line: QueueLine) -> QueuedStudy:
+        """Return one study of the queue."""
+        told = _queued(line)
+        return told if self.knows_names else self.hide(replace(told, study_instance_uid=""), line.study)
+
     def hide(self, value: Said, study: StudyRow) -> Said:
         """Return a value without the words that say who the patient is, where they must not be known."""
         return value if self.knows_names else hide_words(value, identity_pattern(study))
@@ -160,6 +178,25 @@ def _without_patient(told: StudyLine, row: StudyRow) -> StudyLine:
         patient=PatientSaid(name="", id="", birth_date=None, sex=told.patient.sex),
         accession_number="",
         study_date=None,
+    )
+
+
+def _queued(line: QueueLine) -> QueuedStudy:
+    return QueuedStudy(
+        study_key=line.study.key,
+        study_instance_uid=line.study.study_instance_uid,
+        revision=line.revision,
+        stage=line.stage,
+        urgency=line.urgency,
+        purpose=line.study.purpose,
+        since=moment(line.since),
+        position=line.position,
+        worker=line.worker,
+        models=line.models,
+        usual_s=line.usual_s,
+        code=line.code,
+        message=line.message,
+        advice=line.advice,
     )
 
 
