@@ -127,6 +127,9 @@ def _finding_groups(draft: Draft, name: str, finding: Finding) -> Iterator[_Grou
     evaluations = status_evaluation(draft.reading.status_of(finding))
     if finding.texture:
         evaluations.insert(0, sr.QualitativeEvaluation(concept(_TEXTURE), concept(finding.texture)))
+    evaluations += [
+        sr.QualitativeEvaluation(concept(one.concept), concept(one.value)) for one in finding.evaluations
+    ]
     site = finding.site or (code.LUNG if finding.laterality else None)
     readers = draft.by_readers
     is_by_reader = readers is not None and finding.tracking_uid in readers.findings
