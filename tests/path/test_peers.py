@@ -291,6 +291,48 @@ def test_a_peer_that_never_answers_is_awaited_for_its_time_and_no_longer(
     assert site.store.studies.find(STUDY).revision == 4
 
 
+def test_a_restart_does_not_begin_the_waiting_anew(make_site: Callable[[str], Site]) -> None:
+    with running_peer(lambda _event: 0x0000) as port:
+        site = make_site(f"VENDOR@127.0.0.1:{port}")
+        site.read()
+
+    def run(until: float) -> None:
+        clock = [1e6]
+        steps = AwaitingSteps(
+            store=site.store, lineup=site.steps.lineup, clock=lambda: NOW, waits=Waits(lambda: clock[0])
+        )
+        for seconds in (0.0, until):
+            clock[0] = 1e6 + seconds
+            steps.sweep()
+
+    run(400.0)
+    run(199.0)
+    assert site.store.studies.find(STUDY).revision == 1
+    run(1.0)
+    assert site.store.studies.find(STUDY).revision == 2
+    assert [one.code for one in site.read_begun(2).problems] == [ProblemCode.PEER_TIMEOUT]
+
+
+def test_two_processes_that_wait_count_no_second_twice(make_site: Callable[[str], Site]) -> None:
+    with running_peer(lambda _event: 0x0000) as port:
+        site = make_site(f"VENDOR@127.0.0.1:{port}")
+        site.read()
+    clock = [0.0]
+    both = [
+        AwaitingSteps(
+            store=site.store, lineup=site.steps.lineup, clock=lambda: NOW, waits=Waits(lambda: clock[0])
+        )
+        for _ in range(2)
+    ]
+    for clock[0] in (0.0, 300.0, 599.0):
+        for steps in both:
+            steps.sweep()
+    assert site.store.studies.find(STUDY).revision == 1
+    clock[0] = 600.0
+    both[1].sweep()
+    assert site.store.studies.find(STUDY).revision == 2
+
+
 def test_an_answer_that_came_in_the_last_moment_is_read(make_site: Callable[[str], Site]) -> None:
     with running_peer(lambda _event: 0x0000) as port:
         site = make_site(f"VENDOR@127.0.0.1:{port}")

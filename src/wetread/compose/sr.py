@@ -128,6 +128,9 @@ def _finding_groups(draft: Draft, name: str, finding: Finding) -> Iterator[_Grou
     evaluations = status_evaluation(draft.reading.status_of(finding))
     if finding.texture:
         evaluations.insert(0, sr.QualitativeEvaluation(concept(_TEXTURE), concept(finding.texture)))
+    evaluations += [
+        sr.QualitativeEvaluation(concept(one.concept), concept(one.value)) for one in finding.evaluations
+    ]
     site = finding.site or (code.LUNG if finding.laterality else None)
     revised = draft.by_readers.findings.get(finding.tracking_uid) if draft.by_readers else None
     yield _group(

@@ -254,10 +254,11 @@ def limit_lines(draft: Draft) -> tuple[str, ...]:
 def model_line(draft: Draft) -> str:
     """Return which model read, and when."""
     model, reading = draft.reading.model, draft.reading
+    device = reading.answer.device if reading.answer else ""
     return (
         f"{model.name} {model.version} (digest {model.digest[:12]}), "
         f"operating point {reading.operating_point}, revision {reading.revision}, "
-        f"{reading.made_at.isoformat(timespec='seconds')}"
+        f"{reading.made_at.isoformat(timespec='seconds')}" + (f", answer of {device}" if device else "")
     )
 
 

@@ -51,6 +51,16 @@ class Axes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """A quality of a finding that somebody else's reading says in codes (PS3.16 TID 1501 row 12)."""
+
+    #: What is judged, e.g. margin.
+    concept: Code
+    #: What it is, e.g. spiculated.
+    value: Code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """Something worth a radiologist's look."""
 
@@ -77,6 +87,8 @@ class Finding:
     #: On ``key_plane``.
     axes: Axes | None = None
     prior: PriorComparison | None = None
+    #: As another vendor's report has them.
+    evaluations: tuple[Evaluation, ...] = ()
 
     def __post_init__(self) -> None:
         _check_measurements(self.measurements)

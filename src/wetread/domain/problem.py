@@ -65,6 +65,11 @@ class ProblemCode(StrEnum):
     PEER_UNREACHABLE = "peer-unreachable"
     AWAITING_PEER = "awaiting-peer"
     PEER_TIMEOUT = "peer-timeout"
+    PEER_FAILED = "peer-failed"
+    # what another vendor's AI answered
+    ANSWER_NOT_UNDERSTOOD = "answer-not-understood"
+    ANSWER_OTHER_IMAGES = "answer-other-images"
+    ANSWER_IN_PART = "answer-in-part"
     MODEL_ERROR = "model-error"
     INVALID_OUTPUT = "invalid-output"
     INVALID_PACKAGE = "invalid-package"
@@ -126,9 +131,18 @@ class RefusedImages(InputError):
         super().__init__(self.problem.message)
 
 
+class RefusedAnswer(InputError):
+    """What another vendor's AI answered cannot be taken: the problem says why and what to do."""
+
+    def __init__(self, code: ProblemCode, message: str) -> None:
+        #: It refuses.
+        self.problem = Problem(code=code, message=message)
+        super().__init__(message)
+
+
 def problem_from_error(error: WetreadError) -> Problem:
     """Turn an error into the problem that is shown for it."""
-    if isinstance(error, RefusedImages):
+    if isinstance(error, RefusedImages | RefusedAnswer):
         return error.problem
     known = {code.value for code in ProblemCode}
     code = ProblemCode(error.code) if error.code in known else ProblemCode.INTERNAL_ERROR

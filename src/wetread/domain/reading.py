@@ -51,6 +51,16 @@ class Triage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What another vendor's AI answered with."""
+
+    #: The answer first, then the Segmentations that it places its findings by.
+    sop_instance_uids: tuple[str, ...]
+    #: Which device made it, as the answer says itself; ``""``: it does not.
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """What one model said about one revision of a study."""
 
@@ -76,6 +86,8 @@ class Reading:
     predecessor_digest: str = ""
     #: With an earlier study; None: not compared.
     comparison: Comparison | None = None
+    #: Of a ``dicom-peer``; None: a model of ours read.
+    answer: Answered | None = None
 
     def __post_init__(self) -> None:
         _check_measurements(self.measurements)
@@ -123,8 +135,12 @@ def canonical_json(reading: Reading) -> str:
 
 def _leave_out_unknown(value: dict[str, Any]) -> None:
     """Drop what is newer than a Reading: it keeps its digest, on which the UIDs of documents hang."""
-    if value["comparison"] is None:
-        del value["comparison"]
+    for name in ("comparison", "answer"):
+        if value[name] is None:
+            del value[name]
+    for finding in value["findings"]:
+        if not finding["evaluations"]:
+            del finding["evaluations"]
     newer = [(value.get("comparison"), name) for name in ("images", "alignment")]
     newer += [(finding["prior"], "place") for finding in value["findings"]]
     newer += [(gone, "place") for gone in (value.get("comparison") or {}).get("gone", ())]
@@ -165,6 +181,8 @@ def to_findings_json(reading: Reading, documents: list[dict[str, str]]) -> dict[
         ],
         "documents": documents,
     }
+    if reading.answer is not None:
+        entry["answer"] = to_jsonable(reading.answer)
     if reading.comparison is not None:
         # Its images and the map between the studies are objects of their own.
         entry["comparison"] = to_jsonable(reading.comparison)
@@ -186,6 +204,8 @@ def _finding_json(finding: Finding, status: Status | None) -> dict[str, Any]:
         plain["side"] = finding.laterality.meaning.lower()
     if finding.texture:
         plain["type"] = finding.texture.meaning.lower()
+    if finding.evaluations:
+        plain["evaluations"] = to_jsonable(finding.evaluations)
     if status:
         plain["status"] = status.value
     if finding.prior:

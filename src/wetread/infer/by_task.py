@@ -60,20 +60,20 @@ def read_by_task(request: ReadRequest) -> Reading:
     task, output = _asked(request.model)
     said = _say(request)
     if task.kind == "regression":
-        return _reading(request, measurements={output.measurement: _value(said)})
+        return make_reading(request, measurements={output.measurement: _value(said)})
     if task.kind == "classification":
         # Kept below the threshold as well: what another one would have said of this study.
         told = {"finding_probability_percent": round(100 * _probability(task, said), 4)}
-        return _reading(request, findings=_judged(request, task, output, said), measurements=told)
+        return make_reading(request, findings=_judged(request, task, output, said), measurements=told)
     if said.boxes is not None:
-        return _reading(request, findings=tuple(_boxed(request, output, one) for one in said.boxes))
+        return make_reading(request, findings=tuple(_boxed(request, output, one) for one in said.boxes))
     parts = _split(request.volume.grid, _marked(task, said), _map(said), output)
     segments = tuple(_segment(request, output, part, number) for number, part in enumerate(parts, 1))
     findings = tuple(
-        _finding(request.volume.grid, output, part, one, is_of_peer=request.answer is not None)
+        _finding(request.volume.grid, output, part, one, is_of_peer=bool(request.answers))
         for part, one in zip(parts, segments, strict=True)
     )
-    return _reading(request, findings=findings, segments=segments)
+    return make_reading(request, findings=findings, segments=segments)
 
 
 def _say(request: ReadRequest) -> Prediction:
@@ -102,10 +102,8 @@ def _say(request: ReadRequest) -> Prediction:
 
 def _peer_said(request: ReadRequest) -> Prediction:
     """Return what another vendor's Segmentation marks."""
-    if request.answer is None:
-        raise InvalidPackage("Another vendor's AI is asked by a service only: `wetread serve`.")
     try:
-        mask = read_mask(request.answer, request.volume.grid)
+        mask = read_mask(request.answers[0], request.volume.grid)
     except InputError as error:
         raise InvalidOutput("The peer's Segmentation does not lie on the pixels of its series.") from error
     return Prediction(probability_map=mask.astype(np.float32), mask=mask)
@@ -133,7 +131,7 @@ def _boxed(request: ReadRequest, output: Output, box: Box) -> Finding:
     return Finding(
         tracking_uid=make_tracking_uid(request, f"{output.code} at {place}"),
         label=output.label,
-        code=_code(output),
+        code=code_of(output),
         probability=round(box.score, 4),
         center_lps_mm=center,
         box_lps_mm=(_triple(points.min(axis=0)), _triple(points.max(axis=0))),
@@ -165,7 +163,7 @@ def _judged(request: ReadRequest, task: Task, output: Output, said: Prediction) 
         Finding(
             tracking_uid=make_tracking_uid(request, output.code),
             label=output.label,
-            code=_code(output),
+            code=code_of(output),
             probability=round(probability, 4),
             center_lps_mm=_triple(grid.to_lps_mm(middle)),
             box_lps_mm=box_lps_mm(grid, whole),
@@ -223,7 +221,7 @@ def _segment(request: ReadRequest, output: Output, part: _Part, number: int) -> 
         number=number,
         label=f"{output.label.capitalize()} {number}",
         category=_CATEGORIES[output.category],
-        type=_code(output),
+        type=code_of(output),
         tracking_uid=make_tracking_uid(request, f"{output.code} at {place}"),
         mask=part.mask,
     )
@@ -244,13 +242,14 @@ def _finding(grid: Grid, output: Output, part: _Part, segment: Segment, *, is_of
     )
 
 
-def _reading(
+def make_reading(
     request: ReadRequest,
     *,
     findings: tuple[Finding, ...] = (),
     segments: tuple[Segment, ...] = (),
     measurements: dict[str, float] | None = None,
 ) -> Reading:
+    """Return a Reading with these, ranked by the findings."""
     return replace(
         request.begin_reading(),
         triage=_triage(request.model, findings),
@@ -276,7 +275,8 @@ def _triage(model: Model, findings: tuple[Finding, ...]) -> Triage:
     )
 
 
-def _code(output: Output) -> Code:
+def code_of(output: Output) -> Code:
+    """Return what a package looks for."""
     return Code(value=output.code, scheme=output.scheme, meaning=output.meaning)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from wetread.domain.jsonable import from_jsonable
 from wetread.domain.packing import pack_reading
-from wetread.domain.study import Series
+from wetread.domain.study import Instance, Series
 from wetread.infer.job import ReadJob
 from wetread.infer.limits import limit_process
 from wetread.infer.read import read_job
@@ -69,9 +69,7 @@ def _leave(*_: object) -> None:
 
 def _with_openers(job: ReadJob) -> ReadJob:
     """Return the job with instances that open by their own keys."""
-    if job.answer is not None and job.answer_key:
-        opener = partial(open_sealed, key=bytes.fromhex(job.answer_key))
-        job = replace(job, answer=replace(job.answer, opener=opener))
+    job = replace(job, answers=_with_keys(job.answers, job.answer_keys), answer_keys=())
     if job.prior is not None:
         job = replace(
             job, prior=replace(job.prior, series=_opened(job.prior.series, job.prior.keys), keys=())
@@ -80,13 +78,16 @@ def _with_openers(job: ReadJob) -> ReadJob:
 
 
 def _opened(series: Series, keys: tuple[str, ...]) -> Series:
+    return replace(series, instances=_with_keys(series.instances, keys))
+
+
+def _with_keys(instances: tuple[Instance, ...], keys: tuple[str, ...]) -> tuple[Instance, ...]:
     if not keys:
-        return series
-    instances = tuple(
+        return instances
+    return tuple(
         replace(one, opener=partial(open_sealed, key=bytes.fromhex(key))) if key else one
-        for one, key in zip(series.instances, keys, strict=True)
+        for one, key in zip(instances, keys, strict=True)
     )
-    return replace(series, instances=instances)
 
 
 def _read(job: ReadJob) -> bytes:

@@ -35,9 +35,10 @@ class ReadJob:
     #: Where files are encrypted: what opens each one alone, in the order of the series' instances, ``""``
     #: for a plain one; never a key that opens more. Hexadecimal.
     keys: tuple[str, ...] = field(default=(), repr=False)
-    #: What a ``dicom-peer`` has answered with, and what opens it where files are encrypted.
-    answer: Instance | None = None
-    answer_key: str = field(default="", repr=False)
+    #: What a ``dicom-peer`` has answered with: the answer, then the Segmentations that it refers to; and what
+    #: opens them, as ``keys``.
+    answers: tuple[Instance, ...] = ()
+    answer_keys: tuple[str, ...] = field(default=(), repr=False)
     #: What is compared with, by models that compare.
     prior: PriorStudy | None = None
     #: Why another study is not; notes.

@@ -19,6 +19,7 @@ from wetread.infer.by_task import read_by_task
 from wetread.infer.entry import load_entry
 from wetread.infer.fault import find_fault
 from wetread.infer.job import ReadJob, make_unread
+from wetread.infer.peer_report import read_answer
 from wetread.infer.request import ReadRequest
 
 Reader = Callable[[ReadRequest], Reading]
@@ -53,7 +54,7 @@ def read_volume_with(job: ReadJob, volume: Volume, problems: tuple[Problem, ...]
         problems=problems,
         made_at=job.made_at,
         predecessor_digest=job.predecessor_digest,
-        answer=job.answer,
+        answers=job.answers,
         prior=job.prior,
         prior_problems=job.prior_problems,
     )
@@ -76,6 +77,8 @@ def load_reader(model: Model) -> Reader:
     InvalidPackage
         If there is no such function, or the package is not what it was when it was registered.
     """
+    if model.runtime.kind == "dicom-peer":
+        return read_answer
     if not model.runtime.entry:
         if model.task is None or model.output is None:
             raise InvalidPackage(

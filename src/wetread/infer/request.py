@@ -30,8 +30,8 @@ class ReadRequest:
     problems: tuple[Problem, ...] = ()
     #: With time zone.
     made_at: datetime
-    #: What a ``dicom-peer`` has answered with.
-    answer: Instance | None = None
+    #: What a ``dicom-peer`` has answered with: the answer, then the Segmentations that it refers to.
+    answers: tuple[Instance, ...] = ()
     #: What is compared with, by readers that compare.
     prior: PriorStudy | None = None
     #: Why another study is not; notes.

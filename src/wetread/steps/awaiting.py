@@ -2,6 +2,9 @@
 
 In: standing Readings that say that an answer is awaited.  Out: a revision in which it is not any more.
 Never: a limit on the wall clock; a late answer refused: its arrival begins a revision as any does.
+
+What counts is the time in which an answer could have come: while a process of ours ran. It is kept with the
+Reading, so a restart goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -24,12 +27,14 @@ def overdue_cause(model_name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwaitingSteps:
-    """Looks at what is awaited; a wait begins anew where this process does."""
+    """Looks at what is awaited."""
 
     store: Store
     lineup: Lineup
     clock: Callable[[], datetime]
     waits: Waits = field(default_factory=Waits)
+    #: What had been waited when this process first saw a Reading, in s, by its row.
+    _before: dict[int, float] = field(default_factory=dict)
 
     def sweep(self) -> None:
         """Begin a revision of each study whose peer has had its time (``runtime.timeout_s``)."""
@@ -40,9 +45,19 @@ class AwaitingSteps:
         }
         rows = self.store.readings.list_awaiting(list(limits_s)) if limits_s else []
         self.waits.forget_others({row.id for row in rows})
+        for number in self._before.keys() - {row.id for row in rows}:
+            del self._before[number]
         for row in rows:
-            if self.waits.seen_s(row.id, None) >= limits_s[row.model_name]:
+            if self._waited_s(row) >= limits_s[row.model_name]:
                 self._end(row)
+
+    def _waited_s(self, row: ReadingRow) -> float:
+        """Return how long an answer has been waited for, by any process, and keep it."""
+        known_s = row.waited_s or 0.0
+        waited_s = max(known_s, self._before.setdefault(row.id, known_s) + self.waits.seen_s(row.id, None))
+        if waited_s > known_s:
+            self.store.readings.note_waited(row.id, waited_s)
+        return waited_s
 
     def _end(self, row: ReadingRow) -> None:
         study, cause = row.study_instance_uid, overdue_cause(row.model_name)

@@ -20,7 +20,8 @@ from wetread.store.model_states import ModelStates
 FAULTS = frozenset(
     {
         *(ProblemCode.MODEL_CRASHED, ProblemCode.MODEL_TIMEOUT, ProblemCode.MODEL_ERROR),
-        *(ProblemCode.INVALID_OUTPUT, ProblemCode.INVALID_PACKAGE),
+        *(ProblemCode.INVALID_OUTPUT, ProblemCode.INVALID_PACKAGE, ProblemCode.PEER_FAILED),
+        *(ProblemCode.ANSWER_NOT_UNDERSTOOD, ProblemCode.ANSWER_OTHER_IMAGES),
     }
 )
 

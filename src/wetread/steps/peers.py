@@ -1,8 +1,8 @@
 """Have a series read by another vendor's AI that speaks DICOM.
 
-In: a ``ReadJob`` of a package of kind ``dicom-peer``.  Out: a Reading: of the Segmentation that came back, or
-one that says that it is awaited.
-Never: a queue held up until an answer comes; a Segmentation of anybody else or of ours taken for the peer's.
+In: a ``ReadJob`` of a package of kind ``dicom-peer``.  Out: a Reading: of the answer that came back
+(``answers``), or one that says that it is awaited.
+Never: a queue held up until an answer comes; an answer of anybody else or of ours taken for the peer's.
 
 Nothing waits: the answer is an object like others, so its arrival begins a revision, in which it is found. A
 revision without an answer sends the series (again), but for one that ends the waiting (``steps.awaiting``).
@@ -21,13 +21,12 @@ from wetread.domain.model import Model
 from wetread.domain.problem import Problem, ProblemCode
 from wetread.domain.progress import DeliveryState
 from wetread.domain.reading import Reading
-from wetread.domain.study import Instance, header_text
-from wetread.imaging.segmentation import SEGMENTATION_STORAGE, find_referenced_series
+from wetread.domain.study import Instance
 from wetread.infer.job import ReadJob, make_unread
 from wetread.passing import open_passing, passing_path
+from wetread.steps.answers import find_answer
 from wetread.steps.awaiting import overdue_cause
 from wetread.store import Store
-from wetread.store.senders import list_senders
 
 #: Objects that lie open in memory at a time, where files are encrypted.
 _OPEN = 32
@@ -46,30 +45,15 @@ class PeerReader:
         """Read a series; see the module."""
         if job.model.runtime.kind != "dicom-peer":
             return self.run_job(job)
-        answer = self._find_answer(job)
-        if answer is not None:
+        answers = find_answer(self.store, job.study_instance_uid, job.series, job.model)
+        if answers:
             vault = self.store.vault
-            key = vault.find_key(answer.path) if vault.keyring else ""
-            return self.run_job(replace(job, answer=answer, answer_key=key))
+            keys = tuple(vault.find_key(one.path) for one in answers) if vault.keyring else ()
+            return self.run_job(replace(job, answers=answers, answer_keys=keys))
         revision = self.store.studies.get_revision(job.study_instance_uid, job.revision)
         if revision.cause == overdue_cause(job.model.identity.name):
             return make_unread(job, _overdue(job.model))
         return make_unread(job, self._send(job))
-
-    def _find_answer(self, job: ReadJob) -> Instance | None:
-        """Return the newest Segmentation of the series by the peer."""
-        study = self.store.studies.load(job.study_instance_uid)
-        senders = list_senders(self.store.studies.engine, job.study_instance_uid)
-        wanted = job.model.runtime.answers_from or job.model.runtime.peer.partition("@")[0]
-        found = [
-            one
-            for series in (study.series if study else ())
-            for one in series.instances
-            if one.sop_class_uid == SEGMENTATION_STORAGE
-            and senders.get(one.sop_instance_uid) == wanted
-            and find_referenced_series(one) == job.series.series_instance_uid
-        ]
-        return max(found, key=_made_at, default=None)
 
     def _send(self, job: ReadJob) -> Problem:
         outcomes = list(self._outcomes(job))
@@ -79,7 +63,7 @@ class PeerReader:
             taken = f"{len(outcomes) - len(failed)} of {len(outcomes)} images"
             message = f"{name}: the peer took {taken}: {failed[0].message}"
             return Problem(code=ProblemCode.PEER_UNREACHABLE, message=message)
-        message = f"{name}: {len(outcomes)} images were sent to the peer; its Segmentation is awaited."
+        message = f"{name}: {len(outcomes)} images were sent to the peer; its answer is awaited."
         return Problem(code=ProblemCode.AWAITING_PEER, message=message)
 
     def _outcomes(self, job: ReadJob) -> Iterator[Outcome]:
@@ -108,11 +92,6 @@ def _overdue(model: Model) -> Problem:
         " answer yet, the study is read again."
     )
     return Problem(code=ProblemCode.PEER_TIMEOUT, message=message)
-
-
-def _made_at(segmentation: Instance) -> tuple[str, ...]:
-    keywords = ("ContentDate", "ContentTime", "InstanceNumber", "SOPInstanceUID")
-    return tuple(header_text(segmentation.header, keyword) for keyword in keywords)
 
 
 def _destination(model: Model, calling_aet: str) -> Destination:

@@ -28,6 +28,7 @@ from wetread.infer.scratch import find_volume
 from wetread.match import Match, Rule, choose_urgency, find_rule, match_study
 from wetread.registry.lineup import Lineup
 from wetread.registry.operating import apply as apply_point
+from wetread.steps.answers import is_of_last_answer
 from wetread.steps.comparing import find_prior, load_prior, record_prior
 from wetread.steps.faults import note_outcome
 from wetread.steps.journal import Journal
@@ -41,7 +42,6 @@ from wetread.store import Store
 from wetread.store.history import Event
 from wetread.store.readings import ReadingRow
 
-#: All kinds are kept for the pages, whatever the destinations want.
 #: So often another version is made live while one reads, and not more.
 _MOST_CHANGES = 3
 
@@ -161,7 +161,7 @@ class ReadingSteps:
         model = apply_point(model, self.store.operating_points.list_all(name), series.header)
         earlier = self._earlier(study, revision, name)
         uids = {instance.sop_instance_uid for instance in series.instances}
-        if earlier and self._covers(earlier[-1], model, uids):
+        if earlier and self._covers(earlier[-1], model, series):
             self.journal.note(study, revision, "infer", "The images that were read are unchanged: it stands.")
             return True
         prior, prior_problems = find_prior(self.store, held, series, model)
@@ -362,8 +362,8 @@ class ReadingSteps:
             if row.model_name == model_name and row.revision < revision
         ]
 
-    def _covers(self, row: ReadingRow, model: Model, sop_instance_uids: set[str]) -> bool:
-        """Tell whether a Reading was made by this very model from these very images."""
+    def _covers(self, row: ReadingRow, model: Model, series: Series) -> bool:
+        """Tell whether a Reading was made by this very model from these very images, or this very answer."""
         if row.superseded or not _is_read(row):
             return False
         reading = self.store.readings.load(row.digest)
@@ -372,7 +372,8 @@ class ReadingSteps:
             # A reader of its own names its numbers as it likes.
             and (bool(model.runtime.entry) or reading.operating_point == model.operating_point)
             and reading.grid is not None
-            and set(reading.grid.sop_instance_uids) == sop_instance_uids
+            and set(reading.grid.sop_instance_uids) == {one.sop_instance_uid for one in series.instances}
+            and is_of_last_answer(self.store, reading, series, model)
         )
 
     def _predecessors(self, reading: Reading) -> tuple[DocumentReference, ...]:

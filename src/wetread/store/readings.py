@@ -47,6 +47,8 @@ class ReadingRow:
     superseded: bool
     #: From the start of its model's process to its answer; None: not measured.
     seconds: float | None = None
+    #: How long the answer that it awaits has been waited for.
+    waited_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +182,15 @@ class Readings:
             table.c.outcome == Outcome.NOT_READ.value,
             cast(table.c.problems, Text).contains(code),
         )
+
+    def note_waited(self, reading_id: int, waited_s: float) -> None:
+        """Keep how long an answer has been waited for; what another process has counted is not undone."""
+        table = schema.reading
+        is_longer = table.c.waited_s.is_(None) | (table.c.waited_s < waited_s)
+        with self.engine.begin() as connection:
+            connection.execute(
+                update(table).where(table.c.id == reading_id, is_longer).values(waited_s=waited_s)
+            )
 
     def list_current(self, study_instance_uids: list[str]) -> dict[str, list[ReadingRow]]:
         """Return the Readings that stand, by study."""

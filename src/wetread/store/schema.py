@@ -213,6 +213,8 @@ reading = Table(
     Column("superseded", Boolean, nullable=False, default=False),
     # How long its model took; NULL: not measured.
     Column("seconds", Float),
+    # How long the answer that it awaits has been waited for, while a process ran; NULL: it awaits none yet.
+    Column("waited_s", Float),
     UniqueConstraint("study_instance_uid", "revision", "model_name"),
     Index("reading_by_priority", "priority", "superseded"),
 )
