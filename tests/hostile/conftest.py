@@ -152,7 +152,8 @@ class Target:
             for name in names
         }
         top = {path.name.removesuffix("-wal").removesuffix("-shm") for path in self.service.data.iterdir()}
-        return around | top
+        # The head of the audit trail is written beside itself, now and then, and takes its own place.
+        return around | {name for name in top if not name.startswith(".audit.head.")}
 
 
 class EchoMeter(threading.Thread):
