@@ -228,9 +228,10 @@ def _add_series(ds: Dataset, draft: Draft, kind: DocumentKind) -> None:
 def _add_equipment(ds: Dataset, draft: Draft) -> None:
     model = draft.reading.model
     ds.Manufacturer = "Wetread"
-    ds.ManufacturerModelName = long_string(model.name) or "unnamed"
+    ds.ManufacturerModelName = long_string(model.name) or "Wetread"
     ds.DeviceSerialNumber = long_string(model.digest) or "unknown"
-    ds.SoftwareVersions = [long_string(model.version) or "0", f"composer {COMPOSER_VERSION}"]
+    composer = f"composer {COMPOSER_VERSION}"
+    ds.SoftwareVersions = [long_string(model.version) or "0", composer] if model.name else composer
     ds.ContributingEquipmentSequence = Sequence([_processing(draft), *_acquisition(draft)])
 
 
@@ -240,9 +241,11 @@ def _processing(draft: Draft) -> Dataset:
     item = Dataset()
     item.PurposeOfReferenceCodeSequence = code_sequence(_PROCESSING)
     item.Manufacturer = "Wetread"
-    item.ManufacturerModelName = long_string(model.name) or "unnamed"
+    item.ManufacturerModelName = long_string(model.name) or "Wetread"
     item.DeviceSerialNumber = long_string(model.digest) or "unknown"
-    item.SoftwareVersions = long_string(model.version) or "0"
+    item.SoftwareVersions = (
+        long_string(model.version) or "0" if model.name else f"composer {COMPOSER_VERSION}"
+    )
     moment = local_time(draft)
     item.ContributionDateTime = moment.strftime("%Y%m%d%H%M%S%z")
     item.ContributionDescription = "Read by a model; not verified by a person"

@@ -18,7 +18,7 @@ from wetread import hl7
 from wetread.compose import header
 from wetread.compose.draft import Draft
 from wetread.compose.oru import observation, patient_segment, request_segment
-from wetread.compose.report_pdf import compose_report_pdf
+from wetread.compose.report_pdf import compose_report_pdf, contribution
 from wetread.compose.source import DocumentReference
 from wetread.domain.code import Code
 from wetread.domain.document import Document, DocumentKind
@@ -109,7 +109,7 @@ def compose_report(draft: Draft, report: Report) -> tuple[Document, ...]:
 def _sr(draft: Draft, report: Report) -> Document:
     ds = header.new_dataset(draft, DocumentKind.REPORT, report.id, BASIC_TEXT_SR_STORAGE)
     ds.SeriesDescription = "Radiology report"
-    ds.ContributingEquipmentSequence[0].ContributionDescription = "Proposed the text; a person verified it"
+    ds.ContributingEquipmentSequence[0].ContributionDescription = contribution(draft)
     ds.ReferencedPerformedProcedureStepSequence = Sequence()
     ds.PerformedProcedureCodeSequence = Sequence()
     ds.CompletionFlag = "COMPLETE"

@@ -17,6 +17,7 @@ from wetread.compose.draft import Draft
 from wetread.compose.pdf import ENCAPSULATED_PDF_STORAGE, fill_pdf
 from wetread.compose.sheet import FAINT, INK, build_pdf, head, paragraph, style
 from wetread.domain.document import Document, DocumentKind
+from wetread.domain.reading import NO_MODEL
 from wetread.domain.report import Report, ReportState, Section
 
 
@@ -29,14 +30,31 @@ def compose_report_pdf(draft: Draft, report: Report) -> Document:
         *_sections(report),
         Spacer(1, 5 * mm),
         paragraph(signed, style(9, bold=True)),
-        paragraph("Words of models may stand in it; who signed has checked them.", style(8, colour=FAINT)),
+        paragraph(
+            "Words of models may stand in it; who signed has checked them."
+            if is_of_model(draft)
+            else "No model read this study.",
+            style(8, colour=FAINT),
+        ),
     ]
     pdf = build_pdf(story, title=title, foot=f"Wetread · digest {report.digest[:12]}", note=signed)
     ds = header.new_dataset(draft, DocumentKind.REPORT_PDF, report.id, ENCAPSULATED_PDF_STORAGE)
     ds.SeriesDescription = "Radiology report (PDF)"
-    ds.ContributingEquipmentSequence[0].ContributionDescription = "Proposed the text; a person verified it"
+    ds.ContributingEquipmentSequence[0].ContributionDescription = contribution(draft)
     fill_pdf(ds, pdf, title)
     return header.finish(ds, DocumentKind.REPORT_PDF, f"{title} (PDF)")
+
+
+def is_of_model(draft: Draft) -> bool:
+    """Tell whether a model read the study before it was reported."""
+    return draft.reading.model != NO_MODEL
+
+
+def contribution(draft: Draft) -> str:
+    """Return what Wetread did for a signed report."""
+    if is_of_model(draft):
+        return "Proposed the text; a person verified it"
+    return "Took down the text of a person, who verified it"
 
 
 def _sections(report: Report) -> list[Flowable]:

@@ -124,6 +124,10 @@ class Reading:
         return self.segments[number - 1]
 
 
+#: Of a Reading that no model made: a report stands with it where no model read the study.
+NO_MODEL = ModelIdentity(name="", version="", digest="")
+
+
 def canonical_json(reading: Reading) -> str:
     """Return the one JSON text of a Reading; masks stand by their digests."""
     value = to_jsonable(reading)

@@ -8,17 +8,17 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from wetread.errors import ConfigError, SignInRefused
+from wetread.errors import ConfigError, ProviderRefused, SignInRefused
 from wetread.identity import trail
 from wetread.identity.oidc import OpenIdConnect, Person, make_openid_connect
 from wetread.identity.password import Passwords
 from wetread.identity.people import People, check_name
 from wetread.identity.principal import OPEN, Principal
 from wetread.identity.roles import Role
-from wetread.identity.sessions import Sessions
+from wetread.identity.sessions import Sessions, principal_of
 from wetread.identity.settings import OidcSettings, SignInSettings
 from wetread.identity.sign_in import Attempt, SignIn
 from wetread.identity.throttle import Throttle
@@ -97,6 +97,21 @@ class Identity:
             raise SignInRefused("Your account here is disabled: ask an administrator.")
         return self.admit(account.id, account.name, address, old_cookie, "OpenID Connect")
 
+    def prove_by_provider(self, who: Principal, person: Person, address: str) -> Principal:
+        """Return somebody who is signed in and whom the provider named anew, as it has them today.
+
+        Raises
+        ------
+        ProviderRefused
+            If it named somebody else, or their account is disabled by now.
+        """
+        account = self.accounts.find_by_subject(person.subject)
+        if account is None or account.id != who.account_id or not account.is_active:
+            told = "OpenID Connect: somebody else than who is signed in proved who they are."
+            self.record(trail.not_signed_in(who.name, address, self.now(), told))
+            raise ProviderRefused("The provider named somebody else than who is signed in here.")
+        return principal_of(self._account_of(person))
+
     def admit(self, account_id: int, name: str, address: str, old_cookie: str, how: str) -> str:
         """Return a new cookie in place of an old one."""
         cookie = self.sessions.open(account_id, self.now(), replaces=old_cookie)
@@ -129,10 +144,9 @@ class Identity:
                 sources=person.sources,
                 subject=person.subject,
             )
-        self.accounts.set(
-            held.id, role=person.role.value, sources=person.sources, display_name=person.display_name
-        )
-        return held
+        role, sources, called = person.role.value, person.sources, person.display_name
+        self.accounts.set(held.id, role=role, sources=sources, display_name=called)
+        return replace(held, role=role, sources=sources, display_name=called)
 
     def _free_name(self, person: Person) -> str:
         """Return a name that no local account has: the provider must not hand those out."""

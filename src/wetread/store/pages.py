@@ -22,7 +22,7 @@ from wetread.domain.reading import Outcome, Priority
 from wetread.errors import NotHeld
 from wetread.store import schema
 from wetread.store.deliveries import DeliveryRow, stands
-from wetread.store.readings import ReadingRow, reading_row
+from wetread.store.readings import ReadingRow, is_of_model, reading_row
 from wetread.store.studies import STUDY_COLUMNS, StudyRow, study_row
 
 _study, _series, _reading, _delivery = schema.study.c, schema.series.c, schema.reading.c, schema.delivery.c
@@ -103,7 +103,7 @@ class Pages:
         sources: Collection[str] | None = None,
     ) -> list[ReadingRow]:
         """Return Readings, the last made first; ``after``: number of the one before the first."""
-        where = _among(_reading.study_instance_uid, sources)
+        where = [is_of_model(), *_among(_reading.study_instance_uid, sources)]
         where += [_reading.id < after] if after is not None else []
         where += [_reading.model_name == wanted.model] if wanted.model else []
         where += [_reading.outcome == wanted.outcome.value] if wanted.outcome else []

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Text, cast, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Text, cast, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from wetread.domain.document import SIGNED_KINDS, Document, DocumentKind
 from wetread.domain.jsonable import to_jsonable
 from wetread.domain.packing import pack_reading, unpack_reading
 from wetread.domain.problem import ProblemCode
-from wetread.domain.reading import Outcome, Priority, Reading, digest
+from wetread.domain.reading import NO_MODEL, Outcome, Priority, Reading, digest
 from wetread.errors import StudyDeleted
 from wetread.store import schema
 from wetread.store.blobs import Blobs
@@ -156,9 +156,8 @@ class Readings:
         return rows[0]
 
     def list_for_study(self, study_instance_uid: str) -> list[ReadingRow]:
-        """Return all Readings of a study, superseded ones too, oldest revision first."""
-        table = schema.reading
-        return self._rows(table.c.study_instance_uid == study_instance_uid)
+        """Return all Readings of a study by models, superseded ones too, oldest revision first."""
+        return self._rows(schema.reading.c.study_instance_uid == study_instance_uid, is_of_model())
 
     def list_of_model(self, name: str, version: str, limit: int) -> list[ReadingRow]:
         """Return the newest Readings of a version that stand."""
@@ -263,6 +262,26 @@ class Readings:
         series.extend(connection)
         return ids
 
+    def add_base(self, connection: Connection, base: Reading) -> int:
+        """Return the number of a Reading that reports stand with and that no model made.
+
+        It is superseded from the beginning: nothing shows it, no model's Reading takes its place, and what
+        was signed stands all the same (``store.standing``). There is one for a revision.
+        """
+        table = schema.reading
+        mine = (
+            table.c.study_instance_uid == base.study_instance_uid,
+            table.c.revision == base.revision,
+            table.c.model_name == base.model.name,
+        )
+        known = connection.execute(select(table.c.id).where(*mine)).scalar()
+        if known is not None:
+            return int(known)
+        base_digest = digest(base)
+        self.blobs.write(base_digest, pack_reading(base))
+        values = _reading_row(base, base_digest) | {"superseded": True}
+        return int(connection.execute(insert(table).values(values).returning(table.c.id)).scalar_one())
+
     def list_signed(self, study_instance_uid: str) -> list[DocumentRow]:
         """Return what readers signed of a study, oldest first, whatever Reading it stands with."""
         kinds = [kind.value for kind in SIGNED_KINDS]
@@ -308,6 +327,11 @@ class Readings:
         with self.engine.connect().execution_options(read_only=True) as connection:
             rows = connection.execute(query).mappings().all()
         return [DocumentRow(**{**row, "kind": DocumentKind(row["kind"])}) for row in rows]
+
+
+def is_of_model() -> ColumnElement[bool]:
+    """Hold where a Reading is a model's."""
+    return schema.reading.c.model_name != NO_MODEL.name
 
 
 def reading_row(row: Mapping[Any, Any]) -> ReadingRow:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from wetread.domain.audit import AuditEvent
 from wetread.domain.document import Document
+from wetread.domain.reading import Reading
 from wetread.domain.report import Report, ReportState, Section
 from wetread.errors import NotNow, StorageError
 from wetread.store import schema
@@ -81,7 +82,7 @@ class Reports:
         report: Report,
         *,
         seen: int,
-        reading_id: int,
+        base: int | Reading,
         compose: Compose,
         event: AuditEvent,
         beside: Callable[[Connection, list[int]], None],
@@ -90,8 +91,8 @@ class Reports:
 
         Parameters
         ----------
-        reading_id
-            Of the Reading that its documents stand with.
+        base
+            What its documents stand with: the number of a model's Reading, or one of no model.
         beside
             What else belongs to the transaction, given the numbers of the documents.
 
@@ -104,7 +105,8 @@ class Reports:
             _require_revision(connection, report)
             kept = _insert(connection, report)
             study = kept.study_instance_uid
-            beside(connection, self.readings.add_signed(connection, study, reading_id, compose(kept)))
+            number = base if isinstance(base, int) else self.readings.add_base(connection, base)
+            beside(connection, self.readings.add_signed(connection, study, number, compose(kept)))
             mine = schema.study.c.study_instance_uid == study
             connection.execute(update(schema.study).where(mine).values(reported_at=kept.at))
             end_claim(connection, study)

@@ -52,6 +52,7 @@ from wetread.web.report import make_report
 from wetread.web.review import make_review
 from wetread.web.rules import make_rules
 from wetread.web.shadow import make_shadow
+from wetread.web.sign_anew import make_sign_anew
 from wetread.web.site import Installation, Site, load_templates
 from wetread.web.stow import make_stow
 from wetread.web.study import StudyViews
@@ -75,7 +76,7 @@ _MAKERS: tuple[Callable[[Site], APIRouter], ...] = (
     *(make_reading_list, make_pages, make_queue, make_deliveries, make_fetch, make_documents),
     *(make_api, make_health, make_stow, make_wado_uri),
     *(make_login, make_account, make_workitems, make_subscribers, make_models, make_review, make_edit),
-    *(make_report, make_department, make_shadow, make_beside, make_ohif, make_first_run),
+    *(make_report, make_sign_anew, make_department, make_shadow, make_beside, make_ohif, make_first_run),
     *(make_admin, make_admin_accounts, make_rules),
 )
 

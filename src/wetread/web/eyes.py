@@ -15,6 +15,7 @@ from fastapi import Depends, HTTPException, Request
 from wetread.contract.shadow import ShadowComparison
 from wetread.domain.audit import Actor
 from wetread.domain.document import Document, DocumentKind
+from wetread.domain.reading import NO_MODEL
 from wetread.domain.report import Report
 from wetread.errors import DamagedFile
 from wetread.identity import Permission, Principal, trail
@@ -98,6 +99,9 @@ class Eyes:
             reading = self.site.store.readings.get(reading_id)
         except KeyError as error:
             raise HTTPException(404) from error
+        if reading.model_name == NO_MODEL.name:
+            # A report stands with it; it says nothing itself.
+            raise HTTPException(404)
         return reading, self.find_study_by_uid(reading.study_instance_uid)
 
     def note_query(self, what: str) -> None:

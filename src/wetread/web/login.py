@@ -14,9 +14,10 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from wetread.errors import AccessError, TooManyTries
 from wetread.identity import Permission, Principal, trail
-from wetread.identity.oidc import PENDING_S
+from wetread.identity.oidc import ANEW, PENDING_S
 from wetread.identity.sign_in import Attempt
 from wetread.web.access import Who, address_of, cookie_name, needs, public
+from wetread.web.sign_anew import finish_signature
 from wetread.web.site import Site
 
 _RETRY_AFTER_S = 60
@@ -103,6 +104,8 @@ def _add_provider(router: APIRouter, site: Site) -> None:
         identity, address = site.identity, address_of(request)
         if identity.oidc is None:
             raise HTTPException(404)
+        if request.query_params.get("state", "").startswith(ANEW):
+            return finish_signature(site, request)
         pending = request.cookies.get(pending_name(request), "")
         old_cookie = request.cookies.get(cookie_name(request), "")
         try:

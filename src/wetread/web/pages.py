@@ -6,6 +6,7 @@ In: requests.  Out: HTML, and the pieces of it that change.  Never: a change by 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
@@ -23,6 +24,17 @@ Key = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
 #: No larger than a row's number can be on any database.
 Number = Annotated[int, Path(ge=0, lt=2**31)]
 
+#: Why nothing was signed at the provider, by what stands in the address of the page that says so.
+UNSIGNED: Mapping[str, str] = {
+    "provider": "Nothing was signed: the provider did not confirm that it is you, or you took longer than"
+    " five minutes. Your text is kept as a draft: sign it again.",
+    "person": "Nothing was signed: the provider named somebody else than who is signed in here, or you may"
+    " not sign any more. The text is kept as a draft.",
+    "changed": "Nothing was signed: another version of this report was saved or signed meanwhile. Look at it,"
+    " then sign.",
+    "study": "Nothing was signed: more images came, or the study cannot be reported now. Your text is kept as"
+    " a draft: look at the study, then sign it again.",
+}
 PAGE = (Permission.PAGES, Permission.STUDIES)
 
 
@@ -48,14 +60,15 @@ def _add_events(router: APIRouter, site: Site) -> None:
 
 
 def _add_study(router: APIRouter, site: Site) -> None:
-    def render(template: str, eyes: Eyes, key: str, asked: Asked = NOTHING_ASKED) -> str:
+    def render(template: str, eyes: Eyes, key: str, asked: Asked = NOTHING_ASKED, refused: str = "") -> str:
         pulse, view = site.pulse.now(eyes.principal.sources), eyes.view_study(key)
-        return site.render(template, eyes.principal, pulse=pulse, view=view, refused="", asked=asked)
+        return site.render(template, eyes.principal, pulse=pulse, view=view, refused=refused, asked=asked)
 
     @router.get("/studies/{key}")
     @needs(*PAGE)
     def study_page(request: Request, eyes: Look, key: Key) -> HTMLResponse:
-        return HTMLResponse(render("study.html", eyes, key, read_asked(request.query_params)))
+        refused = UNSIGNED.get(request.query_params.get("unsigned", ""), "")
+        return HTMLResponse(render("study.html", eyes, key, read_asked(request.query_params), refused))
 
     @router.get("/fragments/studies/{key}")
     @needs(*PAGE, is_background=True)

@@ -6,7 +6,7 @@ Never: text that is lost without a word; a signature without the password typed 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Annotated
 
@@ -67,17 +67,17 @@ def _add_draft(router: APIRouter, site: Site) -> None:
     @needs(*PAGE, Permission.REPORT)
     def save_draft(request: Request, eyes: Look, key: Key, written: Annotated[Written, Form()]) -> Response:
         row = eyes.find_study(key)
-        report = _draft(site, eyes, row, written)
+        report = make_draft(site, eyes, row, written)
         by_itself = request.headers.get("accept", "") == "application/json"
         try:
-            if _is_signed(site, row):
+            if is_reported(site, row):
                 raise NotNow("The report was signed meanwhile: write an addendum.")
             proposed = site.views.propose(row).sentences
             kept = site.store.reports.save(replace(report, proposed=proposed), seen=written.seen)
         except NotNow as error:
             if by_itself:
                 return JSONResponse({"message": error.message}, 409)
-            return _again(site, eyes, key, error.message, report)
+            return show_again(site, eyes, key, error.message, report)
         if by_itself:
             return JSONResponse({"seen": kept.id})
         return RedirectResponse(f"/studies/{key}", status_code=303)
@@ -92,11 +92,12 @@ def _add_signature(router: APIRouter, site: Site) -> None:
             prove(eyes, written.password, written.code, _NO_PROOF)
             _sign(site, eyes, row, written)
         except AccessError as error:
-            return _again(site, eyes, key, error.message, _draft(site, eyes, row, written))
+            return show_again(site, eyes, key, error.message, make_draft(site, eyes, row, written))
         return RedirectResponse(f"/studies/{key}", status_code=303)
 
 
-def _draft(site: Site, eyes: Eyes, row: StudyRow, written: Written) -> Report:
+def make_draft(site: Site, eyes: Eyes, row: StudyRow, written: Written) -> Report:
+    """Return what somebody wrote as a draft."""
     return Report(
         study_instance_uid=row.study_instance_uid,
         revision=row.revision,
@@ -108,27 +109,47 @@ def _draft(site: Site, eyes: Eyes, row: StudyRow, written: Written) -> Report:
 
 
 def _sign(site: Site, eyes: Eyes, row: StudyRow, written: Written) -> None:
+    report = make_signed(site, eyes, row, written.sections(Section), written.revision)
+    keep_signed(site, eyes, row, report, seen=written.seen)
+
+
+def make_signed(site: Site, eyes: Eyes, row: StudyRow, text: Mapping[Section, str], revision: int) -> Report:
+    """Return what would be signed of a text: the report or, where there is one, an addendum.
+
+    Raises
+    ------
+    NotNow
+        If what is needed is empty, or nobody signs here.
+    """
     if site.signing is None:
         raise NotNow("This process signs nothing: use the service's own pages.")
-    is_signed = _is_signed(site, row)
-    sections = written.sections((Section.ADDENDUM,) if is_signed else MAIN_SECTIONS)
+    is_signed = is_reported(site, row)
+    wanted = (Section.ADDENDUM,) if is_signed else MAIN_SECTIONS
     headings = {line for one in site.report_templates for line in one.headings()}
-    written_in = {section: drop_empty_headings(text, headings) for section, text in sections.items()}
-    sections = {section: text for section, text in written_in.items() if text}
+    written_in = {
+        section: drop_empty_headings(text[section], headings) for section in wanted if section in text
+    }
+    sections = {section: said for section, said in written_in.items() if said}
     needed = Section.ADDENDUM if is_signed else Section.IMPRESSION
     if needed not in sections:
         raise NotNow(f"The {needed.value} is empty.")
-    report = Report(
+    return Report(
         study_instance_uid=row.study_instance_uid,
-        revision=written.revision,
+        revision=revision,
         state=ReportState.ADDENDUM if is_signed else ReportState.FINAL,
         sections=sections,
         who=eyes.principal.name,
         signed_by=eyes.principal.display_name or eyes.principal.name,
         at=site.now().timestamp(),
     )
-    what = "Signed an addendum." if is_signed else "Signed the report."
-    site.signing.sign(report, seen=written.seen, event=site.trail.change(eyes.visitor, row, what))
+
+
+def keep_signed(site: Site, eyes: Eyes, row: StudyRow, report: Report, *, seen: int) -> None:
+    """Sign a report; raises as ``Signing.sign``."""
+    if site.signing is not None:
+        what = "an addendum" if report.state is ReportState.ADDENDUM else "the report"
+        event = site.trail.change(eyes.visitor, row, f"Signed {what}.")
+        site.signing.sign(report, seen=seen, event=event)
 
 
 def _plain(text: str) -> str:
@@ -136,11 +157,12 @@ def _plain(text: str) -> str:
     return "\n".join(text.replace("\r\n", "\n").replace("\r", "\n").rstrip().split("\n"))
 
 
-def _is_signed(site: Site, row: StudyRow) -> bool:
+def is_reported(site: Site, row: StudyRow) -> bool:
+    """Tell whether somebody signed a report of a study."""
     return any(one.is_signed for one in site.store.reports.list_for_study(row.study_instance_uid))
 
 
-def _again(site: Site, eyes: Eyes, key: str, refused: str, written: Report) -> Response:
+def show_again(site: Site, eyes: Eyes, key: str, refused: str, written: Report) -> Response:
     """Show the page with what was written, and why it was not kept."""
     pulse = site.pulse.now(eyes.principal.sources)
     view = eyes.view_study(key, written=written)

@@ -101,6 +101,8 @@ class Site:
             "me": who.name if who else "",
             "can_report": may(Permission.REPORT),
             "can_sign": self.signing is not None and who is not None and who.kind is PrincipalKind.LOCAL,
+            # Who asks somebody anew before they sign; "": their password does.
+            "signs_by": self._signs_by(who),
             "can_retry": self.on_retry is not None and may(Permission.RETRY),
             "can_read_again": may(Permission.READ_AGAIN),
             "can_decide": may(Permission.MODELS),
@@ -114,6 +116,10 @@ class Site:
             **values,
         }
         return self.templates.get_template(template).render(values)
+
+    def _signs_by(self, who: Principal | None) -> str:
+        is_theirs = who is not None and who.kind is PrincipalKind.OIDC
+        return self.identity.oidc.settings.title if is_theirs and self.signing and self.identity.oidc else ""
 
 
 def load_templates() -> jinja2.Environment:

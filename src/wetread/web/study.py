@@ -242,7 +242,9 @@ class StudyViews:
             readings=views,
             models=match_views(matched.match if matched else None, models),
             match_revision=matched.revision if matched else 0,
-            deliveries=group_deliveries(store.deliveries.list_for_study(uid), documents),
+            deliveries=group_deliveries(
+                store.deliveries.list_for_study(uid), documents | {0: store.readings.list_signed(uid)}
+            ),
             revisions=tuple(_revision(one, rows) for one in revisions),
             events=tuple(
                 EventView(
@@ -269,7 +271,9 @@ class StudyViews:
 
     def _propose(self, row: StudyRow, views: Sequence[ReadingView]) -> Proposal:
         rejected = {name for one in views for name in one.rejected_names}
-        said = prefill([text for one in views for text in one.report_texts], rejected)
+        # "Not read, because" is for the page and not for a report.
+        read = [one for one in views if one.outcome == Outcome.READ.value]
+        said = prefill([text for one in read for text in one.report_texts], rejected)
         template = choose_template(self._templates, row.modalities, row.study_description)
         names = {line[0] for one in views for table in one.finding_tables for line in table.rows}
         names |= {missed.name for one in views for missed in one.edits.added}
