@@ -15,6 +15,7 @@ from wetread.domain.finding import Finding
 from wetread.domain.reading import Reading
 from wetread.domain.volume import Grid
 
+LUNG_WINDOW, SOFT_WINDOW = (-600, 1500), (40, 400)
 SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
 
 
@@ -80,6 +81,11 @@ class Draft:
         return tuple(zip(self.reading.finding_names, self.reading.findings, strict=True))
 
     @property
+    def window(self) -> tuple[int, int]:
+        """Return center and width, HU, in which it is seen: the lung's, for organs that of soft tissue."""
+        return SOFT_WINDOW if self.reading.sources else LUNG_WINDOW
+
+    @property
     def model_digest(self) -> str:
         """Return the digest of the Reading as the model left it."""
         return self.by_readers.digest if self.by_readers is not None else self.digest
@@ -89,7 +95,15 @@ class Draft:
         return derive_instance_uid(self.digest, kind, ordinal)
 
     def segment_place(self, number: int) -> SegmentPlace:
-        """Return where a segment of this Reading is marked."""
+        """Return where a segment of this Reading is marked: by others, there."""
+        origin = self.reading.get_segment(number).origin
+        if origin is not None:
+            return SegmentPlace(
+                sop_class_uid=origin.sop_class_uid,
+                sop_instance_uid=origin.sop_instance_uid,
+                series_instance_uid=origin.series_instance_uid,
+                number=origin.number,
+            )
         return SegmentPlace(
             sop_class_uid=SEGMENTATION_STORAGE,
             sop_instance_uid=self.instance_uid(DocumentKind.SEG),

@@ -76,6 +76,8 @@ class Reading:
     predecessor_digest: str = ""
     #: With an earlier study; None: not compared.
     comparison: Comparison | None = None
+    #: SOP Instance UIDs of the Segmentations by others that were looked at for it, ascending.
+    sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_measurements(self.measurements)
@@ -125,6 +127,11 @@ def _leave_out_unknown(value: dict[str, Any]) -> None:
     """Drop what is newer than a Reading: it keeps its digest, on which the UIDs of documents hang."""
     if value["comparison"] is None:
         del value["comparison"]
+    if not value["sources"]:
+        del value["sources"]
+    for segment in value["segments"]:
+        if segment["origin"] is None:
+            del segment["origin"]
     newer = [(value.get("comparison"), name) for name in ("images", "alignment")]
     newer += [(finding["prior"], "place") for finding in value["findings"]]
     newer += [(gone, "place") for gone in (value.get("comparison") or {}).get("gone", ())]
@@ -165,6 +172,8 @@ def to_findings_json(reading: Reading, documents: list[dict[str, str]]) -> dict[
         ],
         "documents": documents,
     }
+    if reading.sources:
+        entry["sources"] = list(reading.sources)
     if reading.comparison is not None:
         # Its images and the map between the studies are objects of their own.
         entry["comparison"] = to_jsonable(reading.comparison)

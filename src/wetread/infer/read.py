@@ -20,6 +20,7 @@ from wetread.infer.entry import load_entry
 from wetread.infer.fault import find_fault
 from wetread.infer.job import ReadJob, make_unread
 from wetread.infer.request import ReadRequest
+from wetread.measure.native import Acquisition, read_acquisition
 
 Reader = Callable[[ReadRequest], Reading]
 
@@ -56,6 +57,9 @@ def read_volume_with(job: ReadJob, volume: Volume, problems: tuple[Problem, ...]
         answer=job.answer,
         prior=job.prior,
         prior_problems=job.prior_problems,
+        organs=job.organs,
+        organ_problems=job.organ_problems,
+        acquisition=read_acquisition(job.series) if job.organs else Acquisition(),
     )
     reading = load_reader(job.model)(request)
     if not isinstance(reading, Reading):
