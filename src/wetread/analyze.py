@@ -77,7 +77,12 @@ def analyze_path(path: Path, out: Path, analysis: Analysis) -> list[dict[str, An
     """
     out.mkdir(parents=True, exist_ok=True)
     # A draft says nothing of a study, unless there is nothing else.
-    reading = {name: model for name, model in analysis.models.items() if model.may_read}
+    # What others marked is measured by the service, and by ``wetread measure``.
+    reading = {
+        name: model
+        for name, model in analysis.models.items()
+        if model.may_read and not model.runtime.measures
+    }
     analysis = replace(analysis, models=reading or analysis.models)
     with tempfile.TemporaryDirectory(prefix="wetread-") as work:
         if is_nifti(path):

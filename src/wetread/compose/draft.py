@@ -17,6 +17,7 @@ from wetread.domain.finding import Finding
 from wetread.domain.reading import Reading
 from wetread.domain.volume import Grid
 
+LUNG_WINDOW, SOFT_WINDOW = (-600, 1500), (40, 400)
 SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
 
 
@@ -113,6 +114,11 @@ class Draft:
         return tuple((names.get(one.tracking_uid, name), one) for name, one in named)
 
     @property
+    def window(self) -> tuple[int, int]:
+        """Return center and width, HU, in which it is seen: the lung's, for organs that of soft tissue."""
+        return SOFT_WINDOW if self.reading.sources else LUNG_WINDOW
+
+    @property
     def model_digest(self) -> str:
         """Return the digest of the Reading as the model left it."""
         return self.by_readers.digest if self.by_readers is not None else self.digest
@@ -122,7 +128,15 @@ class Draft:
         return derive_instance_uid(self.digest, kind, ordinal)
 
     def segment_place(self, number: int) -> SegmentPlace:
-        """Return where a segment of this Reading is marked."""
+        """Return where a segment of this Reading is marked: by others, there; by us, in the SEG of it."""
+        origin = self.reading.get_segment(number).origin
+        if origin is not None:
+            return SegmentPlace(
+                sop_class_uid=origin.sop_class_uid,
+                sop_instance_uid=origin.sop_instance_uid,
+                series_instance_uid=origin.series_instance_uid,
+                number=origin.number,
+            )
         if self.marked_in is not None:
             return SegmentPlace(
                 sop_class_uid=self.marked_in.sop_class_uid,

@@ -17,7 +17,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from wetread.compose.draft import Draft, Picture
 from wetread.compose.outline import outline_box, outline_image, outline_plane
-from wetread.compose.pr import LUNG_WINDOW_CENTER, LUNG_WINDOW_WIDTH
 from wetread.compose.view import View, choose_view
 from wetread.compose.wording import NOT_FOR_CLINICAL_USE, NOTHING_FOUND, finding_line, label_text
 from wetread.domain import code
@@ -89,7 +88,7 @@ def _size_mm3(finding: Finding) -> float:
 def _key_image(draft: Draft, volume: Volume, name: str, finding: Finding) -> Picture:
     grid, plane = draft.grid, finding.key_plane
     view = choose_view(grid.directions[1], grid.directions[2])
-    grey = _window(np.asarray(volume.voxels[plane]))
+    grey = _window(np.asarray(volume.voxels[plane]), draft.window)
     frame = _fit(view, (grid.shape[1], grid.shape[2]), (grid.spacing_mm[1], grid.spacing_mm[2]))
     image = _canvas(grey, frame)
     draw = ImageDraw.Draw(image)
@@ -162,11 +161,10 @@ def _projection(volume: Volume, axis: int) -> GreyImage:
     return grey
 
 
-def _window(values: npt.NDArray[Any]) -> GreyImage:
-    low = LUNG_WINDOW_CENTER - LUNG_WINDOW_WIDTH / 2
-    grey: GreyImage = np.clip((values.astype(np.float32) - low) * (255 / LUNG_WINDOW_WIDTH), 0, 255).astype(
-        np.uint8
-    )
+def _window(values: npt.NDArray[Any], window: tuple[int, int]) -> GreyImage:
+    center, width = window
+    low = center - width / 2
+    grey: GreyImage = np.clip((values.astype(np.float32) - low) * (255 / width), 0, 255).astype(np.uint8)
     return grey
 
 
@@ -331,7 +329,8 @@ def _foot(draw: ImageDraw.ImageDraw, draft: Draft) -> None:
         anchor="ls",
         **_HALO,
     )
-    text = f"Wetread · {model.name} {model.version} · window {LUNG_WINDOW_CENTER}/{LUNG_WINDOW_WIDTH}"
+    center, width = draft.window
+    text = f"Wetread · {model.name} {model.version} · window {center}/{width}"
     draw.text((SIZE_PIXELS - _PADDING, y), text, font=font_of(12), fill=_FAINT, anchor="rs", **_HALO)
 
 

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from wetread.compose import header
-from wetread.compose.draft import Draft
+from wetread.compose.draft import LUNG_WINDOW, Draft
 from wetread.compose.outline import Outline, outline_box, outline_plane
 from wetread.compose.wording import NOT_FOR_CLINICAL_USE, label_text
 from wetread.domain.document import Document, DocumentKind
@@ -20,7 +20,7 @@ from wetread.domain.finding import Finding
 GRAYSCALE_PRESENTATION_STATE_STORAGE = "1.2.840.10008.5.1.4.1.1.11.1"
 
 #: Window of the lung, HU.
-LUNG_WINDOW_CENTER, LUNG_WINDOW_WIDTH = -600, 1500
+LUNG_WINDOW_CENTER, LUNG_WINDOW_WIDTH = LUNG_WINDOW
 
 _LAYER = "WETREAD"
 _LABEL_GAP_PIXELS = 6.0
@@ -85,7 +85,7 @@ def _series_item(draft: Draft, planes: list[int]) -> Dataset:
 
 
 def _add_display(ds: Dataset, draft: Draft) -> None:
-    """Show whole images in the lung window; values become HU as in the images."""
+    """Show whole images in the window of the Reading; values become HU as in the images."""
     grid = draft.grid
     area = Dataset()
     area.DisplayedAreaTopLeftHandCorner = [1, 1]
@@ -97,8 +97,8 @@ def _add_display(ds: Dataset, draft: Draft) -> None:
     ds.RescaleSlope = draft.source.text("RescaleSlope") or "1"
     ds.RescaleType = "HU"
     window = Dataset()
-    window.WindowCenter, window.WindowWidth = LUNG_WINDOW_CENTER, LUNG_WINDOW_WIDTH
-    window.WindowCenterWidthExplanation = "Lung"
+    window.WindowCenter, window.WindowWidth = draft.window
+    window.WindowCenterWidthExplanation = "Lung" if draft.window == LUNG_WINDOW else "Soft tissue"
     ds.SoftcopyVOILUTSequence = Sequence([window])
     inverted = draft.source.text("PhotometricInterpretation") == "MONOCHROME1"
     ds.PresentationLUTShape = "INVERSE" if inverted else "IDENTITY"

@@ -39,6 +39,9 @@ _FINDING_COLOURS = (
 
 def compose_seg(draft: Draft) -> tuple[Document, ...]:
     """Return the SEG, or nothing where no voxel is marked."""
+    if any(segment.origin is not None for segment in draft.reading.segments):
+        # Others marked them, and their Segmentation is referred to: there is none of ours.
+        return ()
     frames = [(segment, plane) for segment in draft.reading.segments for plane in _used_planes(segment.mask)]
     if not frames:
         return ()

@@ -60,6 +60,7 @@ def _dcm(value: str, meaning: str) -> Code:
 _IMAGING_MEASUREMENTS = "126010"
 _IMAGING_MEASUREMENT_REPORT = _dcm("126000", "Imaging Measurement Report")
 _CT_CHEST = Code(value="24627-2", scheme="LN", meaning="CT Chest")
+_CT_BODY = Code(value="25045-6", scheme="LN", meaning="CT Unspecified Body Region")
 _ARTIFICIAL_INTELLIGENCE = _dcm("123110", "Artificial Intelligence")
 _DEVICE = _dcm("121007", "Device")
 _COMMENT = _dcm("121106", "Comment")
@@ -104,7 +105,7 @@ def _report(draft: Draft) -> Dataset:
     groups += [group for region in draft.reading.regions for group in _region_groups(draft, region)]
     report = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=observer),
-        procedure_reported=concept(_CT_CHEST),
+        procedure_reported=concept(_CT_BODY if draft.reading.sources else _CT_CHEST),
         imaging_measurements=groups or [_nothing(draft)],
         title=concept(_IMAGING_MEASUREMENT_REPORT),
     )

@@ -43,7 +43,7 @@ def report_sections(draft: Draft) -> tuple[Section, ...]:
     if draft.reading.outcome is Outcome.READ:
         sections += [
             ("Findings", _findings(draft)),
-            ("Lungs", _lungs(draft)),
+            ("Organs" if draft.reading.sources else "Lungs", _parts(draft)),
             ("Comparison", comparison_lines(draft)),
             ("Limits", limit_lines(draft)),
         ]
@@ -73,7 +73,7 @@ def _findings(draft: Draft) -> tuple[str, ...]:
     return lines or (NOTHING_FOUND,)
 
 
-def _lungs(draft: Draft) -> tuple[str, ...]:
+def _parts(draft: Draft) -> tuple[str, ...]:
     lines = [region_line(region) for region in draft.reading.regions if region.measurements]
     whole = measurement_lines(draft.reading.measurements)
     if whole:

@@ -25,6 +25,17 @@ def _check_measurements(measurements: Mapping[str, float]) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentOrigin:
+    """The segment of somebody else's Segmentation that a segment is taken from."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    #: Segment Number there.
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
     """A part of the image that was marked (PS3.3 C.8.20.2)."""
 
@@ -40,6 +51,8 @@ class Segment:
     site: Code | None = None
     tracking_uid: str = ""
     mask: Mask
+    #: Who marked it instead of the model; None: the model did.
+    origin: SegmentOrigin | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

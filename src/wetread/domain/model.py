@@ -61,6 +61,8 @@ class Runtime:
     sample_entry: str = ""
     #: Whether the reader of series gets the patient's earlier study as well (``infer.prior``).
     compares: bool = False
+    #: Whether it measures what Segmentations by others mark, and is asked by them (``infer.organs``).
+    measures: bool = False
     #: Weights, a file of the package.
     file: str = ""
     #: How a network wants its image: ``planes`` (each for itself), ``slab`` (each with its neighbours as

@@ -88,6 +88,9 @@ class ProblemCode(StrEnum):
     SEGMENTATION_OTHER_STUDY = "segmentation-other-study"
     SEGMENTATION_UNREADABLE = "segmentation-unreadable"
     SEGMENT_NOT_TAKEN = "segment-not-taken"
+    # organs that others marked
+    SEGMENTATION_BY_OTHERS = "segmentation-by-others"
+    NOT_EVALUABLE = "not-evaluable"
     # composing and delivering
     COMPOSE_FAILED = "compose-failed"
     DELIVERY_FAILED = "delivery-failed"

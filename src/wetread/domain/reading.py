@@ -88,6 +88,8 @@ class Reading:
     comparison: Comparison | None = None
     #: Of a ``dicom-peer``; None: a model of ours read.
     answer: Answered | None = None
+    #: SOP Instance UIDs of the Segmentations by others that were looked at for it, ascending.
+    sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_measurements(self.measurements)
@@ -145,6 +147,11 @@ def _leave_out_unknown(value: dict[str, Any]) -> None:
     for finding in value["findings"]:
         if not finding["evaluations"]:
             del finding["evaluations"]
+    if not value["sources"]:
+        del value["sources"]
+    for segment in value["segments"]:
+        if segment["origin"] is None:
+            del segment["origin"]
     newer = [(value.get("comparison"), name) for name in ("images", "alignment")]
     newer += [(finding["prior"], "place") for finding in value["findings"]]
     newer += [(gone, "place") for gone in (value.get("comparison") or {}).get("gone", ())]
@@ -187,6 +194,8 @@ def to_findings_json(reading: Reading, documents: list[dict[str, str]]) -> dict[
     }
     if reading.answer is not None:
         entry["answer"] = to_jsonable(reading.answer)
+    if reading.sources:
+        entry["sources"] = list(reading.sources)
     if reading.comparison is not None:
         # Its images and the map between the studies are objects of their own.
         entry["comparison"] = to_jsonable(reading.comparison)

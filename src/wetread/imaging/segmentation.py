@@ -5,11 +5,13 @@ In: a Segmentation object, a grid.  Out: a mask.  Never: one resampled; a frame 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from wetread.dicom.planes import Plane, read_planes
 from wetread.domain.mask import BoolArray
-from wetread.domain.study import Instance, Series
+from wetread.domain.study import Instance, Series, header_text
 from wetread.domain.volume import Grid
 from wetread.errors import LabelsDoNotFit
 from wetread.imaging.frames import iter_frames
@@ -25,6 +27,15 @@ def find_referenced_series(segmentation: Instance) -> str:
     """Return the UID of the series that a Segmentation is about (PS3.3 C.12.2); ``""``: it names none."""
     named = segmentation.header.get("ReferencedSeriesSequence.SeriesInstanceUID", "")
     return str(named[0] if isinstance(named, tuple) else named)
+
+
+def read_maker(instance: Instance) -> str:
+    """Return who and what made it, as it says itself."""
+    said: Iterable[str] = (
+        " ".join(header_text(instance.header, name).replace("^", " ").split())
+        for name in ("ContentCreatorName", "Manufacturer", "ManufacturerModelName", "SoftwareVersions")
+    )
+    return ", ".join(dict.fromkeys(one for one in said if one))
 
 
 def read_mask(segmentation: Instance, grid: Grid) -> BoolArray:

@@ -21,7 +21,7 @@ from pathlib import Path
 from wetread.domain.jsonable import from_jsonable
 from wetread.domain.packing import pack_reading
 from wetread.domain.study import Instance, Series
-from wetread.infer.job import ReadJob
+from wetread.infer.job import OrganSource, ReadJob
 from wetread.infer.limits import limit_process
 from wetread.infer.read import read_job
 from wetread.infer.scratch import write_voxels
@@ -70,11 +70,20 @@ def _leave(*_: object) -> None:
 def _with_openers(job: ReadJob) -> ReadJob:
     """Return the job with instances that open by their own keys."""
     job = replace(job, answers=_with_keys(job.answers, job.answer_keys), answer_keys=())
+    if any(one.key for one in job.organs):
+        job = replace(job, organs=tuple(map(_opened_source, job.organs)))
     if job.prior is not None:
         job = replace(
             job, prior=replace(job.prior, series=_opened(job.prior.series, job.prior.keys), keys=())
         )
     return replace(job, series=_opened(job.series, job.keys), keys=())
+
+
+def _opened_source(source: OrganSource) -> OrganSource:
+    if not source.key:
+        return source
+    opener = partial(open_sealed, key=bytes.fromhex(source.key))
+    return replace(source, instance=replace(source.instance, opener=opener), key="")
 
 
 def _opened(series: Series, keys: tuple[str, ...]) -> Series:

@@ -19,6 +19,20 @@ from wetread.sealed import Seal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrganSource:
+    """A Segmentation by somebody else, and what of it is measured."""
+
+    instance: Instance
+    #: Segment Numbers.
+    numbers: tuple[int, ...]
+    #: Who made it, as it says itself, and who handed it in.
+    made_by: str
+    sent_by: str
+    #: What opens it where files are encrypted.
+    key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadJob:
     """Read one series with one model."""
 
@@ -43,6 +57,9 @@ class ReadJob:
     prior: PriorStudy | None = None
     #: Why another study is not; notes.
     prior_problems: tuple[Problem, ...] = ()
+    #: What is measured, by models that measure what others mark; and what is not, notes.
+    organs: tuple[OrganSource, ...] = ()
+    organ_problems: tuple[Problem, ...] = ()
     #: How the voxels are encrypted; None: they are not.
     volume_seal: Seal | None = field(default=None, repr=False)
 

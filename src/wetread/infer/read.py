@@ -21,6 +21,7 @@ from wetread.infer.fault import find_fault
 from wetread.infer.job import ReadJob, make_unread
 from wetread.infer.peer_report import read_answer
 from wetread.infer.request import ReadRequest
+from wetread.measure.native import Acquisition, read_acquisition
 
 Reader = Callable[[ReadRequest], Reading]
 
@@ -57,6 +58,9 @@ def read_volume_with(job: ReadJob, volume: Volume, problems: tuple[Problem, ...]
         answers=job.answers,
         prior=job.prior,
         prior_problems=job.prior_problems,
+        organs=job.organs,
+        organ_problems=job.organ_problems,
+        acquisition=read_acquisition(job.series) if job.organs else Acquisition(),
     )
     reading = load_reader(job.model)(request)
     if not isinstance(reading, Reading):

@@ -6,7 +6,7 @@ Never: patient names; files.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from wetread.domain.model import Model
@@ -14,7 +14,9 @@ from wetread.domain.problem import Problem
 from wetread.domain.reading import Outcome, Reading
 from wetread.domain.study import Instance
 from wetread.domain.volume import Volume
+from wetread.infer.job import OrganSource
 from wetread.infer.prior import PriorStudy
+from wetread.measure.native import Acquisition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,11 @@ class ReadRequest:
     prior: PriorStudy | None = None
     #: Why another study is not; notes.
     prior_problems: tuple[Problem, ...] = ()
+    #: What others marked, by readers that measure it; and what of it is not measured, notes.
+    organs: tuple[OrganSource, ...] = ()
+    organ_problems: tuple[Problem, ...] = ()
+    #: How the images were taken.
+    acquisition: Acquisition = field(default_factory=Acquisition)
     #: Digest of the Reading that this one will supersede, ``""`` for the first.
     predecessor_digest: str = ""
 

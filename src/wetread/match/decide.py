@@ -137,7 +137,11 @@ def _consider(study: Study, model: Model, rules: Sequence[Rule]) -> ModelMatch:
         if candidates:
             return _choose(model, rule, candidates, study)
     if not naming:
-        message = "No rule names this model: add it to a rule's models."
+        message = (
+            "No Segmentation of organs by others has come for this study."
+            if model.runtime.measures
+            else "No rule names this model: add it to a rule's models."
+        )
         return _not_chosen(name, "", (Problem(code=ProblemCode.NO_RULE_APPLIES, message=message),))
     return _not_chosen(name, "", tuple(_why_not(rule, study) for rule in naming))
 

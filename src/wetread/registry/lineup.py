@@ -57,19 +57,23 @@ class Lineup:
         """Return the versions that read in the shadow, each with the decision that brought it there.
 
         Not such as are out of service, or another vendor's: what that one answers with becomes an image of
-        the study. Raises like ``now``.
+        the study; nor such as measure what others mark. Raises like ``now``.
         """
         changes = self.states.list_all()
         return tuple(
             (one, period.id if period else 0)
             for one in stand(self.packages, changes)
-            if one.state is ModelState.SHADOW and one.in_service and one.model.runtime.kind != "dicom-peer"
+            if one.state is ModelState.SHADOW and one.in_service and _can_be_apart(one.model)
             for period in (find_period(changes, one.model.identity.digest),)
         )
 
     def entries(self) -> tuple[Entry, ...]:
         """Return all versions as they stand, by name, the one that counts first; raises like ``now``."""
         return stand(self.packages, self.states.list_all())
+
+
+def _can_be_apart(model: Model) -> bool:
+    return model.runtime.kind != "dicom-peer" and not model.runtime.measures
 
 
 def stand(packages: Iterable[Model], changes: Sequence[ModelChange]) -> tuple[Entry, ...]:

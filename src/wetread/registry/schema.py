@@ -84,6 +84,7 @@ SCHEMA: Mapping[str, Mapping[str, Key]] = {
         "blend": Key(kind="text", words=BLENDS),
         "padding": Key(kind="text", words=PADDINGS),
         "compares": Key(kind="yes or no"),
+        "measures": Key(kind="yes or no"),
         "axes": Key(kind="text"),
         "activation": Key(kind="text", words=ACTIVATIONS),
         "url": Key(kind="text"),

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from wetread.compose import DocumentReference, compose, read_source
+from wetread.compose import compose, read_source
 from wetread.deliver.destination import Destination
 from wetread.domain.document import READING_KINDS, SIGNED_KINDS
 from wetread.domain.fetching import Purpose
@@ -28,13 +28,15 @@ from wetread.infer.scratch import find_volume
 from wetread.match import Match, Rule, choose_urgency, find_rule, match_study
 from wetread.registry.lineup import Lineup
 from wetread.registry.operating import apply as apply_point
-from wetread.steps.answers import is_of_last_answer
 from wetread.steps.comparing import find_prior, load_prior, record_prior
+from wetread.steps.earlier import covers, find_predecessors, last_read
 from wetread.steps.faults import note_outcome
 from wetread.steps.journal import Journal
 from wetread.steps.loading import find_keys, load_revision
 from wetread.steps.order import asked_rule
 from wetread.steps.places import find_urgency, is_worth_reading
+from wetread.steps.returning import list_peers
+from wetread.steps.segmented import find_organs, organ_rules
 from wetread.steps.sentences import documents_sentence, match_sentence, reading_sentence, title
 from wetread.steps.shadowing import plan_shadows
 from wetread.steps.trail import read_event
@@ -62,6 +64,10 @@ class ReadingSteps:
     #: Failures in a row, on different studies, after which a model goes out of service; 0: never.
     failures_in_a_row: int = 0
     monotonic: Callable[[], float] = time.monotonic
+
+    @property
+    def _peers(self) -> frozenset[str]:
+        return list_peers(self.lineup.packages)
 
     @property
     def journal(self) -> Journal:
@@ -98,7 +104,10 @@ class ReadingSteps:
 
     def match(self, study: str, revision: int) -> list[dict[str, str]]:
         """Decide which models read which series; the whole decision is kept for ``explain``."""
-        match = match_study(self._study(study, revision), self.lineup.now(), self._rules(study))
+        held, models = self._study(study, revision), self.lineup.now()
+        # A Segmentation asks for itself, whatever the rules say.
+        asked = organ_rules(self.store, held, models, self._peers)
+        match = match_study(held, models, (*asked, *self._rules(study)))
         if not self.store.studies.save_match(study, revision, match.to_json()) and not self._is_gone(study):
             # Somebody was quicker and called it off.
             return []
@@ -160,25 +169,26 @@ class ReadingSteps:
         series = held.get_series(series_uid)
         model = apply_point(model, self.store.operating_points.list_all(name), series.header)
         earlier = self._earlier(study, revision, name)
-        uids = {instance.sop_instance_uid for instance in series.instances}
-        if earlier and self._covers(earlier[-1], model, series):
-            self.journal.note(study, revision, "infer", "The images that were read are unchanged: it stands.")
-            return True
-        prior, prior_problems = find_prior(self.store, held, series, model)
+        count = len(series.instances)
+        organs, organ_problems = find_organs(self.store, held, series, model, self._peers)
         job = ReadJob(
             study_instance_uid=study,
             revision=revision,
             series=series,
             model=model,
             made_at=self.clock(),
-            prior=prior,
-            prior_problems=prior_problems,
-            # Only what was read has documents that can be superseded.
-            predecessor_digest=next((row.digest for row in reversed(earlier) if _is_read(row)), ""),
+            organs=organs,
+            organ_problems=organ_problems,
+            predecessor_digest=last_read(earlier),
             **self._files(series, self._volume_path(study, revision, name)),
         )
+        if earlier and covers(self.store, earlier[-1], job):
+            self.journal.note(study, revision, "infer", "The images that were read are unchanged: it stands.")
+            return True
+        prior, prior_problems = find_prior(self.store, held, series, model)
+        job = replace(job, prior=prior, prior_problems=prior_problems)
         # Before the model sees anything: what cannot be recorded waits.
-        self._record(study, model, len(uids))
+        self._record(study, model, count)
         if prior is not None:
             record_prior(self.store, prior, title(model.identity), self.clock())
         try:
@@ -191,7 +201,7 @@ class ReadingSteps:
                 self.journal.note(study, revision, "infer", told)
                 self._volume_path(study, revision, name).unlink(missing_ok=True)
                 return False
-            self._keep(reading, len(uids), model, seconds)
+            self._keep(reading, count, model, seconds)
         except StudyDeleted:
             self._volume_path(study, revision, name).unlink(missing_ok=True)
             raise
@@ -248,7 +258,7 @@ class ReadingSteps:
         path = self._volume_path(row.study_instance_uid, row.revision, row.model_name)
         vault = self.store.vault
         volume = find_volume(reading, series, path, vault.open if vault.keyring else None)
-        earlier, prior = self._predecessors(reading), load_prior(self.store, reading)
+        earlier, prior = find_predecessors(self.store, reading), load_prior(self.store, reading)
         source = read_source(series, volume, predecessors=earlier, prior=prior)
         documents = compose(reading, source, READING_KINDS)
         self.store.readings.save_documents(reading_id, documents)
@@ -361,36 +371,6 @@ class ReadingSteps:
             for row in self.store.readings.list_for_study(study)
             if row.model_name == model_name and row.revision < revision
         ]
-
-    def _covers(self, row: ReadingRow, model: Model, series: Series) -> bool:
-        """Tell whether a Reading was made by this very model from these very images, or this very answer."""
-        if row.superseded or not _is_read(row):
-            return False
-        reading = self.store.readings.load(row.digest)
-        return (
-            reading.model == model.identity
-            # A reader of its own names its numbers as it likes.
-            and (bool(model.runtime.entry) or reading.operating_point == model.operating_point)
-            and reading.grid is not None
-            and set(reading.grid.sop_instance_uids) == {one.sop_instance_uid for one in series.instances}
-            and is_of_last_answer(self.store, reading, series, model)
-        )
-
-    def _predecessors(self, reading: Reading) -> tuple[DocumentReference, ...]:
-        if not reading.predecessor_digest:
-            return ()
-        rows = self.store.readings.list_for_study(reading.study_instance_uid)
-        held = [row for row in rows if row.digest == reading.predecessor_digest]
-        return tuple(
-            DocumentReference(
-                kind=document.kind,
-                sop_class_uid=document.sop_class_uid,
-                sop_instance_uid=document.sop_instance_uid,
-                series_instance_uid=document.series_instance_uid,
-            )
-            for row in held
-            for document in self.store.readings.list_documents(row.id)
-        )
 
 
 def _is_read(row: ReadingRow) -> bool:

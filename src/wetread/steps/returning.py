@@ -24,7 +24,12 @@ from wetread.domain.returned import Return, Returned
 from wetread.domain.study import Instance, Study, header_text
 from wetread.domain.volume import Grid, Volume
 from wetread.errors import GeometryError, InputError, LabelsDoNotFit
-from wetread.imaging.segmentation import LABEL_MAP_STORAGE, SEGMENTATION_STORAGE, find_referenced_series
+from wetread.imaging.segmentation import (
+    LABEL_MAP_STORAGE,
+    SEGMENTATION_STORAGE,
+    find_referenced_series,
+    read_maker,
+)
 from wetread.imaging.segments import iter_segments, read_names
 from wetread.imaging.volume import read_volume
 from wetread.infer.chest_findings import box_lps_mm
@@ -270,7 +275,7 @@ class ReturningSteps:
             tracking_uid=finding.tracking_uid,
             kind=ChangeKind.OUTLINED,
             said=Said(measurements=dict(marked.measurements), outline=outline),
-            text=_made_by(came.instance),
+            text=read_maker(came.instance),
             at=self.clock().timestamp(),
             who=came.arrival.source,
         )
@@ -295,7 +300,8 @@ class ReturningSteps:
         for row in rows:
             if row.outcome is Outcome.READ:
                 reading = self.store.readings.load(row.digest)
-                if reading.grid is not None and reading.segments:
+                # What others marked is none of ours: a new one of theirs is measured anew.
+                if reading.grid is not None and reading.segments and not reading.sources:
                     found.append(_Read(row=row, reading=reading, left=leave(changes, remarks, row.digest)))
         return found
 
@@ -317,15 +323,6 @@ def _is_of(read: _Read, instance: Instance, named: str) -> bool:
         return read.reading.series_instance_uid == named
     frame = header_text(instance.header, "FrameOfReferenceUID")
     return bool(frame) and frame == read.grid.frame_of_reference_uid
-
-
-def _made_by(instance: Instance) -> str:
-    """Return who and what made it, as it says itself."""
-    said: Iterable[str] = (
-        " ".join(header_text(instance.header, name).replace("^", " ").split())
-        for name in ("ContentCreatorName", "Manufacturer", "ManufacturerModelName", "SoftwareVersions")
-    )
-    return ", ".join(dict.fromkeys(one for one in said if one))
 
 
 def _refused(code: ProblemCode, reason: str) -> _Verdict:

@@ -319,7 +319,9 @@ class StudyViews:
             cards=make_cards(reading, row.digest, tables, stacks),
             judged=tuple((uid, view_remark(one)) for uid, one in counted.items()),
             reported=tuple(view_remark(one) for one in mine if one.verdict is Verdict.REPORTED),
-            region_table=region_table(reading.regions, reading.measurements),
+            region_table=region_table(
+                reading.regions, reading.measurements, "Organs" if reading.sources else "Lungs"
+            ),
             problems=tuple(
                 ProblemView(code=one.code.value, message=one.message, refuses=one.refuses)
                 for one in reading.problems
