@@ -46,12 +46,20 @@ def install() -> Path:
 
 
 @contextlib.contextmanager
-def running_provider(redirect_uri: str, accounts: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Run the certified provider, and yield its issuer."""
+def running_provider(
+    redirect_uri: str, accounts: dict[str, dict[str, Any]], guest: str = ""
+) -> Iterator[str]:
+    """Run the certified provider, and yield its issuer; ``guest`` is let in where nobody is named."""
     assert NODE
     folder, port = install(), free_port()
     shutil.copy(HERE / "provider.js", folder)
-    told = {"port": port, "redirectUri": redirect_uri, "secret": CLIENT_SECRET, "accounts": accounts}
+    told = {
+        "port": port,
+        "redirectUri": redirect_uri,
+        "secret": CLIENT_SECRET,
+        "accounts": accounts,
+        "guest": guest,
+    }
     process = subprocess.Popen(
         [NODE, "provider.js"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         env=os.environ | {"WETREAD_TEST_PROVIDER": json.dumps(told)},

@@ -1,8 +1,9 @@
-// A certified OpenID Connect provider (oidc-provider) that signs in whoever login_hint names, without asking.
+// A certified OpenID Connect provider (oidc-provider) that signs in whoever login_hint names, or its usual guest,
+// without asking.
 import { generateKeyPairSync } from "node:crypto";
 import { Provider } from "oidc-provider";
 
-const { port, redirectUri, secret, accounts } = JSON.parse(process.env.WETREAD_TEST_PROVIDER);
+const { port, redirectUri, secret, accounts, guest } = JSON.parse(process.env.WETREAD_TEST_PROVIDER);
 const issuer = `http://127.0.0.1:${port}`;
 const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const key = { ...privateKey.export({ format: "jwk" }), use: "sig", alg: "RS256", kid: "test" };
@@ -29,7 +30,7 @@ provider.use(async (ctx, next) => {
     return provider.interactionFinished(ctx.req, ctx.res, { error: "access_denied" });
   }
   if (prompt.name === "login") {
-    return provider.interactionFinished(ctx.req, ctx.res, { login: { accountId: params.login_hint } });
+    return provider.interactionFinished(ctx.req, ctx.res, { login: { accountId: params.login_hint ?? guest } });
   }
   const grant = grantId ? await provider.Grant.find(grantId)
     : new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
