@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from wetread.committing import make_reporter
 from wetread.compose.report_template import read_templates
-from wetread.config import Config, check_config, exposed_host
+from wetread.config import Config, check_config, exposed_host, retention_policy
 from wetread.deliver.syslog import Forwarder, read_collector
 from wetread.dispatch import Dispatcher
 from wetread.domain.audit import START, STOP, application_event
@@ -327,7 +327,7 @@ def _make_web(
         installation=Installation(
             destinations=config.destinations,
             pacs=config.pacs,
-            retention=config.retention,
+            policy=retention_policy(config),
             alerts=config.alerts,
         ),
         allowed_hosts=config.web.allowed_hosts,
