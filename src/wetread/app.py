@@ -306,6 +306,7 @@ def _make_web(
     stow: Stow,
     on_workitem: Callable[[], None],
 ) -> FastAPI:
+    templates = read_templates(config.reports.templates)
     return create_web(
         store,
         packages,
@@ -319,11 +320,12 @@ def _make_web(
         stow=stow,
         signing=Signing(
             store=store,
+            templates=templates,
             destinations={one.name: one for one in config.destinations},
             wake=lambda: work.dispatcher.wake(sweep=True),
         ),
         reading_list=config.reading_list,
-        report_templates=read_templates(config.reports.templates),
+        report_templates=templates,
         installation=Installation(
             destinations=config.destinations,
             pacs=config.pacs,

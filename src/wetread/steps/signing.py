@@ -13,6 +13,7 @@ from typing import Any
 from wetread.compose import DocumentReference, read_source
 from wetread.compose.draft import Draft
 from wetread.compose.report import compose_report
+from wetread.compose.report_template import ReportTemplate, choose_template
 from wetread.deliver.destination import Destination
 from wetread.domain.audit import AuditEvent
 from wetread.domain.document import Document, DocumentKind
@@ -30,6 +31,8 @@ class Signing:
 
     store: Store
     destinations: Mapping[str, Destination]
+    #: Of reports: whose headings have codes.
+    templates: tuple[ReportTemplate, ...] = ()
     #: Told that something waits to be delivered.
     wake: Callable[[], None] = lambda: None
 
@@ -47,7 +50,7 @@ class Signing:
         row = self._base(report.study_instance_uid)
 
         def compose(kept: Report) -> Iterable[Document]:
-            return compose_report(self._draft(row), kept)
+            return compose_report(self._draft(row), kept, self._template(report.study_instance_uid))
 
         signed = self.store.reports.sign(
             report,
@@ -66,6 +69,11 @@ class Signing:
         if not rows:
             raise NotNow("No model has read this study: write its report where the order came from.")
         return min(rows, key=lambda one: (one.outcome is not Outcome.READ, one.id))
+
+    def _template(self, study: str) -> ReportTemplate | None:
+        """Return the template that the report was begun with: the same for the same study."""
+        row = self.store.studies.find(study)
+        return choose_template(self.templates, row.modalities, row.study_description) if row else None
 
     def _draft(self, row: ReadingRow) -> Draft:
         reading = self.store.readings.load(row.digest)
