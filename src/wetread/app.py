@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from wetread.committing import make_reporter
 from wetread.compose.report_template import read_templates
-from wetread.config import Config, check_config, exposed_host
+from wetread.config import Config, check_config, exposed_host, retention_policy
 from wetread.deliver.syslog import Forwarder, read_collector
 from wetread.dispatch import Dispatcher
 from wetread.domain.audit import START, STOP, application_event
@@ -306,6 +306,7 @@ def _make_web(
     stow: Stow,
     on_workitem: Callable[[], None],
 ) -> FastAPI:
+    templates = read_templates(config.reports.templates)
     return create_web(
         store,
         packages,
@@ -319,15 +320,16 @@ def _make_web(
         stow=stow,
         signing=Signing(
             store=store,
+            templates=templates,
             destinations={one.name: one for one in config.destinations},
             wake=lambda: work.dispatcher.wake(sweep=True),
         ),
         reading_list=config.reading_list,
-        report_templates=read_templates(config.reports.templates),
+        report_templates=templates,
         installation=Installation(
             destinations=config.destinations,
             pacs=config.pacs,
-            retention=config.retention,
+            policy=retention_policy(config),
             alerts=config.alerts,
         ),
         allowed_hosts=config.web.allowed_hosts,

@@ -15,6 +15,7 @@ from tests.compose.conftest import Composed, text_of
 from wetread.compose.draft import Draft
 from wetread.compose.prefill import prefill
 from wetread.compose.report import compose_report
+from wetread.compose.report_template import choose_template, read_templates
 from wetread.compose.source import DocumentReference
 from wetread.compose.wording import NOT_FOR_CLINICAL_USE
 from wetread.domain.document import Document, DocumentKind
@@ -60,6 +61,55 @@ def test_the_sr_is_verified_and_valid(
     assert list(texts) == ["Current Procedure Descriptions", "Findings", "Impressions"]
     assert texts["Findings"].splitlines() == SAID[Section.FINDINGS].splitlines()
     assert texts["Impressions"] == SAID[Section.IMPRESSION]
+
+
+def test_sections_and_headings_carry_their_codes(
+    draft: Draft, tmp_path: Path, check_iod: Callable[[Path], list[str]]
+) -> None:
+    template = choose_template(read_templates(), ("CT",), "Chest")
+    first = "Nodule 1: 8 mm.\nLungs: emphysema.\nMediastinum and hila:"
+    findings = f"{first}\nNo mass.\nHeart and great vessels: normal."
+    said = {**SAID, Section.INDICATION: "Cough.", Section.COMPARISON: "None.", Section.FINDINGS: findings}
+    report = make_report(draft.reading.study_instance_uid, sections=said)
+    document, pages, message = compose_report(draft, report, template)
+    path = tmp_path / "report.dcm"
+    path.write_bytes(document.data)
+    assert check_iod(path) == []
+    ds = pydicom.dcmread(io.BytesIO(document.data))
+    sections = [item for item in ds.ContentSequence if item.ValueType == "CONTAINER"]
+    named = [item.ConceptNameCodeSequence[0] for item in sections]
+    assert [(one.CodingSchemeDesignator, one.CodeValue) for one in named] == [
+        ("DCM", "121060"), ("DCM", "121064"), ("DCM", "121068"), ("DCM", "121070"), ("DCM", "121072"),
+    ]  # fmt: skip
+    same = [one.EquivalentCodeSequence[0] for one in named]
+    assert {one.CodingSchemeDesignator for one in same} == {"RADLEX"}
+    assert [one.CodeValue for one in same] == ["RID13166", "RID28482", "RID28483", "RID28486", "RID13170"]
+    parts = sections[3].ContentSequence
+    assert "\n".join("\n".join(one.TextValue.splitlines()) for one in parts) == findings
+    sites = [
+        [
+            (site.ConceptNameCodeSequence[0].CodeValue, site.ConceptCodeSequence[0].CodeMeaning)
+            for site in one.get("ContentSequence", ())
+        ]
+        for one in parts
+    ]
+    assert sites == [
+        [],
+        [("363698007", "Lung")],
+        [("363698007", "Mediastinum"), ("363698007", "Hilum of lung")],
+        [("363698007", "Heart")],
+    ]
+    lungs = parts[1].ContentSequence[0].ConceptCodeSequence[0].EquivalentCodeSequence[0]
+    assert (lungs.CodingSchemeDesignator, lungs.CodeValue, lungs.CodeMeaning) == (
+        "RADLEX",
+        "RID13437",
+        "lungs",
+    )
+    # Without a template the same words stand in one item; pages and message are the same.
+    plain, *others = compose_report(draft, report)
+    assert others == [pages, message]
+    [whole] = pydicom.dcmread(io.BytesIO(plain.data)).ContentSequence[-2].ContentSequence
+    assert whole.TextValue.splitlines() == findings.splitlines()
 
 
 def read_pages(document: Document, folder: Path) -> str:

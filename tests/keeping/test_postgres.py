@@ -99,7 +99,7 @@ def test_retention_holds_and_erasure(make_database, tmp_path: Path) -> None:
     words = {"by": "tester", "why": "", "clock": lambda: NOW, "forget_jobs": lambda _studies: None}
     (kept,) = erase_patient(store, patient, **words)
     assert kept.is_held
-    store.holds.release("1.2.2", "tester", NOW)
+    store.holds.release("1.2.2", "case 7 is closed", "tester", NOW)
     assert erase_patient(store, patient, **words) == []
     assert find_studies(store, patient) == []
     store.close()

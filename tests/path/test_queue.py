@@ -9,7 +9,7 @@ import pytest
 
 from tests.path.test_engine import await_true
 from tests.path.test_steps import NOW, make_steps
-from tests.stores import open_store
+from tests.stores import database_url, open_store
 from tests.web.conftest import Ward
 from wetread.domain.audit import Actor
 from wetread.domain.problem import ProblemCode
@@ -51,7 +51,8 @@ def engine(store: Store, gate: threading.Event, order: list[str]) -> Iterator[En
         order.append(study)
         gate.wait(30)
 
-    made = Engine(engine_url(store.data), {"read_study": read_study}, (READ_QUEUE,))
+    url = database_url(store.data) or engine_url(store.data)
+    made = Engine(url, {"read_study": read_study}, (READ_QUEUE,))
     made.start()
     yield made
     gate.set()

@@ -105,12 +105,27 @@ def test_pages_of_a_radiologist(place: Place) -> None:
 
 
 def test_pages_of_an_administrator(place: Place) -> None:
-    place.desk.house.add("admin", Role.ADMINISTRATOR)
+    house = place.desk.house
+    house.add("admin", Role.ADMINISTRATOR)
+    house.identity.tokens.make("viewer", Role.SERVICE, house.clock(), by="admin")
+    house.store.holds.place("1.2.1", "case 7", "admin", house.clock())
     place.browser.send("Network.clearBrowserCookies")
     for name, value in place.desk.sign_in("admin").cookies.items():
         place.browser.send("Network.setCookie", name=name, value=value, url=place.address)
-    paths = ("/admin", "/admin/connections", "/admin/accounts", "/admin/audit", "/rules", "/queue")
-    looked = {path: place.look(path, is_dark=path == "/admin/accounts", width=1280) for path in paths}
+    paths = (
+        "/admin",
+        "/admin/connections",
+        "/admin/accounts",
+        "/admin/audit",
+        "/admin/tokens",
+        "/admin/retention",
+        "/rules",
+        "/queue",
+    )
+    looked = {
+        path: place.look(path, is_dark=path in ("/admin/accounts", "/admin/retention"), width=1280)
+        for path in paths
+    }
     faults = {path: found for path, found in looked.items() if found}
     assert not faults, faults
 

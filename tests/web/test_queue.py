@@ -101,6 +101,15 @@ def test_what_is_not_read_for_its_images_has_not_failed(ward: Ward, client: Test
     assert "No model has failed at what is here." in client.get("/queue").text
 
 
+def test_many_refused_studies_hide_no_failure(ward: Ward, client: TestClient) -> None:
+    ward.send("1.2.1", name="Early^Failure")
+    fail(ward, "1.2.1")
+    for number in range(60):
+        ward.send(f"1.4.{number}")
+        ward.refuse(f"1.4.{number}")
+    assert "Early" in part(client.get("/queue").text, "Failed")
+
+
 def test_a_failure_goes_once_it_is_read(ward: Ward, client: TestClient) -> None:
     ward.send("1.2.1")
     fail(ward, "1.2.1")

@@ -17,6 +17,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from tests.domain.test_reading import make_reading
 from tests.identity.conftest import PASSWORD, House
 from tests.web.conftest import EVIL, NOW, ORIGIN, Ward, make_model
+from wetread.compose.report_template import read_templates
 from wetread.deliver.destination import Destination, DestinationKind
 from wetread.dicom.header import read_instance
 from wetread.domain.document import DocumentKind
@@ -66,7 +67,8 @@ class Desk:
         self.house, self.store = house, house.store
         self.key = send(house.ward)
         read(house.ward)
-        signing = Signing(store=self.store, destinations={one.name: one for one in (PACS, RIS, OLD_RIS)})
+        destinations = {one.name: one for one in (PACS, RIS, OLD_RIS)}
+        signing = Signing(store=self.store, destinations=destinations, templates=read_templates())
         self.app = create_web(
             self.store, [make_model()], identity=house.identity, signing=signing, poll_s=0, now=house.clock
         )
@@ -298,3 +300,20 @@ def test_a_report_begins_with_the_template_of_its_exam_and_empty_headings_are_no
     assert desk.sign(findings=findings).status_code == 303
     assert desk.versions[-1].sections[Section.FINDINGS].endswith("Pleura: small effusion on the left.")
     assert "Airways:" not in desk.versions[-1].sections[Section.FINDINGS]
+
+
+def test_the_signed_sr_carries_the_codes_of_its_template(desk: Desk) -> None:
+    """What was written under a heading names its site; a heading with nothing behind it is gone."""
+    desk.sign(findings="Lungs: emphysema.\nPleura:\nUpper abdomen: a cyst.")
+    [document] = [one for one in desk.store.readings.list_signed(UID) if one.kind is DocumentKind.REPORT]
+    ds = pydicom.dcmread(io.BytesIO(desk.store.readings.load_document(document).data))
+    [findings] = [
+        one for one in ds.ContentSequence if one.ConceptNameCodeSequence[0].CodeMeaning == "Findings"
+    ]
+    [same] = findings.ConceptNameCodeSequence[0].EquivalentCodeSequence
+    assert (same.CodingSchemeDesignator, same.CodeValue) == ("RADLEX", "RID28486")
+    told = [
+        (one.TextValue, one.ContentSequence[0].ConceptCodeSequence[0].CodeMeaning)
+        for one in findings.ContentSequence
+    ]
+    assert told == [("Lungs: emphysema.", "Lung"), ("Upper abdomen: a cyst.", "Upper abdomen")]

@@ -40,14 +40,15 @@ def show(config: ConfigOption = None, data: DataOption = None, as_json: JsonOpti
         typer.echo(json.dumps([asdict(one) for one in verdicts], indent=2))
         return
     for one in verdicts:
-        came = datetime.fromtimestamp(one.last_received_at).astimezone().isoformat("T", "minutes")
+        came = _minute(one.last_received_at)
         later = (
             "goes when the disk needs it"
             if settings.retention.disk_percent
             else "may go; no rule asks for it"
         )
         free = "goes now" if one.is_due else later
-        word = f"kept: {one.kept_because}" if one.kept_because else free
+        then = f", goes {_minute(one.goes_at)}" if one.goes_at is not None and not one.is_due else ""
+        word = f"kept: {one.kept_because}{then}" if one.kept_because else free
         typer.echo(f"{one.study_instance_uid}  {came}  {word}")
 
 
@@ -83,8 +84,9 @@ def hold(
     with open_settings(config, data) as (_settings, store):
         if show_all:
             for one in store.holds.list_all():
-                since = datetime.fromtimestamp(one.placed_at).astimezone().isoformat("T", "minutes")
-                typer.echo(f"{one.study_instance_uid}  {since}  {one.placed_by}  {one.reason}")
+                typer.echo(
+                    f"{one.study_instance_uid}  {_minute(one.placed_at)}  {one.placed_by}  {one.reason}"
+                )
             return
         if study is None:
             raise ConfigError("Name a study, or list the holds with --list.")
@@ -92,12 +94,17 @@ def hold(
     console.print("It is on hold.")
 
 
-def release(study: StudyArgument, config: ConfigOption = None, data: DataOption = None) -> None:
+def release(
+    study: StudyArgument,
+    why: Annotated[str, typer.Option(help="Reason, without names: it stays in the audit trail.")] = "",
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
     """Lift a legal hold."""
     from wetread.work import now
 
     with open_settings(config, data) as (_settings, store):
-        store.holds.release(_find(store, study), who_asks(), now())
+        store.holds.release(_find(store, study), why, who_asks(), now())
     console.print("It is released.")
 
 
@@ -142,6 +149,10 @@ def _show(found: list[Found]) -> None:
             f"{one.study_instance_uid}  {one.study_date}  {one.study_description}  "
             f"{one.instance_count} images{held}{mixed}"
         )
+
+
+def _minute(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().isoformat("T", "minutes")
 
 
 def _find(store: Store, study: str) -> str:

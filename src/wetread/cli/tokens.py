@@ -65,13 +65,13 @@ def list_tokens(as_json: JsonOption = False, config: ConfigOption = None, data: 
 
 
 def _describe(row: TokenRow, now: datetime) -> dict[str, Any]:
-    is_over = row.expires_at is not None and now.timestamp() >= row.expires_at
-    state = "revoked" if row.revoked_at is not None else "expired" if is_over else "in use"
+    from wetread.identity.tokens import describe_state
+
     return {
         "name": row.name,
         "role": row.role,
         "sources": list(row.sources) if row.sources is not None else None,
-        "state": state,
+        "state": describe_state(row, now),
         "created_at": _time(row.created_at),
         "created_by": row.created_by,
         "expires_at": _time(row.expires_at),

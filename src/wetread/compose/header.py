@@ -119,9 +119,12 @@ def code_item(code: Code) -> Dataset:
     return item
 
 
-def code_sequence(code: Code) -> Sequence:
-    """Return a code sequence of one item."""
-    return Sequence([code_item(code)])
+def code_sequence(code: Code, *equivalent: Code) -> Sequence:
+    """Return a code sequence of one item, with other codes of the same meaning (PS3.3 Table 8.8-1)."""
+    item = code_item(code)
+    if equivalent:
+        item.EquivalentCodeSequence = Sequence([code_item(one) for one in equivalent])
+    return Sequence([item])
 
 
 def reference_item(sop_class_uid: str, sop_instance_uid: str) -> Dataset:

@@ -18,7 +18,9 @@ from wetread import hl7
 from wetread.compose import header
 from wetread.compose.draft import Draft
 from wetread.compose.oru import observation, patient_segment, request_segment
+from wetread.compose.report_codes import RADLEX_SECTIONS, Part, split_text
 from wetread.compose.report_pdf import compose_report_pdf, contribution
+from wetread.compose.report_template import ReportTemplate
 from wetread.compose.source import DocumentReference
 from wetread.domain.code import Code
 from wetread.domain.document import Document, DocumentKind
@@ -31,6 +33,7 @@ _LANGUAGE = Code(value="121049", scheme="DCM", meaning="Language of Content Item
 _ENGLISH = Code(value="en", scheme="RFC5646", meaning="English")
 _OBSERVER_TYPE = Code(value="121005", scheme="DCM", meaning="Observer Type")
 _PERSON = Code(value="121006", scheme="DCM", meaning="Person")
+_FINDING_SITE = Code(value="363698007", scheme="SCT", meaning="Finding Site")
 _PERSON_NAME = Code(value="121008", scheme="DCM", meaning="Person Observer Name")
 
 
@@ -79,7 +82,9 @@ _CODES: Mapping[Section, tuple[Code, Code, Code]] = {
 _STATUS = {ReportState.FINAL: "F", ReportState.ADDENDUM: "C"}
 
 
-def compose_report(draft: Draft, report: Report) -> tuple[Document, ...]:
+def compose_report(
+    draft: Draft, report: Report, template: ReportTemplate | None = None
+) -> tuple[Document, ...]:
     """Return the SR, the PDF and the message of a signed report.
 
     Parameters
@@ -87,6 +92,8 @@ def compose_report(draft: Draft, report: Report) -> tuple[Document, ...]:
     draft
         Of the Reading that it was written from; its source names as predecessors the reports that this one
         adds to.
+    template
+        That it was begun with, for the codes of its headings.
 
     Raises
     ------
@@ -103,10 +110,10 @@ def compose_report(draft: Draft, report: Report) -> tuple[Document, ...]:
         reading=replace(draft.reading, made_at=signed_at),
         digest=hashlib.sha256(f"{draft.digest} {report.digest}".encode()).hexdigest(),
     )
-    return _sr(own, report), compose_report_pdf(own, report), _message(own, report)
+    return _sr(own, report, template), compose_report_pdf(own, report), _message(own, report)
 
 
-def _sr(draft: Draft, report: Report) -> Document:
+def _sr(draft: Draft, report: Report, template: ReportTemplate | None) -> Document:
     ds = header.new_dataset(draft, DocumentKind.REPORT, report.id, BASIC_TEXT_SR_STORAGE)
     ds.SeriesDescription = "Radiology report"
     ds.ContributingEquipmentSequence[0].ContributionDescription = contribution(draft)
@@ -126,7 +133,7 @@ def _sr(draft: Draft, report: Report) -> Document:
             _coded("HAS CONCEPT MOD", _LANGUAGE, _ENGLISH),
             _coded("HAS OBS CONTEXT", _OBSERVER_TYPE, _PERSON),
             _observer(report),
-            *(_heading(section, text) for section, text in _said(report)),
+            *(_heading(section, text, template) for section, text in _said(report)),
         ]
     )
     title = "Addendum" if report.state is ReportState.ADDENDUM else "Report"
@@ -178,9 +185,9 @@ def _item(relationship: str, value_type: str, concept: Code) -> Dataset:
     return item
 
 
-def _coded(relationship: str, concept: Code, value: Code) -> Dataset:
+def _coded(relationship: str, concept: Code, value: Code, *equivalent: Code) -> Dataset:
     item = _item(relationship, "CODE", concept)
-    item.ConceptCodeSequence = header.code_sequence(value)
+    item.ConceptCodeSequence = header.code_sequence(value, *equivalent)
     return item
 
 
@@ -190,13 +197,25 @@ def _observer(report: Report) -> Dataset:
     return item
 
 
-def _heading(section: Section, text: str) -> Dataset:
+def _heading(section: Section, text: str, template: ReportTemplate | None) -> Dataset:
     heading, element, _ = _CODES[section]
     item = _item("CONTAINS", "CONTAINER", heading)
+    if section in RADLEX_SECTIONS:
+        item.ConceptNameCodeSequence = header.code_sequence(heading, RADLEX_SECTIONS[section])
     item.ContinuityOfContent = "SEPARATE"
-    part = _item("CONTAINS", "TEXT", element)
-    part.TextValue = "\r\n".join(text.splitlines())
-    item.ContentSequence = Sequence([part])
+    # What is technique or comparison is about no site.
+    is_coded = template is not None and section in (Section.FINDINGS, Section.IMPRESSION)
+    sites, headings = (template.codes, template.headings()) if template and is_coded else ({}, ())
+    item.ContentSequence = Sequence([_part(element, one) for one in split_text(text, sites, headings)])
+    return item
+
+
+def _part(element: Code, part: Part) -> Dataset:
+    item = _item("CONTAINS", "TEXT", element)
+    item.TextValue = "\r\n".join(part.text.splitlines())
+    sites = [_coded("HAS CONCEPT MOD", _FINDING_SITE, *codes) for codes in part.sites]
+    if sites:
+        item.ContentSequence = Sequence(sites)
     return item
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
+from wetread.compose.report_codes import BadCode, Codes, read_codes
 from wetread.domain.report import MAIN_SECTIONS, Section
 from wetread.errors import ConfigError
 from wetread.settings import read_table
@@ -42,6 +43,8 @@ class ReportTemplate:
     #: Of which one stands in the Study Description, whatever its case; none: any description.
     words: tuple[str, ...] = ()
     sections: TemplateSections = field(default_factory=TemplateSections)
+    #: ``[codes]``: heading, with its colon -> what its lines are about.
+    codes: Mapping[str, tuple[Codes, ...]] = field(default_factory=dict)
 
     def is_for(self, modalities: Iterable[str], description: str) -> bool:
         """Tell whether it is for a study."""
@@ -106,11 +109,40 @@ def _read(path: Path) -> ReportTemplate:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"reports.templates: {path.name} cannot be read: {error}") from error
+    coded = table.pop("codes", {})
     template = read_table(ReportTemplate, table, path.name, path.parent)
     for one in fields(TemplateSections):
         if len(getattr(template.sections, one.name)) > 10_000:
             raise ConfigError(f"reports.templates: {path.name}: {one.name} is longer than 10,000 letters.")
-    return template
+    return replace(template, codes=_read_coded(coded, template, path))
+
+
+def _read_coded(coded: object, template: ReportTemplate, path: Path) -> Mapping[str, tuple[Codes, ...]]:
+    if not isinstance(coded, dict):
+        raise ConfigError(f"reports.templates: {path.name}: codes is a table of headings.")
+    read = {}
+    for heading, listed in coded.items():
+        if heading not in template.headings():
+            raise _refusal(path, heading, f"{heading!r} is no heading of this template (with its colon)")
+        if not isinstance(listed, list) or not listed or not all(isinstance(one, str) for one in listed):
+            raise _refusal(path, heading, "codes are a list of texts")
+        read[heading] = tuple(_read_line(path, one) for one in listed)
+    return read
+
+
+def _read_line(path: Path, written: str) -> Codes:
+    try:
+        return read_codes(written)
+    except BadCode as error:
+        raise _refusal(path, written, str(error)) from error
+
+
+def _refusal(path: Path, written: str, why: str) -> ConfigError:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    # A heading stands among the words as well: the last place is that of its code.
+    number = max((number for number, line in enumerate(lines, start=1) if written in line), default=0)
+    where = f"line {number}: " if number else ""
+    return ConfigError(f"reports.templates: {path.name}: {where}{why}.")
 
 
 def _fill(text: str, said: str) -> str:

@@ -14,6 +14,7 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from wetread.errors import ConfigError
 from wetread.identity import trail
 from wetread.identity.principal import Principal, PrincipalKind
 from wetread.identity.roles import Role
@@ -25,6 +26,8 @@ from wetread.store.tokens import Tokens as TokenTable
 #: So that a token is known as one where it was left lying about.
 PREFIX = "wtr_"
 _RECORD_EVERY_S = 3600.0
+#: Of an AE title, PS3.5 section 6.2.
+_LONGEST_SOURCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,29 @@ class Tokens:
             self.table.mark_used(row.id, now)
             self.record(trail.signed_in(principal.name, address, now, "token"))
         return principal
+
+
+def describe_state(row: TokenRow, now: datetime) -> str:
+    """Return whether a token opens anything: ``in use``, ``expired`` or ``revoked``."""
+    if row.revoked_at is not None:
+        return "revoked"
+    return "expired" if _why_not(row, now) else "in use"
+
+
+def read_sources(text: str) -> tuple[str, ...] | None:
+    """Return senders from a field in which commas stand between them; None where it is empty: all.
+
+    Raises
+    ------
+    ConfigError
+        If something stands in it, but no sender: that must not open everything.
+    """
+    if not text.strip():
+        return None
+    sources = tuple(one.strip() for one in text.split(",") if one.strip())
+    if not sources or any(len(one) > _LONGEST_SOURCE for one in sources):
+        raise ConfigError("Senders are AE titles of 1 to 16 characters, with commas between them.")
+    return sources
 
 
 def _why_not(row: TokenRow, now: datetime) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 from wetread.compose import DocumentReference, read_source
 from wetread.compose.draft import Draft
 from wetread.compose.report import compose_report
+from wetread.compose.report_template import ReportTemplate, choose_template
 from wetread.deliver.destination import Destination
 from wetread.domain.audit import AuditEvent
 from wetread.domain.document import Document, DocumentKind
@@ -40,6 +41,8 @@ class Signing:
 
     store: Store
     destinations: Mapping[str, Destination]
+    #: Of reports: whose headings have codes.
+    templates: tuple[ReportTemplate, ...] = ()
     #: Told that something waits to be delivered.
     wake: Callable[[], None] = lambda: None
 
@@ -59,7 +62,8 @@ class Signing:
         reading = self.store.readings.load(row.digest) if row is not None else self._make_base(report, study)
 
         def compose(kept: Report) -> Iterable[Document]:
-            return compose_report(self._draft(study, reading), kept)
+            template = self._template(report.study_instance_uid)
+            return compose_report(self._draft(study, reading), kept, template)
 
         signed = self.store.reports.sign(
             report,
@@ -71,6 +75,11 @@ class Signing:
         )
         self.wake()
         return signed
+
+    def _template(self, study: str) -> ReportTemplate | None:
+        """Return the template that the report was begun with: the same for the same study."""
+        row = self.store.studies.find(study)
+        return choose_template(self.templates, row.modalities, row.study_description) if row else None
 
     def _study(self, uid: str) -> Study:
         study = self.store.studies.load(uid)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, func, select, update
+from sqlalchemy import Connection, Engine, Text, and_, cast, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from wetread.domain.progress import StudyState
@@ -24,6 +24,8 @@ from wetread.store.studies import STUDY_COLUMNS, RevisionRow, StudyRow, study_ro
 _study, _revision, _reading, _event = schema.study.c, schema.revision.c, schema.reading.c, schema.event.c
 #: Readings of each model version that say how long it takes: the last ones.
 _LATELY = 2000
+#: Newest readings and events that are looked through for failures: the tables only grow.
+_READINGS, _EVENTS = 20_000, 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,7 @@ class Queue:
     def list_failed(
         self, codes: Collection[str], limit: int, sources: Collection[str] | None = None
     ) -> list[Fault]:
-        """Return studies whose newest revision stopped, or a model of it failed, newest first.
+        """Return studies whose newest revision stopped, or a model of it failed, of late; newest first.
 
         Parameters
         ----------
@@ -89,6 +91,9 @@ class Queue:
             _reading.revision == _study.revision,
             ~_reading.superseded,
             _reading.outcome == Outcome.NOT_READ.value,
+            _reading.id > _newest(_reading.id) - _READINGS,
+            # Else refused images, of which there are many, would fill the answer.
+            or_(*[cast(_reading.problems, Text).contains(f'"{code}"') for code in codes]),
         )
         readings = (
             select(*STUDY_COLUMNS, _reading.model_name, _reading.model_version, _reading.problems)
@@ -104,6 +109,7 @@ class Queue:
             _event.level == "problem",
             _event.stage.in_(("match", "infer", "compose")),
             _event.code.in_(tuple(codes)),
+            _event.id > _newest(_event.id) - _EVENTS,
         )
         events = (
             select(*STUDY_COLUMNS, _event.code, _event.message, _event.at)
@@ -192,6 +198,10 @@ class Queue:
                 yield connection
         except SQLAlchemyError as error:
             raise StorageError("The index cannot be read.", reason=type(error).__name__) from error
+
+
+def _newest(number: Any) -> Any:
+    return select(func.coalesce(func.max(number), 0)).scalar_subquery()
 
 
 def _is_newest() -> Any:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, or_, select, true
 
 from wetread.domain.audit import Actor, AuditAction, AuditEvent, AuditEventType
 from wetread.domain.fetching import FetchState, Purpose
@@ -57,6 +57,10 @@ class Verdict:
     kept_because: str
     #: It is older than ``days``.
     is_due: bool
+    #: When its age alone takes it, seconds since 1970; None: something else keeps it, or age takes nothing.
+    goes_at: float | None
+    #: Who handed in its first image.
+    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +112,15 @@ def disk_percent(store: Store) -> float:
     return 100.0 * usage.used / (usage.used + usage.free)
 
 
+def measure_images(store: Store) -> tuple[int, int]:
+    """Return how many objects senders handed in, and the size of their files in bytes."""
+    table = schema.instance.c
+    query = select(func.count(), func.coalesce(func.sum(table.size), 0))
+    with store.engine.connect().execution_options(read_only=True) as connection:
+        count, size = connection.execute(query).one()
+    return int(count), int(size)
+
+
 def _excess(store: Store, policy: Policy) -> float | None:
     mark = policy.settings.disk_percent
     if mark is None:
@@ -149,7 +162,7 @@ def _judge(connection: Connection, policy: Policy, now: datetime, only: str = ""
     undelivered = _studies(connection, schema.delivery, only, _is_undelivered(policy))
     columns = (
         *(table.c.study_instance_uid, table.c.state, table.c.instance_count, table.c.covered_count),
-        *(table.c.reported_at, table.c.last_received_at, table.c.purpose),
+        *(table.c.reported_at, table.c.last_received_at, table.c.purpose, table.c.source),
     )
     verdicts = []
     one = table.c.study_instance_uid == only if only else true()
@@ -167,6 +180,7 @@ def _judge(connection: Connection, policy: Policy, now: datetime, only: str = ""
         }
         days = policy.settings.days
         too_new = days is not None and age_s <= days * DAY_S
+        is_kept = any(reasons.values())
         reasons[f"younger than {days} days"] = too_new
         verdicts.append(
             Verdict(
@@ -174,6 +188,8 @@ def _judge(connection: Connection, policy: Policy, now: datetime, only: str = ""
                 last_received_at=row.last_received_at,
                 kept_because=next((reason for reason, holds in reasons.items() if holds), ""),
                 is_due=days is not None and not too_new,
+                source=row.source,
+                goes_at=row.last_received_at + days * DAY_S if days is not None and not is_kept else None,
             )
         )
     return verdicts

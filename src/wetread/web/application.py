@@ -27,6 +27,8 @@ from wetread.web.access import Doorkeeper
 from wetread.web.account import make_account
 from wetread.web.admin import make_admin
 from wetread.web.admin_accounts import make_admin_accounts
+from wetread.web.admin_retention import make_admin_retention
+from wetread.web.admin_tokens import make_admin_tokens
 from wetread.web.api import make_api
 from wetread.web.beside import make_beside
 from wetread.web.deliveries import make_deliveries
@@ -77,7 +79,7 @@ _MAKERS: tuple[Callable[[Site], APIRouter], ...] = (
     *(make_api, make_health, make_stow, make_wado_uri),
     *(make_login, make_account, make_workitems, make_subscribers, make_models, make_review, make_edit),
     *(make_report, make_sign_anew, make_department, make_shadow, make_beside, make_ohif, make_first_run),
-    *(make_admin, make_admin_accounts, make_rules),
+    *(make_admin, make_admin_accounts, make_admin_tokens, make_admin_retention, make_rules),
 )
 
 

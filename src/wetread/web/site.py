@@ -28,7 +28,7 @@ from wetread.registry.lineup import Lineup
 from wetread.share.workitems import Worklist
 from wetread.steps.signing import Signing
 from wetread.store import Store
-from wetread.store.retention import RetentionSettings
+from wetread.store.retention import Policy, RetentionSettings
 from wetread.web.asked import NOTHING_ASKED
 from wetread.web.live import Pulse
 from wetread.web.ohif.prepare import find_viewer
@@ -45,8 +45,15 @@ class Installation:
 
     destinations: tuple[Destination, ...] = ()
     pacs: tuple[Pacs, ...] = ()
-    retention: RetentionSettings = field(default_factory=RetentionSettings)
+    policy: Policy = field(
+        default_factory=lambda: Policy(settings=RetentionSettings(), asked_destinations=frozenset())
+    )
     alerts: AlertSettings = field(default_factory=AlertSettings)
+
+    @property
+    def retention(self) -> RetentionSettings:
+        """``[retention]``."""
+        return self.policy.settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
