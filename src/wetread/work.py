@@ -35,6 +35,7 @@ from wetread.steps.alerting import AlertSteps
 from wetread.steps.awaiting import AwaitingSteps
 from wetread.steps.backfilling import BackfillSteps
 from wetread.steps.fetching import FetchSteps
+from wetread.steps.late_priors import LatePriorSteps
 from wetread.steps.ordered_images import OrderedImages
 from wetread.steps.peers import PeerReader
 from wetread.steps.priors import PriorSteps
@@ -154,7 +155,9 @@ def start_work(
     most = max(1, config.work.readings)
     performing = _make_performing(config, store, reading.lineup, on_workitem, partial(_wake, fetchers))
     awaiting = AwaitingSteps(store=store, lineup=reading.lineup, clock=now)
-    beside = (priors, most, performing, shadow, awaiting)
+    days = config.study.late_prior_days
+    late = LatePriorSteps(store=store, lineup=reading.lineup, clock=now, days=days)
+    beside = (priors, most, performing, shadow, awaiting, late)
     dispatcher = Dispatcher(store, reading, delivery, engine, now, keeping, *beside)
     engine.start()
     if heartbeat is not None:
