@@ -124,6 +124,8 @@ class StudySettings:
 
     #: A study is complete when nothing more came for this time, unless a rule says otherwise.
     quiet_s: float = 10.0
+    #: A study that was read in these days is read again when an earlier one to compare with comes; 0: never.
+    late_prior_days: float = 7.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

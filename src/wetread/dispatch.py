@@ -28,6 +28,7 @@ from wetread.path import delivery_job, follow_urgency, reading_job, shadow_job
 from wetread.steps import DeliverySteps, KeepingSteps, PerformingSteps, ReadingSteps, ShadowSteps
 from wetread.steps.awaiting import AwaitingSteps
 from wetread.steps.delivering import turn_of
+from wetread.steps.late_priors import LatePriorSteps
 from wetread.steps.priors import PriorSteps
 from wetread.steps.settling import SettlingSteps
 from wetread.store import Store
@@ -89,6 +90,8 @@ class Dispatcher:
     awaiting: AwaitingSteps | None = None
     #: None: what readers change follows into reports elsewhere.
     settling: SettlingSteps | None = None
+    #: None: a prior that comes late changes nothing.
+    late: LatePriorSteps | None = None
     waits: Waits = field(default_factory=Waits)
     outbox: Outbox = field(default_factory=Outbox)
     backoff: Backoff = field(default_factory=lambda: Backoff(READ_WAITS_S))
@@ -154,6 +157,8 @@ class Dispatcher:
                 self.performing.worklist.sweep()
         # Last: whatever comes of it, everything live was seen to.
         self._begin_shadows(sweep=sweep)
+        if sweep:
+            self._begin_late()
         return min(wait_s, self._deliveries_rest_s())
 
     def _loop(self) -> None:
@@ -265,7 +270,7 @@ class Dispatcher:
         self.engine.enqueue(self._job(study, revision))
 
     def _job(self, study: str, revision: int, attempt: int = 1) -> Job:
-        urgency, is_backfill = self.reading.urgency(study), self.reading.is_backfill(study)
+        urgency, is_backfill = self.reading.urgency(study), self.reading.is_backfill(study, revision)
         return reading_job(study, revision, urgency, attempt, is_backfill=is_backfill)
 
     def _perform(self, *, is_due: bool) -> float:
@@ -337,6 +342,12 @@ class Dispatcher:
             shadow.stop(*place, f"{ProblemCode.INTERNAL_ERROR} {state}")
         elif self.shadow_backoff.is_due(row.id, number):
             self.engine.enqueue(shadow_job(*place, number + 1))
+
+    def _begin_late(self) -> None:
+        """Have a study read again with a prior that came late, while nothing else waits or is read."""
+        begun = self.late.look() if self.late is not None and not self._is_busy() else None
+        if begun is not None:
+            self._enqueue_reading(*begun)
 
     def _is_busy(self) -> bool:
         return self.store.purposes.has_live_waiting() or bool(self.store.studies.list_unfinished_revisions())

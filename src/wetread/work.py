@@ -35,6 +35,7 @@ from wetread.steps.alerting import AlertSteps
 from wetread.steps.awaiting import AwaitingSteps
 from wetread.steps.backfilling import BackfillSteps
 from wetread.steps.fetching import FetchSteps
+from wetread.steps.late_priors import LatePriorSteps
 from wetread.steps.ordered_images import OrderedImages
 from wetread.steps.peers import PeerReader
 from wetread.steps.priors import PriorSteps
@@ -156,7 +157,9 @@ def start_work(
     performing = _make_performing(config, store, reading.lineup, on_workitem, partial(_wake, fetchers))
     awaiting = AwaitingSteps(store=store, lineup=reading.lineup, clock=now)
     settling = _make_settling(store, reading, hooks["tried"])
-    beside = (priors, most, performing, shadow, awaiting, settling)
+    days = config.study.late_prior_days
+    late = LatePriorSteps(store=store, lineup=reading.lineup, clock=now, days=days)
+    beside = (priors, most, performing, shadow, awaiting, settling, late)
     dispatcher = Dispatcher(store, reading, delivery, engine, now, keeping, *beside)
     engine.start()
     if heartbeat is not None:

@@ -6,6 +6,7 @@ from wetread.domain.alert import AlertState, CallState, Channel
 from wetread.domain.change import ChangeKind
 from wetread.domain.document import DocumentKind
 from wetread.domain.fetching import Purpose
+from wetread.domain.late_prior import LateOutcome
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import DeliveryState, StudyState
 from wetread.domain.reading import Outcome, Priority
@@ -35,6 +36,7 @@ from wetread.store import schema
         (AlertState, schema.alert.c.state),
         (Channel, schema.alert_call.c.channel),
         (CallState, schema.alert_call.c.state),
+        (LateOutcome, schema.late_prior.c.outcome),
     ],
     ids=lambda one: getattr(one, "__name__", "") or str(one),
 )

@@ -32,6 +32,7 @@ from wetread.steps.comparing import find_prior, load_prior, record_prior
 from wetread.steps.earlier import covers, find_predecessors, last_read
 from wetread.steps.faults import note_outcome
 from wetread.steps.journal import Journal
+from wetread.steps.late_priors import is_late, is_wanted
 from wetread.steps.loading import find_keys, load_revision
 from wetread.steps.order import asked_rule
 from wetread.steps.places import find_urgency, is_worth_reading
@@ -93,10 +94,12 @@ class ReadingSteps:
         """Return the urgency with which a study waits for its models."""
         return find_urgency(self.store, study)
 
-    def is_backfill(self, study: str) -> bool:
-        """Tell whether a study is read for a backfill only, behind everything that is live."""
+    def is_backfill(self, study: str, revision: int) -> bool:
+        """Tell whether a revision is read behind everything that is live: for a backfill, or a late prior."""
         row = self.store.studies.find(study)
-        return row is not None and row.purpose is Purpose.BACKFILL
+        if row is None:
+            return False
+        return row.purpose is Purpose.BACKFILL or is_late(self.store.studies.get_revision(study, revision))
 
     def is_newest(self, study: str, revision: int) -> bool:
         """Tell whether a revision is worth reading; one that a newer one took over is closed here."""
@@ -182,7 +185,8 @@ class ReadingSteps:
             predecessor_digest=last_read(earlier),
             **self._files(series, self._volume_path(study, revision, name)),
         )
-        if earlier and covers(self.store, earlier[-1], job):
+        is_due = bool(earlier) and is_wanted(self.store, study, model, earlier[-1].revision)
+        if earlier and not is_due and covers(self.store, earlier[-1], job):
             self.journal.note(study, revision, "infer", "The images that were read are unchanged: it stands.")
             return True
         prior, prior_problems = find_prior(self.store, held, series, model)

@@ -34,7 +34,7 @@ _TABLES = (
     *(schema.conflict, schema.instance, schema.event, schema.expectation, schema.asked_reading),
     *(schema.remark, schema.claim, schema.given_priority, schema.report),
     *(schema.change, schema.returned, schema.settling),
-    *(schema.alert_call, schema.alert),
+    *(schema.alert_call, schema.alert, schema.late_prior),
 )
 #: Files that go in one transaction: the index is locked so long.
 _BATCH = 200
@@ -224,6 +224,8 @@ def _delete_rows(connection: Connection, study: str) -> None:
     connection.execute(delete(schema.delivery).where(deliveries))
     connection.execute(delete(schema.document).where(schema.document.c.reading_id.in_(readings)))
     _delete_told(connection, study)
+    late = schema.late_prior.c.prior_instance_uid == study
+    connection.execute(delete(schema.late_prior).where(late))
     search, fetch = schema.prior_search, schema.fetch
     connection.execute(delete(search).where(search.c.study_instance_uid == study))
     # Kept, so that no watch and no backfill fetches it again; somebody may ask for it.

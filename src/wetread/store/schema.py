@@ -28,6 +28,7 @@ from wetread.store.schema_alerts import alert as alert
 from wetread.store.schema_alerts import alert_call as alert_call
 from wetread.store.schema_fetch import backfill as backfill
 from wetread.store.schema_fetch import fetch as fetch
+from wetread.store.schema_fetch import late_prior as late_prior
 from wetread.store.schema_fetch import pacs_state as pacs_state
 from wetread.store.schema_fetch import prior_search as prior_search
 from wetread.store.schema_list import saved_view as saved_view

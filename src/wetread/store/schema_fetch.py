@@ -97,3 +97,16 @@ pacs_state = Table(
     Column("problem_code", String(64), nullable=False, default=""),
     Column("message", Text, nullable=False, default=""),
 )
+
+#: Earlier studies that were looked at after a later one was read: whether it is to be compared with them.
+late_prior = Table(
+    "late_prior",
+    metadata,
+    Column("study_instance_uid", String(64), primary_key=True),
+    Column("prior_instance_uid", String(64), primary_key=True),
+    # Of the earlier study, then.
+    Column("instance_count", Integer, nullable=False),
+    # domain.late_prior.LateOutcome.
+    Column("outcome", String(16), nullable=False),
+    Column("at", Float, nullable=False),
+)

@@ -35,6 +35,7 @@ from wetread.store.history import History
 from wetread.store.holds import Holds
 from wetread.store.intake import PATIENCE_S, Intake
 from wetread.store.keys import EncryptionSettings, check_keys, read_key_notes, read_keyring
+from wetread.store.late_priors import LatePriors
 from wetread.store.model_states import ModelStates
 from wetread.store.notices import Notices
 from wetread.store.operating_points import OperatingPoints
@@ -101,6 +102,7 @@ class Store:
     alerts: Alerts
     reading_list: ReadingList
     saved_views: SavedViews
+    late_priors: LatePriors
     shadows: Shadows
     queue: Queue
     #: What may be thrown away at any time.
@@ -178,6 +180,7 @@ _OF_THE_INDEX: Mapping[str, Callable[[Engine], Any]] = MappingProxyType(
         "flows": Flows,
         "reading_list": ReadingList,
         "saved_views": SavedViews,
+        "late_priors": LatePriors,
     }
 )
 
