@@ -215,7 +215,7 @@ class GateNotPassed(StateRefused):
 
 
 class NoCurve(StateRefused):
-    """There is no curve to choose a threshold on: it is for classifications, validated by this version."""
+    """There is no curve to choose a threshold on: validate this version; a reader of its own has none."""
 
     code = "no-curve"
 

@@ -106,7 +106,7 @@ def test_its_effect_on_past_readings_is_counted_as_reading_again_would_find(
     for value in (0.8, 0.95, 1.0):
         for aim in (Aim.SENSITIVITY, Aim.SPECIFICITY):
             point, _ = choose(model, report, Wish(aim=aim, value=value), desk.board.decide())
-            effect = show_effect(desk.store, point)
+            effect = show_effect(desk.store, model, point)
             said = [one.measurements["finding_probability_percent"] / 100 for one in past]
             was, would = [p >= 0.5 for p in said], [p >= point.threshold for p in said]
             assert (effect.readings, effect.unknown) == (len(greys), 0)
@@ -120,7 +120,7 @@ def test_its_effect_on_past_readings_is_counted_as_reading_again_would_find(
         scope=Scope.DEVICE,
         place="CT9",
     )
-    assert show_effect(desk.store, elsewhere).readings == 0
+    assert show_effect(desk.store, model, elsewhere).readings == 0
 
 
 def test_what_no_curve_stands_behind_is_refused(desk: Desk, report: Report, tmp_path: Path) -> None:

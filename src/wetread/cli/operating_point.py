@@ -17,7 +17,7 @@ from wetread.errors import ConfigError
 
 if TYPE_CHECKING:
     from wetread.registry.operating import Effect
-    from wetread.stats.operating import Aim, CurvePoint, Wish
+    from wetread.stats.operating import Aim, CurvePoint, FrocPoint, Wish
     from wetread.store.operating_points import OperatingPoint, Scope
 
 
@@ -29,8 +29,13 @@ def set_operating_point(
     specificity: Annotated[float | None, typer.Option(help="At least this, 0 to 1.")] = None,
     ppv: Annotated[float | None, typer.Option(help="At least this, at --prevalence.")] = None,
     alerts_per_day: Annotated[float | None, typer.Option(help="At most this, at --prevalence.")] = None,
+    false_positives: Annotated[
+        float | None, typer.Option(help="At most this, an image of the report; of masks and boxes.")
+    ] = None,
     as_packaged: Annotated[bool, typer.Option("--as-packaged", help="The package's own again.")] = False,
-    prevalence: Annotated[float, typer.Option(help="Of what is looked for, 0 to 1.")] = 0.0,
+    prevalence: Annotated[
+        float, typer.Option(help="Of what is looked for, 0 to 1; of masks: how many a study has on average.")
+    ] = 0.0,
     studies_per_day: Annotated[float, typer.Option(help="That the model reads.")] = 0.0,
     report: Annotated[
         Path | None,
@@ -54,6 +59,7 @@ def set_operating_point(
         Aim.SPECIFICITY: specificity,
         Aim.PPV: ppv,
         Aim.ALERTS: alerts_per_day,
+        Aim.FALSE_POSITIVES: false_positives,
     }
     wish = _read_wish(wishes, prevalence, studies_per_day, as_packaged=as_packaged)
     scope, place = _read_place(device, department, site)
@@ -69,7 +75,7 @@ def set_operating_point(
             point, given = operating.choose(
                 chosen, read_report(report), wish, decision, scope=scope, place=place
             )
-        _show(point, given, operating.show_effect(store, point))
+        _show(point, given, operating.show_effect(store, chosen, point))
         if yes:
             store.operating_points.set(point, decision.actor)
     typer.echo("Kept: it holds from the next study on." if yes else "Nothing was kept: add --yes.")
@@ -83,7 +89,10 @@ def _read_wish(
 
     given = {aim: value for aim, value in wishes.items() if value is not None}
     if len(given) + as_packaged != 1:
-        raise ConfigError("Say one: --sensitivity, --specificity, --ppv, --alerts-per-day or --as-packaged.")
+        raise ConfigError(
+            "Say one: --sensitivity, --specificity, --ppv, --alerts-per-day, --false-positives"
+            " or --as-packaged."
+        )
     for aim, value in given.items():
         return Wish(aim=aim, value=value, prevalence=prevalence, studies_a_day=studies_per_day)
     return None
@@ -99,13 +108,18 @@ def _read_place(device: str, department: str, site: str) -> tuple[Scope, str]:
     return given[0] if given else (Scope.EVERYWHERE, "")
 
 
-def _show(point: OperatingPoint, given: CurvePoint | None, effect: Effect) -> None:
+def _show(point: OperatingPoint, given: CurvePoint | FrocPoint | None, effect: Effect) -> None:
+    from wetread.stats.operating import FrocPoint
+
     typer.echo(f"{point.model_name}  {point.version}  {point.title}")
     if given is not None:
-        typer.echo(
-            f"  on the curve: sensitivity {given.sensitivity:.3f}, specificity {given.specificity:.3f}"
+        rest = (
+            f"{given.false_positives:.2f} false positives an image"
+            if isinstance(given, FrocPoint)
+            else f"specificity {given.specificity:.3f}"
         )
-    unknown = f", {effect.unknown} not known" if effect.unknown else ""
+        typer.echo(f"  on the curve: sensitivity {given.sensitivity:.3f}, {rest}")
+    unknown = f"; of {effect.unknown} readings not all is known" if effect.unknown else ""
     typer.echo(
         f"  of {effect.readings} past readings: {effect.appear} findings would appear,"
         f" {effect.vanish} would vanish{unknown}"

@@ -48,6 +48,7 @@ def validate(
     from rich.progress import Progress
 
     from wetread.lab.gallery import find_failures
+    from wetread.lab.kept import open_kept
     from wetread.lab.read import read_samples
     from wetread.lab.report import write_report
     from wetread.lab.validate import LOG_FILE, Asked, digest_data, note_validation
@@ -57,24 +58,28 @@ def validate(
         raise typer.BadParameter("--margin asks for --compare")
     chosen = find_model(model)
     samples = read_samples(data, labels=labels, part=part)
+    digest = digest_data(data, labels)
+    kept = open_kept(out, chosen, digest)
     asked = Asked(
         external=read_samples(external) if external else None,
         other=find_model(compare) if compare else None,
         margin=margin,
         seed=seed,
         log=out.parent / LOG_FILE,
+        kept=kept,
     )
     with Progress(console=console) as progress:
         bar = progress.add_task(f"{chosen.identity.name} on {samples.name}", total=len(samples.samples))
         found = run_validation(
             chosen,
             samples,
-            digest_data(data, labels),
+            digest,
             asked,
             lambda done, _total: progress.update(bar, completed=done),
         )
     write_report(found, find_failures(chosen, samples, found.verdicts), out)
     note_validation(out.parent / LOG_FILE, found)
+    kept.remove()
     for name, one in found.scores.intervals.items():
         console.print(f"{name:32}{one.value:9.3f}  ({one.low:.3f} to {one.high:.3f})", highlight=False)
     passed = {None: "no gate", True: "gate passed", False: "gate not passed"}[found.is_accepted]

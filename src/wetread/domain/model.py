@@ -115,6 +115,9 @@ class Task:
     positive: str = ""
     #: From this probability on it is positive; a voxel is part of what is looked for.
     threshold: float = 0.5
+    #: From this probability on a marked part is a finding; below ``threshold`` there is none. Of an operating
+    #: point: packages do not set it.
+    part_threshold: float = 0.0
     #: Whether the classes are grades, from the least to the most.
     ordered: bool = False
     #: Which voxels of a segmentation are marked: by ``threshold``, or where its channel is the ``highest``.

@@ -6,6 +6,7 @@ Never: a network that sees an image the wrong way up; a mask that is not on the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,7 +37,7 @@ _CATEGORIES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
+class Part:
     """A marked part, on the volume's own grid."""
 
     mask: Mask
@@ -66,8 +67,16 @@ def read_by_task(request: ReadRequest) -> Reading:
         told = {"finding_probability_percent": round(100 * _probability(task, said), 4)}
         return make_reading(request, findings=_judged(request, task, output, said), measurements=told)
     if said.boxes is not None:
-        return make_reading(request, findings=tuple(_boxed(request, output, one) for one in said.boxes))
+        boxes = [one for one in said.boxes if one.score >= task.part_threshold]
+        return make_reading(request, findings=tuple(_boxed(request, output, one) for one in boxes))
     parts = _split(request.volume.grid, _marked(task, said), _map(said), output)
+    # A peer's mask says nothing of how sure it is.
+    sure = [one for one in parts if one.probability >= task.part_threshold]
+    return tell_parts(request, output, sure)
+
+
+def tell_parts(request: ReadRequest, output: Output, parts: Sequence[Part]) -> Reading:
+    """Return a Reading with a finding and a segment for each part."""
     segments = tuple(_segment(request, output, part, number) for number, part in enumerate(parts, 1))
     findings = tuple(
         _finding(request.volume.grid, output, part, one, is_of_peer=bool(request.answers))
@@ -188,7 +197,7 @@ def _marked(task: Task, said: Prediction) -> BoolArray:
     return said.mask if said.mask is not None else _map(said) >= task.threshold
 
 
-def _split(grid: Grid, marked: BoolArray, scores: npt.NDArray[np.float32], output: Output) -> list[_Part]:
+def _split(grid: Grid, marked: BoolArray, scores: npt.NDArray[np.float32], output: Output) -> list[Part]:
     """Return the connected parts that count, most probable first, larger before smaller."""
     labels, _count = ndimage.label(marked, structure=np.ones((3, 3, 3)))
     sizes = np.bincount(labels.ravel())[1:] * grid.voxel_volume_mm3
@@ -206,7 +215,7 @@ def _split(grid: Grid, marked: BoolArray, scores: npt.NDArray[np.float32], outpu
         inside = labels[box] == number
         start = (box[0].start, box[1].start, box[2].start)
         parts.append(
-            _Part(
+            Part(
                 mask=Mask(shape=grid.shape, offset=start, voxels=np.ascontiguousarray(inside)),
                 probability=float(np.clip(scores[box][inside].max(), 0, 1)),
                 volume_mm3=float(sizes[number - 1]),
@@ -215,7 +224,7 @@ def _split(grid: Grid, marked: BoolArray, scores: npt.NDArray[np.float32], outpu
     return sorted(parts, key=lambda one: (-round(one.probability, 4), -one.volume_mm3, one.mask.offset))
 
 
-def _segment(request: ReadRequest, output: Output, part: _Part, number: int) -> Segment:
+def _segment(request: ReadRequest, output: Output, part: Part, number: int) -> Segment:
     place = " ".join(f"{one:.0f}" for one in _center(request.volume.grid, part.mask))
     return Segment(
         number=number,
@@ -227,7 +236,7 @@ def _segment(request: ReadRequest, output: Output, part: _Part, number: int) -> 
     )
 
 
-def _finding(grid: Grid, output: Output, part: _Part, segment: Segment, *, is_of_peer: bool) -> Finding:
+def _finding(grid: Grid, output: Output, part: Part, segment: Segment, *, is_of_peer: bool) -> Finding:
     return Finding(
         tracking_uid=segment.tracking_uid,
         label=output.label,

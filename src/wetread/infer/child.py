@@ -37,7 +37,7 @@ class _Told(BaseException):
 
 def main(answer: int, parent: int) -> int:
     """Run the job; returns the exit status: 0 after a Reading, 1 after a failure that was told."""
-    _end_with(parent)
+    end_with(parent)
     job: ReadJob = _with_openers(from_jsonable(ReadJob, json.load(sys.stdin)))
     limit_process(job.model.runtime.memory_mb)
     if job.model.runtime.kind == "container":
@@ -112,7 +112,7 @@ def _write(answer: int, data: bytes) -> None:
         file.write(data)
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """End this process with the one that started it: a killed service leaves nothing behind."""
     libc = ctypes.CDLL(None, use_errno=True)
     if hasattr(libc, "prctl"):

@@ -102,17 +102,9 @@ def run_job(job: ReadJob, work: Path | None = None, leash: Leash | None = None) 
 
 def _run(folder: Path, job: ReadJob, answer: int, leash: Leash | None) -> int:
     command = [sys.executable, "-I", "-m", "wetread.infer.child", str(answer), str(os.getpid())]
-    # PATH and locale only: no token or password of the server reaches a model. A reader's matrices are too
-    # small to share: threads that wait for their part take a third of its CPU time.
-    environment = {"OPENBLAS_NUM_THREADS": "1"} | {
-        key: value
-        for key, value in os.environ.items()
-        if key in {"PATH", "LANG", "LC_ALL", "TMPDIR", "HOME"}
-        or key.startswith(("OMP_", "OPENBLAS_", "MKL_"))
-    }
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
         command,
-        env=environment,
+        env=model_environment(),
         cwd=folder,
         pass_fds=(answer,),
         stdin=subprocess.PIPE,
@@ -127,10 +119,22 @@ def _run(folder: Path, job: ReadJob, answer: int, leash: Leash | None) -> int:
         process.communicate(json.dumps(to_jsonable(job)).encode(), job.model.runtime.timeout_s)
         return process.returncode
     finally:
-        _end_session(process)
+        end_session(process)
 
 
-def _end_session(process: subprocess.Popen[bytes]) -> None:
+def model_environment() -> dict[str, str]:
+    """Return what a model's process gets of our environment."""
+    # PATH and locale only: no token or password of the server reaches a model. A reader's matrices are too
+    # small to share: threads that wait for their part take a third of its CPU time.
+    return {"OPENBLAS_NUM_THREADS": "1"} | {
+        key: value
+        for key, value in os.environ.items()
+        if key in {"PATH", "LANG", "LC_ALL", "TMPDIR", "HOME"}
+        or key.startswith(("OMP_", "OPENBLAS_", "MKL_"))
+    }
+
+
+def end_session(process: subprocess.Popen[bytes]) -> None:
     """End what the model started beside itself: nothing of it outlives its turn."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

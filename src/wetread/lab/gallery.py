@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from wetread.domain.mask import BoolArray
 from wetread.domain.model import Model
-from wetread.infer.predict import predict_array
+from wetread.infer.judging import Judge, open_judge
 from wetread.lab.judge import Verdict, mask_of
 from wetread.lab.samples import SampleSet
 from wetread.lab.score import positive_class
@@ -79,7 +79,8 @@ def find_failures(
 ) -> tuple[Failure, ...]:
     """Return the samples on which the model was most wrong, worst first."""
     worst = sorted(verdicts, key=lambda one: -_wrongness(model, one))[:most]
-    return tuple(_picture(model, samples, one) for one in worst if _wrongness(model, one) > 0)
+    with open_judge(model) as say:
+        return tuple(_picture(say, samples, one) for one in worst if _wrongness(model, one) > 0)
 
 
 def _wrongness(model: Model, one: Verdict) -> float:
@@ -95,9 +96,9 @@ def _wrongness(model: Model, one: Verdict) -> float:
     return abs(float(int(one.sample.label) == positive) - one.probabilities[positive])
 
 
-def _picture(model: Model, samples: SampleSet, one: Verdict) -> Failure:
-    picture = samples.load(one.sample)
-    said = mask_of(model, predict_array(model, picture.voxels, picture.spacing_mm))
+def _picture(say: Judge, samples: SampleSet, one: Verdict) -> Failure:
+    picture, model = samples.load(one.sample), say.model
+    said = mask_of(model, say(picture.voxels, picture.spacing_mm)) if picture.mask is not None else None
     plane = len(picture.voxels) // 2
     if picture.mask is not None and picture.mask.any():
         plane = int(picture.mask.sum(axis=(1, 2)).argmax())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,8 @@ from wetread.domain.mask import BoolArray
 from wetread.domain.model import Model
 from wetread.domain.prediction import Prediction
 from wetread.domain.volume import Triple
-from wetread.infer.predict import predict_array
+from wetread.errors import ModelError
+from wetread.infer.judging import Judge, open_judge
 from wetread.lab.samples import Picture, Sample, SampleSet
 from wetread.stats.overlap import measure_overlap
 from wetread.stats.surface import measure_surfaces
@@ -61,21 +63,54 @@ class Verdict:
     lesions: int = 0
 
 
+class Kept(Protocol):
+    """Verdicts of an earlier run."""
+
+    def find(self, sample: Sample) -> Verdict | None:
+        """Return that of a sample, None where there is none."""
+
+    def add(self, verdict: Verdict) -> None:
+        """Keep one."""
+
+
 def judge(
-    model: Model, samples: SampleSet, told: Callable[[int, int], None] = lambda _done, _total: None
+    model: Model,
+    samples: SampleSet,
+    told: Callable[[int, int], None] = lambda _done, _total: None,
+    kept: Kept | None = None,
 ) -> Iterator[Verdict]:
-    """Yield what a model says of each sample.
+    """Yield what a model says of each sample, in a process with the limits that reading has.
 
     Parameters
     ----------
     told
         Called with how many are done, and of how many.
+    kept
+        What an earlier run has judged, and where each verdict is kept.
+
+    Raises
+    ------
+    ModelError
+        If the model breaks, hangs, or needs more than its limit: the message names the sample.
     """
     total = len(samples.samples)
-    for number, sample in enumerate(samples.samples, 1):
-        picture = samples.load(sample)
-        yield compare(model, sample, picture, predict_array(model, picture.voxels, picture.spacing_mm))
-        told(number, total)
+    with open_judge(model) as say:
+        for number, sample in enumerate(samples.samples, 1):
+            verdict = kept.find(sample) if kept is not None else None
+            if verdict is None:
+                picture = samples.load(sample)
+                verdict = compare(model, sample, picture, _ask(say, sample, picture))
+                if kept is not None:
+                    kept.add(verdict)
+            yield verdict
+            told(number, total)
+
+
+def _ask(say: Judge, sample: Sample, picture: Picture) -> Prediction:
+    try:
+        return say(picture.voxels, picture.spacing_mm)
+    except ModelError as error:
+        raise type(error)(f"Sample {sample.id}: {error.message}", sample=sample.id) from error
 
 
 def mask_of(model: Model, said: Prediction) -> BoolArray | None:
@@ -101,7 +136,7 @@ def compare(model: Model, sample: Sample, picture: Picture, said: Prediction) ->
         probabilities=said.probabilities,
         value=said.value,
         mask=_mask_scores(marked, picture.mask, picture.spacing_mm),
-        candidates=tuple(_candidates(said, marked, true)),
+        candidates=tuple(_candidates(said, marked, true, _least_voxels(model, picture.spacing_mm))),
         lesions=lesions,
     )
 
@@ -124,7 +159,16 @@ def _mask_scores(marked: BoolArray, true: BoolArray, spacing_mm: Triple | None) 
     )
 
 
-def _candidates(said: Prediction, marked: BoolArray, true: npt.NDArray[np.int32]) -> Iterator[Candidate]:
+def _least_voxels(model: Model, spacing_mm: Triple | None) -> float:
+    """Return how large a part must be to count where it is read (``infer.by_task``)."""
+    if model.output is None or spacing_mm is None:
+        return 0.0
+    return model.output.least_volume_mm3 / math.prod(spacing_mm)
+
+
+def _candidates(
+    said: Prediction, marked: BoolArray, true: npt.NDArray[np.int32], least_voxels: float
+) -> Iterator[Candidate]:
     parts, scores = said.parts, said.part_scores
     if parts is None:
         parts, count = ndimage.label(marked, _TOUCHING)
@@ -134,6 +178,8 @@ def _candidates(said: Prediction, marked: BoolArray, true: npt.NDArray[np.int32]
         if box is None:
             continue
         touched = true[box][parts[box] == number]
+        if touched.size < least_voxels:
+            continue
         touched = touched[touched > 0]
         lesion = int(np.bincount(touched).argmax()) - 1 if touched.size else -1
         yield Candidate(score=scores[number - 1], lesion=lesion)

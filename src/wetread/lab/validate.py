@@ -21,7 +21,7 @@ import numpy as np
 
 from wetread.domain.model import Model
 from wetread.lab.beside import Beside, compare_models
-from wetread.lab.judge import Verdict, judge
+from wetread.lab.judge import Kept, Verdict, judge
 from wetread.lab.samples import SampleSet
 from wetread.lab.score import Scores, score
 from wetread.stats.compare import drop
@@ -73,6 +73,8 @@ class Asked:
     seed: int = 0
     #: Where validations are noted, so that a second look at the same data is seen; None: nowhere.
     log: Path | None = None
+    #: What an earlier run has judged; None: nothing is kept.
+    kept: Kept | None = None
 
 
 def validate(
@@ -93,9 +95,11 @@ def validate(
     ------
     InvalidSamples, InvalidPackage, InvalidOutput
         If data or model cannot be used.
+    ModelTimeout, ModelCrashed
+        If the model hangs, breaks, or needs more than its limit.
     """
     asked = asked or Asked()
-    verdicts = tuple(judge(model, samples, told))
+    verdicts = tuple(judge(model, samples, told, asked.kept))
     scores = score(model, samples, verdicts, asked.seed)
     external = None
     if asked.external is not None:
