@@ -36,14 +36,11 @@ from wetread.store.deliveries import DeliveryRow
 from wetread.store.history import Event
 from wetread.store.shadows import ShadowRow
 from wetread.store.studies import RevisionRow, StudyRow
-from wetread.waits import Backoff, Waits
+from wetread.waits import LEAST_S, SWEEP_S, Backoff, Rounds, Waits
 
-#: Look at everything at least this often.
-SWEEP_S = 10.0
-#: Look at deliveries at most this often, and spend at most this share of the time on it.
-LEAST_S = 1.0
 #: Look again after this time at what waits for something that tells nobody.
 HELD_BACK_S = 1.0
+#: Of the time that is spent on looking at deliveries.
 MOST_SHARE = 0.1
 #: Between the tries of a reading that could not be kept, e.g. for want of space: the model runs each time.
 READ_WAITS_S = (5.0, 30.0, 60.0)
@@ -53,19 +50,6 @@ SHADOWS_AHEAD = 4
 KEEP_JOBS = timedelta(days=7)
 #: The destination itself was away, not only unwilling to take this document.
 UNANSWERED = (PeerUnreachable.code, AssociationRejected.code)
-
-
-@dataclass(slots=True)
-class Rounds:
-    """When what was looked at, and what is asked for since; on a clock that nobody sets."""
-
-    swept_at: float = float("-inf")
-    delivered_at: float = float("-inf")
-    performed_at: float = float("-inf")
-    #: Deliveries are not to be looked at earlier than so long after the last time, in s, ...
-    least_s: float = LEAST_S
-    #: ... and become due by themselves after this time, in s.
-    next_due_s: float = SWEEP_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,27 +123,30 @@ class Dispatcher:
         for row in due:
             wait_s = min(wait_s, self._consider_safely(row, told.get(row.study_instance_uid, NOTHING_TOLD)))
         if sweep:
-            if self.engine.is_alone:
-                # A full disk ends the thread that works on a job, and keeps that from being noted.
-                self.engine.recover_missing()
-            self.engine.prune((self.clock() - KEEP_JOBS).isoformat())
-            self._resume_readings()
-            follow_urgency(self.store, self.engine.jobs)
+            self._resume_jobs()
         if sweep or self._deliveries_rest_s() <= 0:
             self._resume_deliveries()
         if sweep:
-            self.keeping.sweep()
-            if self.awaiting is not None:
-                self.awaiting.sweep()
-            if self.settling is not None:
-                self.settling.sweep()
-            if self.performing is not None:
-                self.performing.worklist.sweep()
+            self._sweep_beside()
         # Last: whatever comes of it, everything live was seen to.
         self._begin_shadows(sweep=sweep)
         if sweep:
             self._begin_late()
         return min(wait_s, self._deliveries_rest_s())
+
+    def _resume_jobs(self) -> None:
+        if self.engine.is_alone:
+            # A full disk ends the thread that works on a job, and keeps that from being noted.
+            self.engine.recover_missing()
+        self.engine.prune((self.clock() - KEEP_JOBS).isoformat())
+        self._resume_readings()
+        follow_urgency(self.store, self.engine.jobs)
+
+    def _sweep_beside(self) -> None:
+        worklist = self.performing.worklist if self.performing is not None else None
+        for one in (self.keeping, self.awaiting, self.settling, worklist):
+            if one is not None:
+                one.sweep()
 
     def _loop(self) -> None:
         while not self._stop.is_set():

@@ -12,6 +12,24 @@ import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
+#: Look at everything at least this often, in s.
+SWEEP_S = 10.0
+#: Look at deliveries at most this often, in s.
+LEAST_S = 1.0
+
+
+@dataclass(slots=True)
+class Rounds:
+    """When what was looked at, and what is asked for since; on a clock that nobody sets."""
+
+    swept_at: float = float("-inf")
+    delivered_at: float = float("-inf")
+    performed_at: float = float("-inf")
+    #: Deliveries are not to be looked at earlier than so long after the last time, in s, ...
+    least_s: float = LEAST_S
+    #: ... and become due by themselves after this time, in s.
+    next_due_s: float = SWEEP_S
+
 
 @dataclass(frozen=True, slots=True)
 class Waits:
