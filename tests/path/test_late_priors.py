@@ -30,6 +30,7 @@ from wetread.domain.progress import StudyState
 from wetread.domain.reading import Reading
 from wetread.domain.study import study_key
 from wetread.engine import Job
+from wetread.jobs import JobRow
 from wetread.errors import StorageError
 from wetread.infer.job import ReadJob
 from wetread.match import parse_rules
@@ -59,15 +60,37 @@ def step(_name: str, function, *arguments):  # type: ignore[no-untyped-def]
     return function(*arguments)
 
 
+@dataclass(frozen=True)
+class Line:
+    """Where they stand."""
+
+    asked: list[Job]
+
+    def list_open(self, prefix: str) -> list[JobRow]:
+        return [
+            JobRow(key=one.key, is_running=False, worker="", priority=one.priority, since=0.0)
+            for one in self.asked
+            if one.key.startswith(prefix)
+        ]
+
+    def put(self, key: str, priority: int) -> bool:
+        self.asked[:] = [replace(one, priority=priority) if one.key == key else one for one in self.asked]
+        return True
+
+
 @dataclass
 class Jobs:
     """What an engine is asked for: nothing runs by itself."""
 
     is_alone = False
-    jobs: list[Job] = field(default_factory=list)
+    asked: list[Job] = field(default_factory=list)
+
+    @property
+    def jobs(self) -> Line:
+        return Line(self.asked)
 
     def enqueue(self, job: Job) -> None:
-        self.jobs.append(job)
+        self.asked.append(job)
 
     def prune(self, _before: str) -> None: ...
 
@@ -76,7 +99,7 @@ class Jobs:
         return count, "ENQUEUED" if count else ""
 
     def list_open(self, prefix: str) -> list[str]:
-        return [one.key for one in self.jobs if one.key.startswith(prefix)]
+        return [one.key for one in self.asked if one.key.startswith(prefix)]
 
 
 @dataclass
@@ -399,18 +422,21 @@ def test_it_waits_for_everything_live_and_goes_behind_it(place: Place) -> None:
     # Something live arrives: nothing is begun while it does, waits or is read.
     place.hold("1.2.840.9", "20260413", PatientID="P2")
     dispatcher.look()
-    assert place.engine.jobs == []
+    assert place.engine.asked == []
     live = place.store.studies.begin_revision("1.2.840.9", "quiet for 10 s", place.clock())
     assert live is not None
     dispatcher.look()
-    assert [one.key for one in place.engine.jobs if STUDY in one.key] == []
+    assert [one.key for one in place.engine.asked if STUDY in one.key] == []
     place.go("1.2.840.9", 1)
-    place.engine.jobs.clear()
+    place.engine.asked.clear()
     dispatcher.look()
-    (job,) = place.engine.jobs
+    (job,) = place.engine.asked
     assert (job.key, job.priority) == (f"read/{STUDY}/2/1", BACKFILL_PRIORITY)
+    # It keeps its place while it waits.
+    dispatcher.look()
+    assert [one.priority for one in place.engine.asked if STUDY in one.key] == [BACKFILL_PRIORITY]
     # One that was lost is found again, with the same priority.
-    place.engine.jobs.clear()
+    place.engine.asked.clear()
     assert dispatcher._job(STUDY, 2, 2).priority == BACKFILL_PRIORITY
     assert dispatcher._job("1.2.840.9", 1).priority < BACKFILL_PRIORITY
 

@@ -16,6 +16,7 @@ from wetread.domain.progress import StudyState
 from wetread.domain.reading import Priority
 from wetread.errors import NotNow
 from wetread.steps.journal import Journal
+from wetread.steps.late_priors import is_late
 from wetread.store import Store
 from wetread.store.room import GivenPriority
 from wetread.store.studies import StudyRow
@@ -31,7 +32,7 @@ def find_urgency(store: Store, study: str) -> Priority:
 
 
 def list_urgencies(store: Store) -> dict[tuple[str, int], tuple[Priority, bool]]:
-    """Return with which urgency each unfinished revision waits, and whether it is a backfill's."""
+    """Return with which urgency each unfinished revision waits, and whether behind everything live."""
     pairs = store.queue.list_unfinished()
     given = store.room.priorities([study.study_instance_uid for _, study in pairs])
     urgencies = {}
@@ -39,7 +40,7 @@ def list_urgencies(store: Store) -> dict[tuple[str, int], tuple[Priority, bool]]
         said = given.get(study.study_instance_uid)
         urgency = said.priority if said is not None and said.priority is not None else study.urgency
         place = (study.study_instance_uid, revision.revision)
-        urgencies[place] = (urgency, study.purpose is Purpose.BACKFILL)
+        urgencies[place] = (urgency, study.purpose is Purpose.BACKFILL or is_late(revision))
     return urgencies
 
 
