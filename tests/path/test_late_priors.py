@@ -30,9 +30,9 @@ from wetread.domain.progress import StudyState
 from wetread.domain.reading import Reading
 from wetread.domain.study import study_key
 from wetread.engine import Job
-from wetread.jobs import JobRow
 from wetread.errors import StorageError
 from wetread.infer.job import ReadJob
+from wetread.jobs import JobRow
 from wetread.match import parse_rules
 from wetread.path import BACKFILL_PRIORITY, StudyPath
 from wetread.registry.lineup import Lineup
