@@ -22,7 +22,7 @@ from wetread.domain.document import DocumentKind
 from wetread.domain.progress import DeliveryState
 from wetread.domain.reading import digest
 from wetread.domain.review import RejectReason, Remark, Verdict
-from wetread.errors import StorageError
+from wetread.errors import DamagedFile, StorageError
 from wetread.steps.settling import QUIET_S, SettlingSteps
 from wetread.store.audit import Audit
 from wetread.store.reported import keep_reported
@@ -481,10 +481,27 @@ def test_a_full_disk_is_tried_again(desk: Desk, monkeypatch: pytest.MonkeyPatch)
 
     with monkeypatch.context() as patch:
         patch.setattr(type(desk.store.readings), "add_signed", refuse)
-        with pytest.raises(StorageError):
+        for _ in range(3):
             desk.steps.sweep()
+    told = [one for one in desk.store.history.list_for_study(STUDY) if one.code == "storage-error"]
+    assert len(told) == 1
     desk.steps.sweep()
     assert len(desk.reports) == 2
+
+
+def test_a_damaged_file_is_said_once_and_holds_nobody_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.change(laterality=code.LEFT)
+    desk.leave_list()
+
+    def refuse(*_: object) -> None:
+        raise DamagedFile
+
+    monkeypatch.setattr(type(desk.store.readings), "load", refuse)
+    for _ in range(2):
+        desk.steps.sweep()
+    told = [one for one in desk.store.history.list_for_study(STUDY) if one.code == "compose-failed"]
+    assert len(told) == 1
+    assert desk.store.settlings.list_open() == []
 
 
 def test_the_models_own_reading_and_report_stay(desk: Desk) -> None:

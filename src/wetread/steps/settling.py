@@ -20,7 +20,7 @@ from wetread.domain.document import Document, DocumentKind
 from wetread.domain.left import Left, leave
 from wetread.domain.problem import ProblemCode
 from wetread.domain.reading import Outcome
-from wetread.errors import StorageError, WetreadError
+from wetread.errors import DamagedFile, InputError, StorageError
 from wetread.steps.journal import Journal
 from wetread.steps.loading import load_revision
 from wetread.steps.revising import Revising, find_last
@@ -51,10 +51,12 @@ class SettlingSteps:
     def sweep(self) -> None:
         """Report what readers have done with.
 
+        What disk or index refuse waits, and holds up no other study.
+
         Raises
         ------
         StorageError
-            If disk or index refuse: it is done at the next look.
+            If the index does not answer.
         """
         rows = self.store.settlings.list_open()
         self.waits.forget_others({row.reading_digest for row in rows})
@@ -78,10 +80,13 @@ class SettlingSteps:
     def _settle_safely(self, row: Unsettled, study: StudyRow) -> None:
         try:
             self._settle(row, study)
-        except StorageError:
-            raise
-        except WetreadError as error:
+        except (InputError, DamagedFile) as error:
             self._give_up(row, study, error.code)
+        except StorageError as error:
+            told = f"What readers changed waits to be reported ({error.code}): free space or mend the disk."
+            journal = Journal(self.store.history, self.clock)
+            code = ProblemCode.STORAGE_ERROR.value
+            journal.waiting(row.study_instance_uid, study.revision, "review", told, code)
         except Exception as error:  # noqa: BLE001 - a bug stops this report alone, visibly
             self._give_up(row, study, f"{ProblemCode.INTERNAL_ERROR} {type(error).__name__}")
 
