@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from tests.measure.texture.phantom import volume_of
 from wetread.domain.code import Code
 from wetread.domain.mask import Mask
 from wetread.domain.measurement import MEASUREMENTS
-from wetread.measure.native import Acquisition, Phase, find_phase
+from wetread.domain.study import Instance, Series
+from wetread.measure.native import Acquisition, Phase, find_phase, read_acquisition
 from wetread.measure.organ_code import Organ, find_organ
 from wetread.measure.organ_report import Limits, MarkedOrgan, Sign, report_organs
 
@@ -96,6 +98,35 @@ def test_the_phase(agent: str, aorta_hu: float | None, phase: Phase) -> None:
     )
     assert found is phase
     assert reason
+
+
+def series(*headers: dict[str, str]) -> Series:
+    instances = tuple(
+        Instance(
+            sop_instance_uid=f"1.{number}",
+            sop_class_uid="1.2",
+            series_instance_uid="1.2.3",
+            study_instance_uid="1.2",
+            transfer_syntax_uid="1.2",
+            header=header,
+            path=Path(),
+        )
+        for number, header in enumerate(headers)
+    )
+    return Series(series_instance_uid="1.2.3", instances=instances)
+
+
+def test_of_numbers_only_what_all_images_say_alike_is_believed() -> None:
+    one, other = {"KVP": "120", "SliceThickness": "2.5"}, {"KVP": "120.0", "SliceThickness": "3"}
+    found = read_acquisition(series(one, other))
+    assert found.kvp == 120
+    assert math.isnan(found.thickness_mm)
+    for text in ("", "0", "-1", "nan", "high", "80\\140"):
+        assert math.isnan(read_acquisition(series({"KVP": text})).kvp)
+    # One image with an agent is enough.
+    mixed = series({"ContrastBolusAgent": "NONE"}, {"ContrastBolusAgent": "Iohexol"}, {})
+    assert read_acquisition(mixed).agent == "Iohexol"
+    assert read_acquisition(series({}, {"ContrastBolusAgent": "none"})).agent == "none"
 
 
 @pytest.mark.parametrize(

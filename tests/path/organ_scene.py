@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -30,6 +29,7 @@ from wetread.registry import read_packages
 from wetread.registry.lineup import Lineup
 from wetread.steps import DeliverySteps, ReadingSteps
 from wetread.store import Store
+from wetread.store.blobs import write_file
 from wetread.store.intake import Arrived
 
 STUDY, SERIES = "1.2.3", "1.2.3.1"
@@ -79,10 +79,11 @@ class OrganScene:
     def accept(self, path: Path, source: str) -> None:
         self.count += 1
         part = self.store.intake.incoming / f"{self.count}.part"
-        shutil.copyfile(path, part)
+        # Encrypted where the store is.
+        write_file(part, [path.read_bytes()], self.store.vault.seal(part))
         self.store.intake.accept(
             Arrived(
-                instance=read_instance(part),
+                instance=read_instance(part, self.store.vault.open),
                 content_digest=hashlib.sha256(path.read_bytes()).hexdigest(),
                 size=path.stat().st_size,
                 received_at=NOW + timedelta(seconds=self.count),

@@ -36,12 +36,14 @@ from wetread.domain import code
 from wetread.domain.document import DocumentKind
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import StudyState
-from wetread.domain.reading import Outcome, Priority
+from wetread.domain.reading import Outcome, Priority, Reading
 from wetread.domain.study import study_key
+from wetread.infer.job import ReadJob
 from wetread.infer.process import run_job
 from wetread.match import parse_rules
 from wetread.registry import read_packages
 from wetread.store.audit_rows import AuditRows
+from wetread.store.keys import EncryptionSettings, make_key_file
 from wetread.web import create_web
 
 
@@ -412,3 +414,21 @@ def test_two_segments_of_one_code_both_count(scene: OrganScene) -> None:
     assert [one.label for one in scene.reading().regions] == ["Coronary artery", "Coronary artery 2"]
     (calcium,) = scene.reading().findings
     assert calcium.segment_number is None
+
+
+def test_encrypted_files_are_opened_each_by_its_own_key(tmp_path: Path) -> None:
+    make_key_file(tmp_path / "key")
+    store = open_store(tmp_path / "data", EncryptionSettings(key_file=tmp_path / "key"))
+    scene = make_organ_scene(store, tmp_path)
+
+    def run(job: ReadJob) -> Reading:
+        assert all(job.keys)
+        assert all(one.key for one in job.organs)
+        return run_job(job)
+
+    scene.run = run
+    scene.send(scene.segmentation(all_organs()))
+    scene.read()
+    assert scene.reading().outcome is Outcome.READ, scene.codes()
+    assert scene.reading().regions[0].measurements["mean_hu"] == pytest.approx(30)
+    store.close()

@@ -222,7 +222,7 @@ def _tell_sources(request: ReadRequest, named: Sequence[_Marked], report: OrganR
             told.append(_note(ProblemCode.SEGMENTATION_BY_OTHERS, message))
     if report.phase is Phase.NATIVE and not request.acquisition.agent:
         message = f"Taken as without contrast agent: {report.phase_reason}."
-        told.append(_note(ProblemCode.NOT_EVALUABLE, message))
+        told.append(_note(ProblemCode.SEGMENTATION_BY_OTHERS, message))
     return told
 
 
