@@ -3,7 +3,7 @@
 Same weights (in PyTorch there), same recipe, same threads, block after block of planes, alternating. CPU
 seconds are told beside those of the clock: on a machine that others use, only their ratio says something.
 
-Run: ``python benchmarks/nodule_speed.py [--series DIR] [--planes 300] [--window 128] [--every 1] [--out]``
+Run: ``python benchmarks/nodule_speed.py [--series DIR] [--planes 300] [--window 256] [--every 1] [--out]``
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--planes", type=int, default=300, help="of the phantom; of a series all")
     parser.add_argument("--block", type=int, default=24)
     parser.add_argument("--every", type=int, default=1, help="only each such block, for a first look")
-    parser.add_argument("--window", type=int, default=128, help="MONAI's, pixels")
+    parser.add_argument("--window", type=int, default=256, help="MONAI's, pixels")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", nargs="?", const="", default=None)
     options = parser.parse_args()
