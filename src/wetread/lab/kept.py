@@ -36,6 +36,7 @@ class KeptVerdicts:
 
     def add(self, verdict: Verdict) -> None:
         """Keep one; what was kept stands when the next one fails."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"key": self.key, "verdict": to_jsonable(verdict)}) + "\n")
 
@@ -46,7 +47,6 @@ class KeptVerdicts:
 
 def open_kept(out: Path, model: Model, data_digest: str) -> KeptVerdicts:
     """Read what was judged before in this folder; what is of another model or data is left out."""
-    out.mkdir(parents=True, exist_ok=True)
     path, key = out / FILE, f"{model.identity.digest} {data_digest}"
     known: dict[str, Verdict] = {}
     if path.is_file() and path.stat().st_size <= _MOST_BYTES:
