@@ -2,7 +2,8 @@
 
     python models/nodule-malignancy/make.py CROPS.npz NODULES.csv --run build/lung-nodule --out PACKAGE
 
-The run is that of lung-nodule, which must be made before.
+The run is that of lung-nodule, which must be made before. The networks that are trained on ratings are put
+there too: a run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from wetread.infer.nodule_malignancy import APPEARANCE
 from wetread.lab.appearance import save_appearance
@@ -26,8 +28,11 @@ from wetread.lab.malignancy_make import (
     fit,
     fit_line,
     measure_rated,
+    read_rated,
 )
 from wetread.lab.nodule_make import read_nets
+from wetread.lab.rating_make import Judge, judge_unseen, train_raters
+from wetread.lab.rating_net import RatingPlan
 from wetread.measure.additive import save_curves
 from wetread.stats.roc import auc_interval, compare_auc
 
@@ -40,8 +45,18 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder that lung-nodule's make.py filled")
     parser.add_argument("--out", type=Path, required=True, help="package folder")
     options = parser.parse_args()
+    torch.set_num_threads(1)
+    data = options.crops, options.labels, options.run
+    raters = train_raters(
+        read_rated(*data),
+        options.run,
+        RatingPlan(),
+        told=lambda fold, seed, step, loss: print(
+            f"fold {fold} seed {seed} step {step} loss {loss:.3f}", flush=True
+        ),
+    )
     nets = read_nets(options.run)
-    rated = measure_rated(options.crops, options.labels, options.run, nets)
+    rated = replace(measure_rated(*data, nets), judged=judge_unseen(read_rated(*data), raters))
     chosen = rated.is_extreme
     truth, who = rated.rating[chosen] >= 4, rated.patients[chosen]
     both = cross_validate_both(rated)
@@ -50,6 +65,10 @@ def main() -> None:
     print(len(truth), "nodules,", int(truth.sum()), "rated 4 or 5")
     print("AUC", auc_interval(truth, said, who))
     print("AUC of the curves alone", auc_interval(truth, cross_validate(rated)[chosen], who))
+    unjudged = cross_validate_both(replace(rated, judged=np.zeros(0)))[chosen]
+    print("AUC without networks trained on ratings", auc_interval(truth, unjudged, who))
+    print("difference", compare_auc(truth, unjudged, said, who))
+    print("AUC of networks trained on ratings alone", auc_interval(truth, rated.judged[chosen], who))
     print("AUC of size alone", auc_interval(truth, size, who))
     print("difference", compare_auc(truth, size, said, who))
     curves = fit(rated, choose_stiffness(rated), DRAWS)
@@ -57,7 +76,9 @@ def main() -> None:
     save_curves(scaled, options.out / "curves.npz")
     lines = [fit_line(rated, net) for net in range(len(nets))]
     slopes, offsets = np.stack([one.slope for one in lines]), np.array([one.offset for one in lines])
-    save_appearance(nets, gain * WORTH * slopes, gain * WORTH * offsets, options.out / APPEARANCE)
+    worth = gain * WORTH
+    judge = Judge([one for some in raters for one in some])
+    save_appearance(nets, worth * slopes, worth * offsets, options.out / APPEARANCE, judge, worth)
 
 
 if __name__ == "__main__":

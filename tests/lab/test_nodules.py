@@ -23,10 +23,13 @@ from wetread.lab.malignancy_make import (
     fit,
     measure_rated,
     odds,
+    read_rated,
 )
 from wetread.lab.nodule_make import Ensemble, export_ensemble, judge_folds, read_all, read_nets, train_folds
 from wetread.lab.nodule_net import FOLDS, NetPlan, fold_of
 from wetread.lab.nodule_score import read_folds, score_folds
+from wetread.lab.rating_make import SEEDS, Judge, judge_unseen, train_raters
+from wetread.lab.rating_net import RatingNet, RatingPlan
 from wetread.lab.read import read_samples
 from wetread.registry import read_models
 from wetread.stats.roc import auc
@@ -117,6 +120,77 @@ def test_the_appearance_that_is_shipped_is_the_one_that_was_fitted(tmp_path: Pat
     (said,) = session.run(None, {"slabs": slabs.images, "outlines": slabs.outlines})
     wanted = ((looks * slopes).sum(axis=1) + offsets).mean()
     assert np.average(said[:, 0], weights=slabs.areas) == pytest.approx(wanted, abs=2e-2)
+
+
+def test_nobody_is_rated_by_a_network_that_knows_his_rating(
+    tmp_path: Path, crops: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = read_all(crops)
+    judge_folds(prepared, train_folds(prepared, tmp_path, TINY), tmp_path)
+    nodules = list(read_rated(crops, crops.with_name("nodules.csv"), tmp_path))
+    assert {(one.patient, one.rating) for one in nodules} == {
+        (one, 1 + number % 5) for number, one in enumerate(PATIENTS)
+    }
+    asked: list[tuple[int, set[str]]] = []
+
+    def note(others: Any, net: Any, plan: RatingPlan, _told: Any) -> RatingNet:
+        asked.append((plan.seed, {one.patient for one in others}))
+        rater = RatingNet(net)
+        rater.head.bias.data[0] = plan.seed % 100
+        rater.head.weight.data.zero_()
+        return rater.eval()
+
+    monkeypatch.setattr("wetread.lab.rating_make.train_rating", note)
+    raters = train_raters(nodules, tmp_path, RatingPlan(), TINY)
+    assert len({seed for seed, _ in asked}) == FOLDS * SEEDS
+    for seed, seen in asked:
+        assert seen == {one for one in PATIENTS if fold_of(one) != seed % 100}
+    # Each says the number of the fold that it was left out of.
+    assert judge_unseen(nodules, raters).tolist() == [fold_of(one.patient) for one in nodules]
+    # What is there is not made again.
+    train_raters(iter(()), tmp_path, RatingPlan(), TINY)
+    assert len(asked) == FOLDS * SEEDS
+
+
+def test_a_network_learns_ratings_and_is_shipped_as_it_is(tmp_path: Path, crops: Path) -> None:
+    prepared = read_all(crops)
+    nets = train_folds(prepared, tmp_path, TINY)
+    judge_folds(prepared, nets, tmp_path)
+    nodules = list(read_rated(crops, crops.with_name("nodules.csv"), tmp_path))
+    told: list[float] = []
+    plan = RatingPlan(steps=100, batch=3)
+    raters = train_raters(nodules, tmp_path, plan, TINY, lambda _fold, _seed, _step, loss: told.append(loss))
+    assert len(told) == FOLDS * SEEDS
+    again = train_raters(nodules, tmp_path, plan, TINY)
+    assert judge_unseen(nodules, again).tolist() == judge_unseen(nodules, raters).tolist()
+
+    judge = Judge([one for some in raters for one in some]).eval()
+    slabs = cut_slabs(nodules[0].grey, nodules[0].outline)
+    images, outlines = torch.from_numpy(slabs.images), torch.from_numpy(slabs.outlines)
+    with torch.inference_mode():
+        rated, mirrored = judge(images, outlines), judge(images.flip(3), outlines.flip(3))
+    assert torch.allclose(rated, mirrored, atol=0.1)
+    zero = np.zeros((FOLDS, 2 * (TINY.widths[2] + TINY.widths[3])))
+    save_appearance(read_nets(tmp_path, TINY), zero, np.zeros(FOLDS), tmp_path / "judge.onnx", judge, 2.0)
+    session = onnxruntime.InferenceSession(str(tmp_path / "judge.onnx"))
+    (said,) = session.run(None, {"slabs": slabs.images, "outlines": slabs.outlines})
+    np.testing.assert_allclose(said, 2 * rated.numpy(), atol=2e-2)
+
+
+def test_what_networks_say_of_ratings_adds_to_curves() -> None:
+    nodules = rated()
+    part = nodules.only(("one", "three"))
+    judged = replace(
+        part, looks=np.zeros((len(part.rating), FOLDS, 1)), judged=-(nodules.traits[:, 1] ** 2) / 3
+    )
+    without = replace(judged, judged=np.zeros(0))
+    chosen = part.is_extreme
+    truth = part.rating[chosen] >= 4
+    assert (
+        auc(truth, cross_validate_both(judged)[chosen])
+        > auc(truth, cross_validate_both(without)[chosen]) + 0.005
+    )
+    assert judged.take(chosen).judged.tolist() == judged.judged[chosen].tolist()
 
 
 def test_what_is_exported_answers_as_the_networks_do(tmp_path: Path, crops: Path) -> None:

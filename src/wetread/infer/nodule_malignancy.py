@@ -76,21 +76,31 @@ def cut_slabs(grey: FloatArray, outline: BoolArray) -> Slabs:
     grey, outline
         (slices, rows, columns); ``outline`` holds at least a voxel.
     """
-    half = SIDE // 2
     areas = outline.sum(axis=(1, 2))
-    planes = np.sort(np.argsort(-areas, kind="stable")[:_MOST_SLICES])
-    planes = planes[areas[planes] > 0]
-    _, row, column = np.rint(np.argwhere(outline).mean(axis=0)).astype(int)
-    window = np.ix_(
-        *(
-            np.clip(np.arange(at - half, at + half), 0, size - 1)
-            for at, size in zip((row, column), grey.shape[1:], strict=True)
-        )
-    )
+    planes = largest_planes(areas)
+    window = window_about(outline, SIDE)
     near = np.clip(planes[:, None] + np.arange(-REACH, REACH + 1), 0, len(grey) - 1)
     images = np.stack([grey[one][(slice(None), *window)] for one in near]).astype(np.float32)
     marks = np.stack([outline[one][window] for one in planes])[:, None].astype(np.float32)
     return Slabs(images, marks, areas[planes].astype(float))
+
+
+def largest_planes(areas: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the slices on which a nodule is largest, in their order."""
+    planes = np.sort(np.argsort(-areas, kind="stable")[:_MOST_SLICES])
+    return np.asarray(planes[areas[planes] > 0])
+
+
+def window_about(outline: BoolArray, side: int) -> tuple[npt.NDArray[np.int64], ...]:
+    """Return rows and columns of a square about a nodule's middle; beyond the edge, those of the edge."""
+    half = side // 2
+    _, row, column = np.rint(np.argwhere(outline).mean(axis=0)).astype(int)
+    return np.ix_(
+        *(
+            np.clip(np.arange(at - half, at + half), 0, size - 1)
+            for at, size in zip((row, column), outline.shape[1:], strict=True)
+        )
+    )
 
 
 def _judge_appearance(model: Model, slabs: Slabs) -> float:

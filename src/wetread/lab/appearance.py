@@ -1,6 +1,7 @@
 """How a nodule looks, learned: what the outlining networks see inside of an outline, and a line through it.
 
-In: outlining networks, slabs and outlines of nodules.  Out: features; a network that answers with log odds.
+In: outlining networks, networks trained on ratings, slabs and outlines.  Out: features; a network that tells
+log odds.
 Never: the network's own outlines trained again; a place in the lung.
 
 Each network halves its image three times; of its two deepest levels the mean and the highest answer under the
@@ -31,10 +32,17 @@ _BATCH = 32
 
 
 class Appearance(nn.Module):
-    """The mean of several networks' lines: (slices, 5, 64, 64) and outlines to (slices, 1)."""
+    """The mean of several networks' lines: (slices, 5, 64, 64) and outlines to (slices, 1).
 
-    def __init__(self, nets: Sequence[NoduleNet]) -> None:
+    Parameters
+    ----------
+    judge, worth
+        A network of the same form that tells a rating, and the log odds of a point of it.
+    """
+
+    def __init__(self, nets: Sequence[NoduleNet], judge: nn.Module | None = None, worth: float = 0.0) -> None:
         super().__init__()
+        self.judge, self.worth = judge, worth
         self.downs = nn.ModuleList(net.down for net in nets)
         features = 2 * sum(nets[0].widths[level] for level in _LEVELS)
         self.lines = nn.ModuleList(nn.Linear(features, 1) for _ in nets)
@@ -45,7 +53,11 @@ class Appearance(nn.Module):
             line(pool_features(down, slabs, outlines))
             for down, line in zip(self.downs, self.lines, strict=True)
         ]
-        return torch.stack(said).mean(dim=0)
+        lines = torch.stack(said).mean(dim=0)
+        if self.judge is None:
+            return lines
+        rated: Tensor = self.judge(slabs, outlines)
+        return lines + self.worth * rated
 
 
 def pool_features(down: nn.Module, slabs: Tensor, outlines: Tensor) -> Tensor:
@@ -80,15 +92,24 @@ def measure_looks(net: NoduleNet, nodules: Sequence[Slabs]) -> Array:
     )
 
 
-def save_appearance(nets: Sequence[NoduleNet], slopes: Array, offsets: Array, path: Path) -> None:
+def save_appearance(
+    nets: Sequence[NoduleNet],
+    slopes: Array,
+    offsets: Array,
+    path: Path,
+    judge: nn.Module | None = None,
+    worth: float = 0.0,
+) -> None:
     """Write the network, weights in half precision.
 
     Parameters
     ----------
     slopes, offsets
         Of each network's line, (nets, features) and (nets,): log odds of a feature.
+    judge, worth
+        See ``Appearance``.
     """
-    model = Appearance(nets).eval()
+    model = Appearance(nets, judge, worth).eval()
     for line, slope, offset in zip(model.lines, slopes, offsets, strict=True):
         line.weight.data = torch.from_numpy(slope[None]).float()
         line.bias.data = torch.tensor([offset]).float()

@@ -9,7 +9,7 @@ against 1 or 2. How stiff they are is chosen inside the training part of each fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -51,6 +51,8 @@ class Rated:
     names: tuple[str, ...]
     #: What each outlining network sees inside of the outlines, (nodules, nets, features); none: not looked.
     looks: Array = field(default_factory=lambda: np.zeros((0, 0, 0)))
+    #: What networks trained on others' ratings say of each, above the middle; none: they were not asked.
+    judged: Array = field(default_factory=lambda: np.zeros(0))
 
     def take(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Rated:
         """Return some of them."""
@@ -60,6 +62,7 @@ class Rated:
             rating=self.rating[chosen],
             traits=self.traits[chosen],
             looks=self.looks[chosen] if self.looks.size else self.looks,
+            judged=self.judged[chosen] if self.judged.size else self.judged,
         )
 
     def only(self, names: tuple[str, ...]) -> Rated:
@@ -72,21 +75,43 @@ class Rated:
         return (self.rating >= 4) | (self.rating <= 2)
 
 
-def measure_rated(data: Path, labels: Path, run: Path, nets: Sequence[NoduleNet] = ()) -> Rated:
-    """Measure every rated nodule from its automatic outline, and look at it with networks."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Outlined:
+    """A rated nodule with its automatic outline."""
+
+    patient: str
+    #: 1 to 5, the mean of the readers.
+    rating: float
+    #: How many marked it.
+    readers: int
+    #: (slices, rows, columns), all of them; grey levels normalised.
+    grey: npt.NDArray[np.float32]
+    probability: npt.NDArray[np.float32]
+    outline: npt.NDArray[np.bool_]
+
+
+def read_rated(data: Path, labels: Path, run: Path) -> Iterator[Outlined]:
+    """Yield every rated nodule, outlined by a network that never saw its patient; in one order always."""
     samples = read_samples(data, labels=labels)
     known = {one.id: one for one in samples.samples}
+    for name, probability in read_folds(run):
+        one = known[name]
+        rating = one.groups.get("malignancy", "")
+        if rating:
+            grey = normalise(samples.load(one).voxels)
+            outline = choose_central_part(probability)
+            yield Outlined(one.patient, float(rating), one.readers, grey, probability, outline)
+
+
+def measure_rated(data: Path, labels: Path, run: Path, nets: Sequence[NoduleNet] = ()) -> Rated:
+    """Measure every rated nodule from its automatic outline, and look at it with networks."""
     rows: list[tuple[str, float, list[float]]] = []
     slabs: list[Slabs] = []
-    for name, probability in read_folds(run):
-        rating = known[name].groups.get("malignancy", "")
-        if rating:
-            grey = normalise(samples.load(known[name]).voxels)
-            outline = choose_central_part(probability)
-            traits = describe_nodule(grey, probability, outline)
-            if nets:
-                slabs.append(cut_slabs(grey, outline))
-            rows.append((known[name].patient, float(rating), [traits[one] for one in TRAITS]))
+    for one in read_rated(data, labels, run):
+        traits = describe_nodule(one.grey, one.probability, one.outline)
+        if nets:
+            slabs.append(cut_slabs(one.grey, one.outline))
+        rows.append((one.patient, one.rating, [traits[name] for name in TRAITS]))
     who, ratings, measured = zip(*rows, strict=True)
     rated = Rated(np.array(who), np.array(ratings), np.array(measured), TRAITS)
     looks = [measure_looks(net, slabs) for net in nets]
@@ -211,9 +236,11 @@ def _ridge(looks: Array, rating: Array, stiffness: float) -> Line:
 def cross_validate_both(rated: Rated) -> Array:
     """Return the sum of curves and appearance for each nodule.
 
-    It is judged by curves, by a line and by an outlining network that never saw its patient.
+    It is judged by curves, by a line and by networks that never saw its patient.
     """
     said = cross_validate(rated)
+    if rated.judged.size:
+        said += WORTH * rated.judged
     own, nets = _folds(rated, _FOLDS, "outer"), _folds(rated, FOLDS, "")
     for fold in range(_FOLDS):
         part = rated.take(own != fold)

@@ -38,7 +38,7 @@ from wetread.measure.nodule_traits import HIGHEST, LOWEST
 _BATCH = 16
 NETWORKS = "net{}.pt"
 #: How the image is mirrored for the first, second, third network: their errors differ more so.
-_TURNS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))
+TURNS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))
 
 
 class Ensemble(nn.Module):
@@ -52,13 +52,14 @@ class Ensemble(nn.Module):
         """Return probabilities."""
         clipped = x.clamp(LOWEST, HIGHEST)
         answers = [
-            _mirror(torch.sigmoid(net(_mirror(clipped, axes))), axes)
-            for net, axes in zip(self.nets, _TURNS, strict=False)
+            mirror(torch.sigmoid(net(mirror(clipped, axes))), axes)
+            for net, axes in zip(self.nets, TURNS, strict=False)
         ]
         return torch.stack(answers).mean(0)
 
 
-def _mirror(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+def mirror(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Return images mirrored along axes."""
     # As a gather: ``flip`` has no right form in ONNX where sizes are free.
     for axis in axes:
         x = x.index_select(axis, x.shape[axis] - 1 - torch.arange(x.shape[axis]))
@@ -127,13 +128,13 @@ def _judge(crops: Sequence[Crop], net: NoduleNet, fold: int) -> Iterator[tuple[s
 def turned_mean(net: nn.Module, slabs: Tensor) -> npt.NDArray[np.float32]:
     """Return the mean probability over the image as it is and mirrored, (slices, rows, columns)."""
     total = torch.zeros(len(slabs), *slabs.shape[2:])
-    for axes in _TURNS:
+    for axes in TURNS:
         turned = slabs.flip(axes).contiguous(memory_format=torch.channels_last)
         for start in range(0, len(slabs), _BATCH):
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 logits = net(turned[start : start + _BATCH])
             total[start : start + _BATCH] += torch.sigmoid(logits.float()).flip(axes)[:, 0]
-    return np.asarray((total / len(_TURNS)).numpy())
+    return np.asarray((total / len(TURNS)).numpy())
 
 
 def export_ensemble(nets: Sequence[NoduleNet], path: Path) -> None:

@@ -77,7 +77,9 @@ def normalise(voxels: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
     return np.clip(apply_recipe(RECIPE, voxels).voxels, LOWEST, HIGHEST)
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
+    """Two convolutions beside a way past them."""
+
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(before, after, 3, padding=1, bias=False)
@@ -86,6 +88,7 @@ class _Block(nn.Module):
         self.past = nn.Conv2d(before, after, 1, bias=False) if before != after else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return what both ways give."""
         y = functional.relu(self.norm_first(self.first(x)))
         y = self.norm_second(self.second(y))
         return functional.relu(y + self.past(x))
@@ -100,11 +103,11 @@ class NoduleNet(nn.Module):
         self.down = nn.ModuleList()
         before = 2 * REACH + 1
         for width in widths:
-            self.down.append(_Block(before, width))
+            self.down.append(Block(before, width))
             before = width
         self.up = nn.ModuleList()
         for width in reversed(widths[:-1]):
-            self.up.append(_Block(before + width, width))
+            self.up.append(Block(before + width, width))
             before = width
         self.last = nn.Conv2d(before, 1, 1)
 
@@ -154,14 +157,15 @@ def train_net(
         nn.utils.clip_grad_norm_(net.parameters(), 2.0)
         optimiser.step()
         schedule.step()
-        _average(averaged, net, min(plan.ema, (step + 1) / (step + 10)))
+        average_weights(averaged, net, min(plan.ema, (step + 1) / (step + 10)))
         loss_now += 0.02 * (loss.item() - loss_now)
         if step % 100 == 99:
             tell(step + 1, loss_now)
     return averaged
 
 
-def _average(averaged: nn.Module, net: nn.Module, kept: float) -> None:
+def average_weights(averaged: nn.Module, net: nn.Module, kept: float) -> None:
+    """Move a moving average of weights on: ``kept`` of it stays."""
     with torch.no_grad():
         for mean, now in zip(averaged.state_dict().values(), net.state_dict().values(), strict=True):
             if mean.dtype.is_floating_point:
