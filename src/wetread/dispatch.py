@@ -22,7 +22,7 @@ from wetread.domain.notice import Told
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import DeliveryState
 from wetread.engine import OPEN_STATES, Engine, Job
-from wetread.errors import AssociationRejected, PeerUnreachable
+from wetread.errors import AssociationRejected, PeerUnreachable, StorageError
 from wetread.outbox import Outbox, Parcel
 from wetread.path import delivery_job, follow_urgency, reading_job, shadow_job
 from wetread.steps import DeliverySteps, KeepingSteps, PerformingSteps, ReadingSteps, ShadowSteps
@@ -140,7 +140,9 @@ class Dispatcher:
             self.engine.recover_missing()
         self.engine.prune((self.clock() - KEEP_JOBS).isoformat())
         self._resume_readings()
-        follow_urgency(self.store, self.engine.jobs)
+        with contextlib.suppress(StorageError):
+            # Their order may wait: deliveries do not wait for it.
+            follow_urgency(self.store, self.engine.jobs)
 
     def _sweep_beside(self) -> None:
         worklist = self.performing.worklist if self.performing is not None else None
