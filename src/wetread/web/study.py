@@ -25,15 +25,17 @@ from wetread.store import Store
 from wetread.store.reading_list import Wanted
 from wetread.store.readings import DocumentRow, ReadingRow
 from wetread.store.slices import ImageSeries
-from wetread.store.studies import RevisionRow, StudyRow
+from wetread.store.studies import StudyRow
 from wetread.web import words
 from wetread.web.change_view import Changed, SaidOfStudy, load_said, revise_texts, view_changes, view_returned
 from wetread.web.changes import ChangesView
 from wetread.web.changes import view_changes as view_since_prior
 from wetread.web.listing import Line, make_lines, weigh
 from wetread.web.match_view import ModelMatch, match_views
+from wetread.web.meaning import Meaning, explain
 from wetread.web.pictures import Pictures
 from wetread.web.report_view import RemarkView, ReportView, view_remark, view_report
+from wetread.web.revision_view import EventView, RevisionView, outcome_words, view_event, view_revision
 from wetread.web.spots import FindingCard, make_cards
 from wetread.web.stacks import Stack
 from wetread.web.study_deliveries import DeliveryGroup, group_deliveries
@@ -99,6 +101,8 @@ class ReadingView:
     segmentation_uid: str
     #: Kinds of everything composed, e.g. ``("sr", "seg")``.
     document_kinds: tuple[str, ...]
+    #: Help: what its numbers mean, what its model is not for.
+    meaning: Meaning
 
     @property
     def rejected_names(self) -> tuple[str, ...]:
@@ -113,32 +117,6 @@ class ReadingView:
     def remark_of(self, finding_uid: str) -> RemarkView:
         """Return what counts of a finding."""
         return dict(self.judged).get(finding_uid, RemarkView())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventView:
-    """One step of the history."""
-
-    at: str
-    stage: str
-    level: str
-    code: str
-    message: str
-    revision: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RevisionView:
-    """One time that the study was taken as complete."""
-
-    revision: int
-    instance_count: int
-    cause: str
-    begun_at: str
-    #: ``""`` while it is read.
-    finished_at: str
-    #: Readings of it, with whether they stand.
-    readings: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,18 +223,8 @@ class StudyViews:
             deliveries=group_deliveries(
                 store.deliveries.list_for_study(uid), documents | {0: store.readings.list_signed(uid)}
             ),
-            revisions=tuple(_revision(one, rows) for one in revisions),
-            events=tuple(
-                EventView(
-                    at=words.format_time(one.at.timestamp()),
-                    stage=one.stage,
-                    level=one.level,
-                    code=one.code,
-                    message=one.message,
-                    revision=one.revision,
-                )
-                for one in store.history.list_for_study(uid)
-            ),
+            revisions=tuple(view_revision(one, rows) for one in revisions),
+            events=tuple(view_event(one) for one in store.history.list_for_study(uid)),
         )
 
     def propose(self, row: StudyRow) -> Proposal:
@@ -310,7 +278,7 @@ class StudyViews:
             model_digest=reading.model.digest[:12],
             operating_point=reading.operating_point,
             outcome=row.outcome.value,
-            outcome_words=_outcome_words(row),
+            outcome_words=outcome_words(row),
             priority=row.priority.value,
             reasons=row.reasons,
             revision=row.revision,
@@ -336,6 +304,7 @@ class StudyViews:
             segmentation_uid=next(
                 (one.series_instance_uid for one in reversed(documents) if one.kind is DocumentKind.SEG), ""
             ),
+            meaning=explain(reading, model),
             document_kinds=tuple(
                 dict.fromkeys(one.kind.value for one in documents if one.kind not in SIGNED_KINDS)
             ),
@@ -369,32 +338,6 @@ class StudyViews:
         )
 
 
-def _outcome_words(row: ReadingRow) -> str:
-    if row.outcome is Outcome.NOT_READ:
-        return "not read"
-    return (
-        f"read, {words.format_count(row.finding_count, 'finding') if row.finding_count else 'nothing found'}"
-    )
-
-
 def _views(documents: list[DocumentRow], kind: DocumentKind) -> tuple[DocumentView, ...]:
     chosen = sorted((one for one in documents if one.kind is kind), key=lambda one: one.ordinal)
     return tuple(DocumentView(id=one.id, title=one.title) for one in chosen)
-
-
-def _revision(row: RevisionRow, readings: list[ReadingRow]) -> RevisionView:
-    return RevisionView(
-        revision=row.revision,
-        instance_count=row.instance_count,
-        cause=row.cause,
-        begun_at=words.format_time(row.begun_at),
-        finished_at=words.format_time(row.finished_at) if row.finished_at is not None else "",
-        readings=tuple(
-            (
-                f"{one.model_name} {one.model_version}: {_outcome_words(one)}",
-                "superseded" if one.superseded else "",
-            )
-            for one in readings
-            if one.revision == row.revision
-        ),
-    )
