@@ -194,7 +194,7 @@ def test_an_erased_patient_is_nowhere_but_in_the_audit_trail(make, scans, pacs, 
     wetread("hold", uid_of(erased), "--why", "case 7", "--config", config_of(service))
     erase = ("erase", "--patient-id", "OLD-killed", "--yes", "--config", config_of(service))
     assert "legal hold" in wetread(*erase, status=1)
-    wetread("release", uid_of(erased), "--config", config_of(service))
+    wetread("release", uid_of(erased), "--why", "the case ended", "--config", config_of(service))
     shown = wetread(*erase)
     assert uid_of(erased) in shown
     with service.store() as store:
