@@ -69,7 +69,7 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
     }
 )
 PROBABILITY = (
-    "What the model puts on its finding, between 0 and 1; from its operating point on it is shown."
+    "What the model puts on its finding; from its operating point on it is shown."
     " It is not how often such findings are true here: validation on your own studies tells."
 )
 _WORDS = ("status", "limits", "not for", "data")
