@@ -4,9 +4,10 @@ Each pair is one nodule scanned twice: other pose, breath, noise, kernel, pixels
 another size than before. Of one patient come three scans, so three pairs of each nodule.
 Rows are kept in a file, so that it goes on where it was stopped.
 
-Run: ``python benchmarks/repeatability.py ROWS --pairs 1000 [--seed 0] [--fit | --check]``
+Run: ``python benchmarks/repeatability.py ROWS --pairs 1000 [--seed 0] [--fit | --check | --cross]``
 ``--fit`` writes ``src/wetread/measure/repeatability.json`` from the rows; ``--check`` only tells how many of
-them lie within the interval that is stated now: make these of other seeds.
+them lie within the interval that is stated now: make these of other seeds. ``--cross`` fits on every second
+patient and judges the others, both ways.
 """
 
 from __future__ import annotations
@@ -31,7 +32,14 @@ from wetread.measure.coarse import shrink
 from wetread.measure.nodules import Views, open_search
 from wetread.measure.orientation import to_upright
 from wetread.measure.outline import Texture
-from wetread.measure.repeatability import TERMS, Look, describe_look, read_repeatability
+from wetread.measure.repeatability import (
+    TERMS,
+    Look,
+    Repeatability,
+    describe_look,
+    make_repeatability,
+    read_repeatability,
+)
 from wetread.measure.thorax import find_thorax
 from wetread.phantom import (
     Kernel,
@@ -49,6 +57,8 @@ from wetread.phantom import (
 NODULES, VISITS = 25, 3
 #: Half the interval of ln volume of pairs of unlike types, while there are few of them: a factor of three.
 UNLIKE = 1.1
+#: No better than this is claimed of any scan.
+LEAST_SD = 0.015
 #: How large terms may be expected to be.
 PRIOR = np.array([2.0, 0.7, 0.7, 1.0])
 TARGET = Path(repeatability.__file__).with_name("repeatability.json")
@@ -174,21 +184,53 @@ def usable(rows: list[dict]) -> list[dict]:
 
 
 def fit(rows: list[dict]) -> dict[str, object]:
-    """Greatest likelihood with heavy tails, then the factor that holds 95 %."""
+    """Weights of greatest likelihood, then the factors that hold 95 % of patients not fitted on.
+
+    The factors come from models that left each patient out: one that is held against its own pairs is too sure.
+    """
     unlike = [abs(error(row)) for row in rows if row["first"]["texture"] != row["second"]["texture"]]
     rows = [row for row in rows if row["first"]["texture"] == row["second"]["texture"]]
-    terms = [
+    patients = np.array([row["seed"] for row in rows])
+    apart = np.empty(len(rows))
+    for patient in np.unique(patients):
+        others = [row for row in rows if row["seed"] != patient]
+        mine = [row for row in rows if row["seed"] == patient]
+        apart[patients == patient] = np.abs([error(row) for row in mine]) / spread(fit_weights(others), mine)
+    is_solid = np.array([row["first"]["texture"] == Texture.SOLID.value for row in rows])
+    best = fit_weights(rows)
+    return {
+        "weights": {
+            name: round(float(one), 4) for name, one in zip(("intercept", *TERMS), best, strict=True)
+        },
+        "least_sd": LEAST_SD,
+        "factor": round(float(np.quantile(apart[is_solid], 0.95)), 3),
+        "subsolid_factor": round(float(np.quantile(apart[~is_solid], 0.95)), 3),
+        "unlike_margin": round(float(np.quantile(unlike, 0.95)), 3) if len(unlike) >= 20 else UNLIKE,
+        "pairs": len(rows),
+    }
+
+
+def make_terms(rows: list[dict]) -> list[np.ndarray]:
+    """Return the terms of both looks; each (pairs, terms)."""
+    return [
         np.array([[1.0, *(describe_look(look(row[side]))[name] for name in TERMS)] for row in rows])
         for side in ("first", "second")
     ]
-    errors = np.array([error(row) for row in rows])
 
-    def spread(weights):
-        return np.sqrt(sum(np.exp(2 * np.clip(one @ weights, -6, 0.5)) for one in terms))
+
+def spread(weights: np.ndarray, rows: list[dict]) -> np.ndarray:
+    """Return the standard deviation of ln volume change of pairs."""
+    sds = [np.maximum(LEAST_SD, np.exp(np.minimum(one @ weights, 0.5))) for one in make_terms(rows)]
+    return np.hypot(*sds)
+
+
+def fit_weights(rows: list[dict]) -> np.ndarray:
+    """Return the weights of greatest likelihood."""
+    terms, errors = make_terms(rows), np.array([error(row) for row in rows])
 
     def cost(weights):
         # Student's t with 4 degrees of freedom: a few pairs are outlined quite differently.
-        sd = spread(weights)
+        sd = np.sqrt(sum(np.exp(2 * np.clip(one @ weights, -6, 0.5)) for one in terms))
         # Held near 0, or few pairs would make steep terms.
         held = float(np.sum(np.square(weights[1:] / PRIOR)))
         # Neither ground glass nor a vessel beside it makes a nodule easier to measure.
@@ -196,25 +238,30 @@ def fit(rows: list[dict]) -> dict[str, object]:
         return float(np.sum(2.5 * np.log1p((errors / sd) ** 2 / 4) + np.log(sd))) + 0.5 * held
 
     start = np.array([np.log(0.06), *(0.0 for _ in TERMS)])
-    best = minimize(cost, start, method="Nelder-Mead", options={"maxiter": 6000, "xatol": 1e-4}).x
-    least = 0.015
-    sds = [np.maximum(least, np.exp(np.clip(one @ best, -6, 0.5))) for one in terms]
-    factor = float(np.quantile(np.abs(errors) / np.hypot(*sds), 0.95))
-    return {
-        "weights": {
-            name: round(float(one), 4) for name, one in zip(("intercept", *TERMS), best, strict=True)
-        },
-        "least_sd": least,
-        "factor": round(factor, 3),
-        "unlike_margin": round(float(np.quantile(unlike, 0.95)), 3) if len(unlike) >= 20 else UNLIKE,
-        "pairs": len(rows),
+    return minimize(cost, start, method="Nelder-Mead", options={"maxiter": 6000, "xatol": 1e-4}).x
+
+
+def judge_stated(rows: list[dict]) -> list[tuple[dict, Repeatability]]:
+    """Each pair with the model that is stated now."""
+    return [(row, read_repeatability()) for row in rows]
+
+
+def judge_unseen(rows: list[dict]) -> list[tuple[dict, Repeatability]]:
+    """Each pair with a model that was fitted on other patients: on every second one."""
+    halves = [[row for row in rows if row["seed"] % 2 == half] for half in (0, 1)]
+    models = [make_repeatability(fit(usable(half))) for half in halves]
+    return [(row, models[1 - row["seed"] % 2]) for row in rows]
+
+
+def report(judged: list[tuple[dict, Repeatability]]) -> None:
+    rows = [row for row, _ in judged]
+    margin_of = {
+        id(row): model.margin(look(row["first"]), look(row["second"]))
+        for row, model in judged
+        if "first" in row
     }
-
-
-def report(rows: list[dict]) -> None:
-    model = read_repeatability()
     kept = usable(rows)
-    within = [abs(error(row)) <= model.margin(look(row["first"]), look(row["second"])) for row in kept]
+    within = [abs(error(row)) <= margin_of[id(row)] for row in kept]
     low, high = wilson(sum(within), len(within))
     print(f"within the stated interval: {sum(within)} of {len(within)}, {np.mean(within):.3f}", end=" ")
     print(f"[{low:.3f}, {high:.3f}]; left out (no outline, or unlike a nodule): {len(rows) - len(kept)}")
@@ -235,7 +282,7 @@ def report(rows: list[dict]) -> None:
         chosen = [row for row in kept if belongs(row)]
         if not chosen:
             continue
-        margins = np.array([model.margin(look(row["first"]), look(row["second"])) for row in chosen])
+        margins = np.array([margin_of[id(row)] for row in chosen])
         errors = np.abs([error(row) for row in chosen])
         print(
             f"{name:22s} {len(chosen):5d} {np.mean(errors <= margins):7.3f} "
@@ -253,6 +300,9 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--fit", action="store_true", help="write the model")
     what.add_argument("--check", action="store_true", help="tell how many pairs lie within its intervals")
+    what.add_argument(
+        "--cross", action="store_true", help="the same, by models fitted on the other half of patients"
+    )
     options = parser.parse_args()
     lines = options.rows.read_text().splitlines() if options.rows.exists() else []
     rows = [json.loads(line) for line in lines]
@@ -274,7 +324,9 @@ def main() -> None:
         print(json.dumps(model))
         read_repeatability.cache_clear()
     if options.fit or options.check:
-        report(rows)
+        report(judge_stated(rows))
+    if options.cross:
+        report(judge_unseen(rows))
     print("machine:", json.dumps(describe_machine()))
 
 

@@ -11,7 +11,7 @@ from wetread.measure.repeatability import TERMS, Look, Repeatability, read_repea
 def model():
     """Every scan varies by 5 %, whatever it shows."""
     weights = {"intercept": math.log(0.05)} | dict.fromkeys(TERMS, 0.0)
-    return Repeatability(weights=weights, least_sd=0.01, factor=2.0, unlike_margin=1.0)
+    return Repeatability(weights=weights, least_sd=0.01, factor=2.0, subsolid_factor=3.0, unlike_margin=1.0)
 
 
 def sized(volume_mm3, diameter_mm=8.0, hu=30.0, step_mm=1.25, texture=Texture.SOLID):

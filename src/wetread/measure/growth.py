@@ -150,5 +150,5 @@ def measure_doubling(
         return None
     slope = float(np.sum(away * logs)) / spread
     # Each scan with its own size would be nearer the truth by little.
-    error = model.factor * model.sd(like.look) / math.sqrt(spread)
+    error = model.width(like.look.texture) * model.sd(like.look) / math.sqrt(spread)
     return math.log(2.0) / slope if slope > error else None

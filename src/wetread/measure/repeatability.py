@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from wetread.measure.outline import Texture
 
@@ -59,8 +60,10 @@ class Repeatability:
     weights: Mapping[str, float]
     #: No better than this is claimed of any scan.
     least_sd: float
-    #: An interval is so many standard deviations wide to either side, 95 % of what was measured within.
+    #: An interval is so many standard deviations wide to either side, 95 % of what was measured within; ...
     factor: float
+    #: ... of nodules with ground glass, whose outlines now and then differ much more than usual.
+    subsolid_factor: float
     #: Half the width where one scan shows another type of nodule than the other: a core without its halo.
     unlike_margin: float
 
@@ -70,19 +73,28 @@ class Repeatability:
         total = self.weights["intercept"] + sum(self.weights[name] * terms[name] for name in TERMS)
         return max(self.least_sd, math.exp(min(total, 0.5)))
 
+    def width(self, texture: Texture) -> float:
+        """Return how many standard deviations an interval reaches to either side."""
+        return self.factor if texture is Texture.SOLID else self.subsolid_factor
+
     def margin(self, one: Look, other: Look) -> float:
         """Return half the width of the 95 % interval of ln volume change between two scans."""
-        margin = self.factor * math.hypot(self.sd(one), self.sd(other))
+        margin = self.width(one.texture) * math.hypot(self.sd(one), self.sd(other))
         return margin if one.texture is other.texture else max(margin, self.unlike_margin)
 
 
 @cache
 def read_repeatability() -> Repeatability:
     """Return the model that ``benchmarks/repeatability.py`` has fitted."""
-    content = json.loads(_FILE.read_text())
+    return make_repeatability(json.loads(_FILE.read_text()))
+
+
+def make_repeatability(content: Mapping[str, Any]) -> Repeatability:
+    """Return a model of what ``fit`` of ``benchmarks/repeatability.py`` tells."""
     return Repeatability(
         weights=content["weights"],
         least_sd=content["least_sd"],
         factor=content["factor"],
+        subsolid_factor=content["subsolid_factor"],
         unlike_margin=content["unlike_margin"],
     )
