@@ -186,7 +186,7 @@ def usable(rows: list[dict]) -> list[dict]:
 def fit(rows: list[dict]) -> dict[str, object]:
     """Weights of greatest likelihood, then the factors that hold 95 % of patients not fitted on.
 
-    The factors come from models that left each patient out: one that is held against its own pairs is too sure.
+    The factors come from models that left each patient out: against its own pairs a model is too sure.
     """
     unlike = [abs(error(row)) for row in rows if row["first"]["texture"] != row["second"]["texture"]]
     rows = [row for row in rows if row["first"]["texture"] == row["second"]["texture"]]
