@@ -44,8 +44,9 @@ class Features:
 def measure_features(patch: Patch, outline: Outline, strength_hu: float, volume_mm3: float) -> Features:
     """Measure the features of an outlined spot."""
     places = np.argwhere(outline.mask).astype(float)
-    centered = places - places.mean(axis=0)
-    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(centered.T) + np.eye(3) / 12.0), 1e-6))
+    # A voxel has an extent of its own, and one alone no other.
+    shape = np.cov(places.T) if len(places) > 1 else np.zeros((3, 3))
+    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(shape + np.eye(3) / 12.0), 1e-6))
     surface = outline.mask & ~ndimage.binary_erosion(outline.mask)
     contrast = outline.inner_hu - outline.outer_hu
     return Features(
