@@ -122,7 +122,7 @@ def follow_pair(before, now, in_prior) -> dict[str, object]:
         "whole_s": (end - registered) + (looked - middle),
         "first_s": middle - start,
     }
-    return result | _judge(before, now, followed, seen, found_before)
+    return result | _judge(before, now, followed, (seen, found_before), in_prior)
 
 
 def _in_prior(options, points):
@@ -137,17 +137,21 @@ def _landmarks(in_prior, view, registration) -> list[float]:
     return [float(one) for one in np.linalg.norm(registration.to_prior(points) - in_prior(points), axis=1)]
 
 
-def _judge(before, now, followed, seen, found_before) -> dict[str, object]:
-    """Count what was matched, and compare changes with the truth."""
+def _judge(before, now, followed, found, in_prior) -> dict[str, object]:
+    """Count what was matched, and compare changes with the truth.
+
+    A false finding is mostly a vessel, and that was there before as well: it is a false match only where it
+    was matched with something else.
+    """
+    seen, found_before = found
     truth = {one.nodule_id: one for one in before.truth.nodules}
     later = {one.nodule_id: one for one in now.truth.nodules}
     names = identify(followed.nodules, seen.volume.grid, now.truth.nodules)
     rows, wrong = [], 0
-    for name, link in zip(names, followed.links, strict=True):
+    for name, nodule, link in zip(names, followed.nodules, followed.links, strict=True):
         has_prior = link.prior is not None
-        # Neither a new nodule nor a false finding has a past.
-        wrong += has_prior and name not in truth
         if name not in truth:
+            wrong += has_prior and (bool(name) or _is_elsewhere(nodule, link, seen, in_prior))
             continue
         row: dict[str, object] = {"nodule": name, "matched": has_prior}
         if has_prior:
@@ -172,9 +176,17 @@ def _judge(before, now, followed, seen, found_before) -> dict[str, object]:
     return {
         "rows": rows,
         "false_matches": int(wrong),
+        "false_findings": names.count(""),
         "new": [sum(fresh), len(fresh)],
         "resolved": [told, len(gone & set(found_before))],
     }
+
+
+def _is_elsewhere(nodule, link, seen, in_prior) -> bool:
+    """Whether what a finding was matched with lies somewhere else than it lay then."""
+    place = np.asarray(seen.volume.grid.to_lps_mm(nodule.center), float)
+    gap = np.linalg.norm(in_prior(place[None])[0] - link.prior.place.center_lps_mm)
+    return bool(gap > max(3.0, (3 * nodule.volume_mm3 / (4 * np.pi)) ** (1 / 3)))
 
 
 def report(pairs: list[dict]) -> dict[str, object]:
@@ -182,7 +194,8 @@ def report(pairs: list[dict]) -> dict[str, object]:
     matched = [row for row in rows if row["matched"]]
     low, high = wilson(len(matched), len(rows))
     print(f"nodules of both visits matched: {len(matched)} of {len(rows)} [{low:.3f}, {high:.3f}]")
-    print(f"false matches: {sum(pair['false_matches'] for pair in pairs)}")
+    print(f"false matches: {sum(pair['false_matches'] for pair in pairs)};", end=" ")
+    print(f"false findings: {sum(pair['false_findings'] for pair in pairs)}")
     for what in ("new", "resolved"):
         print(f"{what}: {sum(one[what][0] for one in pairs)} said of {sum(one[what][1] for one in pairs)}")
     landmarks = [one for pair in pairs for one in pair["landmarks_mm"]]

@@ -25,6 +25,7 @@ from wetread.lab.malignancy_make import (
     choose_stiffness,
     cross_validate,
     cross_validate_both,
+    cross_validate_stack,
     fit,
     fit_line,
     measure_rated,
@@ -65,10 +66,14 @@ def main() -> None:
     print(len(truth), "nodules,", int(truth.sum()), "rated 4 or 5")
     print("AUC", auc_interval(truth, said, who))
     print("AUC of the curves alone", auc_interval(truth, cross_validate(rated)[chosen], who))
-    unjudged = cross_validate_both(replace(rated, judged=np.zeros(0)))[chosen]
+    without = replace(rated, judged=np.zeros(0))
+    unjudged = cross_validate_both(without)[chosen]
     print("AUC without networks trained on ratings", auc_interval(truth, unjudged, who))
     print("difference", compare_auc(truth, unjudged, said, who))
     print("AUC of networks trained on ratings alone", auc_interval(truth, rated.judged[chosen], who))
+    stacks = [cross_validate_stack(one)[chosen] for one in (without, rated)]
+    print("AUC of a logistic stack without and with them", [auc_interval(truth, one, who) for one in stacks])
+    print("difference of the latter to the model without them", compare_auc(truth, unjudged, stacks[1], who))
     print("AUC of size alone", auc_interval(truth, size, who))
     print("difference", compare_auc(truth, size, said, who))
     curves = fit(rated, choose_stiffness(rated), DRAWS)

@@ -20,6 +20,7 @@ from wetread.lab.malignancy_make import (
     choose_stiffness,
     cross_validate,
     cross_validate_both,
+    cross_validate_stack,
     fit,
     measure_rated,
     odds,
@@ -186,10 +187,9 @@ def test_what_networks_say_of_ratings_adds_to_curves() -> None:
     without = replace(judged, judged=np.zeros(0))
     chosen = part.is_extreme
     truth = part.rating[chosen] >= 4
-    assert (
-        auc(truth, cross_validate_both(judged)[chosen])
-        > auc(truth, cross_validate_both(without)[chosen]) + 0.005
-    )
+    for score in (cross_validate_both, cross_validate_stack):
+        more, less = (auc(truth, score(one)[chosen]) for one in (judged, without))
+        assert more > less + 0.005, score
     assert judged.take(chosen).judged.tolist() == judged.judged[chosen].tolist()
 
 

@@ -250,6 +250,35 @@ def cross_validate_both(rated: Rated) -> Array:
     return said
 
 
+def cross_validate_stack(rated: Rated) -> Array:
+    """Return the score of each nodule by a logistic stack of curves, line and rating networks.
+
+    Fitted on the folds of the outlining networks that the patient is not in: it decides how much each is
+    worth, where ``cross_validate_both`` has it fixed.
+    """
+    curves = cross_validate(rated)
+    line = cross_validate_both(replace(rated, judged=np.zeros(0))) - curves
+    columns = np.stack([curves, line, *([rated.judged] if rated.judged.size else [])], axis=1)
+    own, said = _folds(rated, FOLDS, ""), np.zeros(len(rated.rating))
+    for fold in range(FOLDS):
+        others = rated.is_extreme & (own != fold)
+        middle, spread = columns[others].mean(axis=0), columns[others].std(axis=0)
+        scaled = (columns - middle) / spread
+        weights = _fit_logistic(scaled[others], rated.rating[others] >= 4)
+        said[own == fold] = scaled[own == fold] @ weights[1:] + weights[0]
+    return said
+
+
+def _fit_logistic(columns: Array, truth: npt.NDArray[np.bool_]) -> Array:
+    """Return intercept and weights, these held near 0."""
+
+    def loss(weights: Array) -> float:
+        odds = columns @ weights[1:] + weights[0]
+        return float((np.logaddexp(0, odds) - truth * odds).sum() + 0.5 * (weights[1:] ** 2).sum())
+
+    return np.asarray(minimize(loss, np.zeros(columns.shape[1] + 1)).x)
+
+
 def calibrate(rated: Rated, said: Array) -> tuple[float, float]:
     """Return gain and shift that make log odds of scores of nodules that were not seen."""
     chosen = rated.is_extreme

@@ -14,6 +14,7 @@ from wetread.domain.audit import Actor, AuditAction, AuditEvent, AuditEventType
 from wetread.errors import NotNow
 from wetread.match import Rule, choose_urgency
 from wetread.steps.journal import Journal
+from wetread.steps.trail import asked_event
 from wetread.store import Store
 from wetread.store.deliveries import DEAD, DeliveryRow
 from wetread.store.fetches import FetchRow
@@ -43,16 +44,8 @@ def _retry_parcel(store: Store, rows: Sequence[DeliveryRow], actor: Actor, at: d
         # Erased since the list was made.
         return 0
     documents = "1 document" if len(rows) == 1 else f"{len(rows)} documents"
-    event = AuditEvent(
-        type=AuditEventType.INSTANCES_ACCESSED,
-        action=AuditAction.UPDATE,
-        at=at,
-        description=f"Delivery of {documents} to {first.destination} started again.",
-        actors=(actor,),
-        studies=(study.study_instance_uid,),
-        patient_id=study.patient_id,
-        instance_count=len(rows),
-    )
+    told = f"Delivery of {documents} to {first.destination} started again."
+    event = asked_event(study, at, actor, told, len(rows))
     ids = [row.id for row in rows]
     store.deliveries.retry(ids, at, beside=lambda connection: store.audit.record_in(connection, event))
     store.audit.note_end()
@@ -72,16 +65,7 @@ def read_again(store: Store, study: StudyRow, rules: Sequence[Rule], actor: Acto
         If it cannot be recorded: nothing is begun then.
     """
     uid = study.study_instance_uid
-    event = AuditEvent(
-        type=AuditEventType.INSTANCES_ACCESSED,
-        action=AuditAction.UPDATE,
-        at=at,
-        description="Reading started again.",
-        actors=(actor,),
-        studies=(uid,),
-        patient_id=study.patient_id,
-        instance_count=study.instance_count,
-    )
+    event = asked_event(study, at, actor, "Reading started again.", study.instance_count)
     begun = store.studies.begin_again(
         uid,
         f"asked for by {actor.user_id}",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from wetread.domain.audit import Actor, AuditAction, AuditEvent, AuditEventType
+from wetread.domain.audit import Actor
 from wetread.domain.fetching import Purpose
 from wetread.domain.problem import ProblemCode
 from wetread.domain.progress import StudyState
@@ -17,6 +17,7 @@ from wetread.domain.reading import Priority
 from wetread.errors import NotNow
 from wetread.steps.journal import Journal
 from wetread.steps.late_priors import is_late
+from wetread.steps.trail import asked_event
 from wetread.store import Store
 from wetread.store.room import GivenPriority
 from wetread.store.studies import StudyRow
@@ -69,16 +70,7 @@ def call_off(store: Store, study: StudyRow, actor: Actor, at: datetime) -> None:
         If it cannot be recorded: nothing is called off then.
     """
     uid = study.study_instance_uid
-    event = AuditEvent(
-        type=AuditEventType.INSTANCES_ACCESSED,
-        action=AuditAction.UPDATE,
-        at=at,
-        description="Reading called off.",
-        actors=(actor,),
-        studies=(uid,),
-        patient_id=study.patient_id,
-        instance_count=study.instance_count,
-    )
+    event = asked_event(study, at, actor, "Reading called off.", study.instance_count)
     message = f"Not read: {actor.user_id} called it off. Have it read again when it is wanted after all."
     line = Journal(store.history, lambda: at).event(
         uid, study.revision, "match", message, level="problem", code=ProblemCode.READING_CALLED_OFF.value
@@ -108,15 +100,7 @@ def give_priority(
     if priority is not None and not why.strip():
         raise NotNow("Say why: others see it on the list.")
     word = priority.value if priority else "models"
-    event = AuditEvent(
-        type=AuditEventType.INSTANCES_ACCESSED,
-        action=AuditAction.UPDATE,
-        at=at,
-        description=f"Gave the study a priority: {word}.",
-        actors=(actor,),
-        studies=(study.study_instance_uid,),
-        patient_id=study.patient_id,
-    )
+    event = asked_event(study, at, actor, f"Gave the study a priority: {word}.")
     given = GivenPriority(
         study_instance_uid=study.study_instance_uid,
         priority=priority,

@@ -32,6 +32,20 @@ def read_event(
     )
 
 
+def asked_event(study: StudyRow, at: datetime, actor: Actor, told: str, count: int = 0) -> AuditEvent:
+    """Return the event of what somebody asked for a study, where it is about them of ``count`` objects."""
+    return AuditEvent(
+        type=AuditEventType.INSTANCES_ACCESSED,
+        action=AuditAction.UPDATE,
+        at=at,
+        description=told,
+        actors=(actor,),
+        studies=(study.study_instance_uid,),
+        patient_id=study.patient_id,
+        instance_count=count,
+    )
+
+
 def send_event(
     study: StudyRow, at: datetime, target: Destination, count: int, *, failed: int | None = None
 ) -> AuditEvent:

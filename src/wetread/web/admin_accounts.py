@@ -81,9 +81,7 @@ def make_admin_accounts(site: Site) -> APIRouter:
             prove(eyes, form.password, form.code, _OTHERWISE if has_accounts else _NO_ACCOUNT)
             _require_administrator(site, form)
             _DEEDS[form.deed](site.identity.people, form, site.identity.now(), eyes.principal.name)
-        except NotNow as error:
-            return HTMLResponse(_page(site, eyes, form, error.message), 409)
-        except ConfigError as error:
+        except (NotNow, ConfigError) as error:
             return HTMLResponse(_page(site, eyes, form, error.message), 409)
         except AccessError as error:
             return refusal(_page(site, eyes, form, error.message), error)
